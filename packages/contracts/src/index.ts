@@ -1,0 +1,5 @@
+export * from './doorbell.ts'
+export * from './event.ts'
+export * from './outcome.ts'
+export * from './validators.ts'
+export * from './value.ts'

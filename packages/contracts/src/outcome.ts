@@ -1,0 +1,43 @@
+import Type, { type Static } from 'typebox'
+import { Direction, Key, Version } from './value.ts'
+
+export const OutcomeKind = Type.Union([
+  Type.Literal('applied'),
+  Type.Literal('duplicate'),
+  Type.Literal('stale'),
+  Type.Literal('unchanged'),
+  Type.Literal('conflict'),
+  Type.Literal('retry'),
+  Type.Literal('dead'),
+])
+/**
+ * What became of an event at its target.
+ *
+ * `applied`: written. `unchanged`: already equal. `duplicate`: this very version was applied before. `stale`: a newer
+ * version was applied before. `conflict`: both sides had edited; decided and logged. `retry`: not now (a parent is
+ * missing, a lock, a passing fault). `dead`: never, as it is; it is in the dead-letter queue.
+ */
+export type OutcomeKind = Static<typeof OutcomeKind>
+
+/**
+ * Reasons carry the names of tables and columns, SQLSTATEs and limits; never a column's value.
+ */
+export const Outcome = Type.Object({
+  table: Type.String({ minLength: 1, maxLength: 63 }),
+  key: Key,
+  version: Version,
+  outcome: OutcomeKind,
+  code: Type.Optional(Type.String({ maxLength: 64 })),
+  reason: Type.Optional(Type.String({ maxLength: 1000 })),
+})
+export type Outcome = Static<typeof Outcome>
+
+/** The message with which a consumer reports a batch to the ingress. `direction` is that of the events. */
+export const OutcomeBatch = Type.Object({
+  direction: Direction,
+  outcomes: Type.Array(Outcome, { maxItems: 10_000 }),
+})
+export type OutcomeBatch = Static<typeof OutcomeBatch>
+
+/** Moves an outbox row on: `queued` once the broker has confirmed its event, later the event's outcome. */
+export type Settlement = Omit<Outcome, 'outcome'> & { outcome: OutcomeKind | 'queued' }

@@ -1,0 +1,2 @@
+export * from './tables/index.ts'
+export * from './types.ts'

@@ -1,0 +1,6 @@
+import type { GeneratedFile } from '../generated.ts'
+
+/** The portal's generated migrations. */
+export function portalFiles(): GeneratedFile[] {
+  return []
+}

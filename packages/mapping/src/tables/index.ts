@@ -1,0 +1,30 @@
+import { TABLE_NAMES, type Table, type TableName } from '../types.ts'
+import { alignerBatches } from './aligner-batches.ts'
+import { alignerDoctors } from './aligner-doctors.ts'
+import { alignerNotes } from './aligner-notes.ts'
+import { alignerSetPayments } from './aligner-set-payments.ts'
+import { alignerSets } from './aligner-sets.ts'
+import { patients } from './patients.ts'
+import { work } from './work.ts'
+
+const BY_NAME: Readonly<Record<TableName, Table>> = {
+  aligner_doctors: alignerDoctors,
+  patients,
+  work,
+  aligner_sets: alignerSets,
+  aligner_batches: alignerBatches,
+  aligner_notes: alignerNotes,
+  aligner_set_payments: alignerSetPayments,
+}
+
+/** Every synced table, parents before children. */
+export const tables: readonly Table[] = TABLE_NAMES.map((name) => BY_NAME[name])
+
+/** Whether `name` is a synced table's name. */
+export const isTableName = (name: string): name is TableName => Object.hasOwn(BY_NAME, name)
+
+/** The table of that name. */
+export const tableNamed = (name: TableName): Table => BY_NAME[name]
+
+/** Key first, then the other columns: the order used in generated SQL. */
+export const allColumns = (table: Table) => [table.key, ...table.columns]

@@ -1,0 +1,57 @@
+/**
+ * The catalogue of what can go wrong, each with what the operator should do. Messages may carry table and column
+ * names, keys, SQLSTATEs and limits; never a column's value.
+ */
+export const ADVICE = {
+  SYNC_CONFIG: 'Correct the setting it names; .env.example explains each one.',
+  SYNC_NOT_MIGRATED: 'Run `npm run sync -- migrate`, then start again.',
+  SYNC_DATABASE_DOWN:
+    'Check that the database runs and can be reached with the configured URL; the service retries by itself.',
+  SYNC_DATABASE:
+    'See the SQLSTATE or error number; the failed rows name their reason in the outbox and the dead-letter queue.',
+  SYNC_BROKER_DOWN: 'Check that RabbitMQ runs and can be reached with RABBITMQ_URL; the service reconnects by itself.',
+  SYNC_UNROUTABLE: 'A queue is missing in RabbitMQ: restart the service, which declares them all.',
+  SYNC_PUBLISH_REFUSED:
+    'RabbitMQ refused a message (queue full, or an alarm): see its management UI; the change stays in the outbox.',
+  SYNC_BAD_MESSAGE: 'The message is not one of ours or of another version; it is in the dead-letter queue.',
+} as const
+export type ErrorCode = keyof typeof ADVICE
+
+/** Every error that clinic-sync itself raises. The driver's own error is the `cause`. */
+export class SyncError extends Error {
+  readonly code: ErrorCode
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.name = 'SyncError'
+    this.code = code
+  }
+  get advice(): string {
+    return ADVICE[this.code]
+  }
+}
+
+/**
+ * What a failure means for the work at hand.
+ *
+ * `transient`: the same work may succeed soon. `parent`: it must wait for another record. `permanent`: it will never
+ * succeed as it is. `down`: the database cannot be used at all; nothing in the work is to blame.
+ */
+export type FailureClass = 'transient' | 'parent' | 'permanent' | 'down'
+
+/** A database refused or failed. `number` is the SQLSTATE (portal) or the error number (clinic). */
+export class DatabaseError extends SyncError {
+  readonly failure: FailureClass
+  readonly number: string | undefined
+  constructor(
+    failure: FailureClass,
+    message: string,
+    options: { code?: ErrorCode; number?: string | undefined; cause?: unknown } = {},
+  ) {
+    super(options.code ?? (failure === 'down' ? 'SYNC_DATABASE_DOWN' : 'SYNC_DATABASE'), message, {
+      cause: options.cause,
+    })
+    this.name = 'DatabaseError'
+    this.failure = failure
+    this.number = options.number
+  }
+}

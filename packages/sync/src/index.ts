@@ -1,0 +1,6 @@
+export * from './bisect.ts'
+export * from './collapse.ts'
+export * from './database.ts'
+export * from './errors.ts'
+export * from './event.ts'
+export * from './partition.ts'
