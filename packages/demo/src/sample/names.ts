@@ -1,0 +1,86 @@
+/** Invented people: common given and family names, combined at random. */
+export const ARABIC_FIRST = [
+  'أحمد',
+  'زينب',
+  'علي',
+  'فاطمة',
+  'حسين',
+  'مريم',
+  'مصطفى',
+  'نور',
+  'عبد الله',
+  'سارة',
+  'يوسف',
+  'هدى',
+  'كرار',
+  'رقية',
+  'إبراهيم',
+  'آية',
+]
+export const ARABIC_LAST = [
+  'الجبوري',
+  'العبيدي',
+  'الدليمي',
+  'الساعدي',
+  'التميمي',
+  'الخفاجي',
+  'الزبيدي',
+  'البياتي',
+  'الربيعي',
+  'الحسني',
+  'القيسي',
+  'عبد الرحمن',
+]
+export const LATIN_FIRST = [
+  'Ahmed',
+  'Zainab',
+  'Ali',
+  'Fatima',
+  'Hussein',
+  'Maryam',
+  'Rebaz',
+  'Shilan',
+  'Karwan',
+  'Avin',
+  'Dilan',
+  'Emily',
+  'Tom',
+  'Zoë',
+  'Søren',
+  'Renée',
+]
+export const LATIN_LAST = [
+  'Al-Jubouri',
+  'Rasheed',
+  'Hama Ameen',
+  "O'Neill",
+  'Karim',
+  'Salih',
+  'Mustafa',
+  'van der Berg',
+  'Müller',
+  'Smith',
+  'Qadir',
+  'Ñuñez',
+]
+
+/** The aligner doctors of the invented clinic: name, address, logo. No two share an address: the portal's is unique. */
+export const DOCTORS: readonly (readonly [name: string, email: string | null, logo: string | null])[] = [
+  ['د. سامر الجبوري', 'samer@aligners.example', 'logos/samer.png'],
+  ['Dr. Shilan Karim', 'shilan.karim@aligners.example', 'logos/shilan.png'],
+  ['Dr. "Bob" O\'Neill', "o'neill@aligners.example", null],
+  ['د. نور العبيدي', 'noor@aligners.example', ''],
+  ['Dr. Zoë Müller-Ñuñez', 'zoe.mueller@aligners.example', 'logos/zoë.png'],
+  ['Admin', null, null],
+  ['Dr. Karwan Hama Ameen ', 'karwan@aligners.example', 'logos/karwan.png'],
+  ['د. هدى الربيعي 🦷', 'huda@aligners.example', null],
+  ['dr. rebaz salih', 'Rebaz.Salih@Aligners.Example', 'logos/rebaz salih.png'],
+  ['Dr. Emily Smith; DROP TABLE doctors', 'emily@aligners.example', null],
+  ['د. مصطفى عبد الرحمن', '', 'logos/مصطفى.png'],
+  ['Dr. Dilan Qadir', 'dilan@aligners.example ', 'logos/dilan.png'],
+  [`Dr. ${'Long'.repeat(24)}`, `${'long.'.repeat(45)}name@aligners.example`, 'l'.repeat(100)],
+  ['Dr. Avin Mustafa', null, 'logos\\avin\\new.png'],
+]
+
+/** Mobile numbers in the shapes that a reception desk types them; the prefixes are Iraq's. */
+export const PHONE_PREFIXES = ['0750', '0751', '0770', '0771', '0780', '0790']
