@@ -1,14 +1,15 @@
 import Type, { type Static } from 'typebox'
-import { Direction } from './value.ts'
+import { Direction, Side } from './value.ts'
 
 const RecordOrNull = Type.Union([Type.Object({}), Type.Null()])
 
 /**
  * Supabase's database webhook (pg_net 0.20): validated for shape, so that a misconfigured webhook gets a clear answer;
- * its contents are never used. `schema` and `old_record` may be missing, as in the original system's manual test.
+ * its contents are never used. `schema` and `old_record` may be missing, as in the original system's manual test;
+ * unknown fields are allowed, since Supabase may add some.
  */
 export const SupabaseWebhook = Type.Object({
-  type: Type.Union([Type.Literal('INSERT'), Type.Literal('UPDATE'), Type.Literal('DELETE')]),
+  type: Type.Enum(['INSERT', 'UPDATE', 'DELETE']),
   table: Type.String({ minLength: 1, maxLength: 63 }),
   schema: Type.Optional(Type.String({ minLength: 1, maxLength: 63 })),
   record: Type.Optional(RecordOrNull),
@@ -16,24 +17,47 @@ export const SupabaseWebhook = Type.Object({
 })
 export type SupabaseWebhook = Static<typeof SupabaseWebhook>
 
-/** What SQL Server sends to `queue-notify`: nothing, or an object that is ignored. */
-export const QueueNotify = Type.Union([Type.Null(), Type.Object({})])
+/** What SQL Server sends to `queue-notify`: an object that is ignored. No body at all counts as `{}`. */
+export const QueueNotify = Type.Object({})
 export type QueueNotify = Static<typeof QueueNotify>
 
-/** The operator's trigger. No body, or no direction, means both. */
-export const TriggerRequest = Type.Union([
-  Type.Null(),
-  Type.Object(
-    { direction: Type.Optional(Type.Union([Direction, Type.Literal('both')])) },
-    { additionalProperties: false },
-  ),
-])
+/** The operator's trigger. No direction, or no body at all (which counts as `{}`), means both. */
+export const TriggerRequest = Type.Object(
+  { direction: Type.Optional(Type.Enum(['sql-to-postgres', 'postgres-to-sql', 'both'])) },
+  { additionalProperties: false },
+)
 export type TriggerRequest = Static<typeof TriggerRequest>
 
+/** A doorbell was heard: the outbox of this side will be drained. Answered before the drain reads anything. */
+export const DoorbellResponse = Type.Object({ rang: Side })
+export type DoorbellResponse = Static<typeof DoorbellResponse>
+
+/** `published`: events that the broker has confirmed in the drain that started after the request. */
 export const DrainReport = Type.Object({ published: Type.Integer({ minimum: 0 }) })
+export type DrainReport = Static<typeof DrainReport>
+
+/** Why a direction was not drained: a code of the catalogue, the side whose outbox it is, and one sentence. */
+export const DrainFailure = Type.Object({ code: Type.String(), side: Side, message: Type.String() })
+export type DrainFailure = Static<typeof DrainFailure>
 
 /** What a drain published, for each direction that was asked for. */
 export const TriggerResponse = Type.Partial(
   Type.Object({ 'sql-to-postgres': DrainReport, 'postgres-to-sql': DrainReport }),
 )
 export type TriggerResponse = Static<typeof TriggerResponse>
+
+const DrainResult = Type.Union([DrainReport, DrainFailure])
+
+/** The answer, with status 503, when at least one direction failed; the other was drained all the same. */
+export const TriggerFailure = Type.Object({
+  statusCode: Type.Literal(503),
+  error: Type.String(),
+  message: Type.String(),
+  'sql-to-postgres': Type.Optional(DrainResult),
+  'postgres-to-sql': Type.Optional(DrainResult),
+})
+export type TriggerFailure = Static<typeof TriggerFailure>
+
+/** The directions that a trigger request asks for. */
+export const directionsOf = ({ direction = 'both' }: TriggerRequest): readonly Direction[] =>
+  direction === 'both' ? ['sql-to-postgres', 'postgres-to-sql'] : [direction]

@@ -1,7 +1,13 @@
 import { Compile } from 'typebox/compile'
+import { QueueNotify, SupabaseWebhook, TriggerRequest } from './doorbell.ts'
 import { SyncEvent } from './event.ts'
 import { OutcomeBatch } from './outcome.ts'
 
 /** Compiled once; `Check(value)` narrows, `Errors(value)` names the fields. */
 export const syncEventValidator = Compile(SyncEvent)
 export const outcomeBatchValidator = Compile(OutcomeBatch)
+
+/** For callers without Fastify: its routes validate with the schemas themselves. */
+export const queueNotifyValidator = Compile(QueueNotify)
+export const supabaseWebhookValidator = Compile(SupabaseWebhook)
+export const triggerRequestValidator = Compile(TriggerRequest)

@@ -1,10 +1,13 @@
 import Type, { type Static } from 'typebox'
 
+/** Beyond these JSON.parse rounds: such a number was corrupted before it came here. */
+const SafeInteger = Type.Integer({ minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER })
+
 /**
  * One column's value on the wire. Whatever JSON would round or lose travels as a string: bigint and decimal
  * as their digits, a date as `YYYY-MM-DD`, an instant as ISO 8601 in UTC with milliseconds.
  */
-export const Value = Type.Union([Type.Null(), Type.Boolean(), Type.Integer(), Type.String()])
+export const Value = Type.Union([Type.Null(), Type.Boolean(), SafeInteger, Type.String()])
 export type Value = Static<typeof Value>
 
 /** A row: the mapping's column names (the portal's) and their values. */
@@ -29,3 +32,6 @@ export type Direction = Static<typeof Direction>
 
 /** The direction in which a side's changes travel. */
 export const directionFrom = (source: Side): Direction => (source === 'clinic' ? 'sql-to-postgres' : 'postgres-to-sql')
+
+/** The database whose changes travel in a direction. */
+export const sourceOf = (direction: Direction): Side => (direction === 'sql-to-postgres' ? 'clinic' : 'portal')
