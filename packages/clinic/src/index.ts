@@ -1,1 +1,5 @@
-export {}
+export * from './address.ts'
+export * from './clinic.ts'
+export * from './errors.ts'
+export type { Ring } from './waiting.ts'
+export * from './zone.ts'

@@ -1,0 +1,144 @@
+import type { Change, Key } from '@clinic-sync/contracts'
+import { isTableName, type TableName, tableNamed } from '@clinic-sync/mapping'
+import {
+  type BackfillPage,
+  DatabaseError,
+  type KeyedRow,
+  type SyncDatabase,
+  SyncError,
+  type Taken,
+} from '@clinic-sync/sync'
+import sql from 'mssql'
+import type { Logger } from 'pino'
+import { openPool } from './pool.ts'
+import { rowFrom } from './values.ts'
+import { openWaiting, type Ring } from './waiting.ts'
+import { openZone, type Zone } from './zone.ts'
+
+export interface ClinicOptions {
+  /** `mssql://user:password@host:port/database?encrypt=true&trustServerCertificate=false` */
+  readonly url: string
+  /** IANA zone of the clinic's wall clock, such as `Asia/Baghdad`. */
+  readonly timeZone: string
+  readonly log: Logger
+}
+
+/** The clinic's database. `applyChanges` is missing: the portal's edits do not travel to the clinic yet. */
+export interface Clinic extends Omit<SyncDatabase, 'applyChanges'> {
+  readonly side: 'clinic'
+  /**
+   * Queues the next `max` synced rows of `table` and moves the stored watermark, in one transaction, so that an
+   * interrupted backfill goes on where it was. `restart` begins the table anew.
+   */
+  backfillPage(table: TableName, max: number, restart: boolean): Promise<BackfillPage>
+  /**
+   * Waits for the doorbell (Service Broker), on one connection that stays open between calls. `changed`: it rang.
+   * `connected`: a connection was made, so changes may have come unheard: look into the outbox then too. A rejection
+   * means that the connection is lost; call again, after a delay of your choosing. One wait at a time.
+   *
+   * @throws `signal.reason` once `signal` is aborted; DatabaseError, SYNC_NOT_MIGRATED where the database has no doorbell.
+   */
+  waitForChanges(signal: AbortSignal): Promise<Ring>
+  /** What the doctor command shows: `sync.Inspect`, name → what was found. */
+  inspect(): Promise<ReadonlyMap<string, string>>
+}
+
+/**
+ * Opens the clinic's side. It connects at the first use, not before; every method rejects with a DatabaseError.
+ *
+ * @throws SyncError SYNC_CONFIG for a URL or zone that cannot be used.
+ */
+export async function openClinic({ url, timeZone, log }: ClinicOptions): Promise<Clinic> {
+  const zone = zoneNamed(timeZone)
+  const pool = openPool({ url, log, maxConnections: 4, requestTimeout: 60_000 })
+  const waiting = openWaiting(url, log)
+
+  return {
+    side: 'clinic',
+
+    async takeChanges(max) {
+      const [rows = [], totals = []] = await pool.execute('sync.TakeChanges', { Max: [sql.Int, max] })
+      return taken(rows, totals[0], zone)
+    },
+
+    async settleChanges(settlements) {
+      if (settlements.length === 0) return
+      await pool.execute('sync.SettleChanges', { Outcomes: [sql.NVarChar(sql.MAX), JSON.stringify(settlements)] })
+    },
+
+    async readRows(table, after, max) {
+      const inputs = { Table: [sql.NVarChar(100), table], After: [sql.Int, after], Max: [sql.Int, max] } as const
+      const [rows = []] = await pool.execute('sync.ReadRows', inputs)
+      return rows.map((row): KeyedRow => {
+        const key = row.RecordID as Key
+        return { key, row: rowFrom(tableNamed(table), row.RowData as string, zone) }
+      })
+    },
+
+    async backfillPage(table, max, restart) {
+      const inputs = { Table: [sql.NVarChar(100), table], Max: [sql.Int, max], Restart: [sql.Bit, restart] } as const
+      const [[page] = []] = await pool.execute('sync.BackfillPage', inputs)
+      if (page === undefined) throw otherVersion('sync.BackfillPage')
+      return {
+        queued: Number(page.Queued),
+        done: Number(page.Done),
+        total: Number(page.Total),
+        finished: Boolean(page.Finished),
+      }
+    },
+
+    waitForChanges: (signal) => waiting.wait(signal),
+
+    async check() {
+      await pool.execute('sync.Inspect', {})
+    },
+
+    async inspect() {
+      const [rows = []] = await pool.execute('sync.Inspect', {})
+      return new Map(rows.map((row) => [String(row.Name), String(row.Value)]))
+    },
+
+    async close() {
+      await Promise.all([waiting.close(), pool.close()])
+    },
+  }
+}
+
+function taken(
+  rows: readonly Record<string, unknown>[],
+  totals: Record<string, unknown> | undefined,
+  zone: Zone,
+): Taken {
+  if (totals === undefined) throw otherVersion('sync.TakeChanges')
+  const now = Date.now()
+  const changes = rows.map((row): Change => {
+    const table = String(row.TableName)
+    if (!isTableName(table)) throw otherVersion('sync.TakeChanges')
+    return {
+      table,
+      key: row.RecordID as Key,
+      version: String(row.Version),
+      seen: String(row.Seen),
+      since: null,
+      base: null,
+      row: row.Deleted ? null : rowFrom(tableNamed(table), row.RowData as string, zone),
+      // The two clocks may differ: only an age crosses.
+      capturedAt: new Date(now - Number(row.AgeMs)).toISOString(),
+    }
+  })
+  return { changes, rows: Number(totals.Rows), locked: Number(totals.Locked) }
+}
+
+function otherVersion(procedure: string): DatabaseError {
+  return new DatabaseError('down', `${procedure} of the clinic's database is of another version.`, {
+    code: 'SYNC_NOT_MIGRATED',
+  })
+}
+
+function zoneNamed(timeZone: string): Zone {
+  try {
+    return openZone(timeZone)
+  } catch (cause) {
+    throw new SyncError('SYNC_CONFIG', 'CLINIC_TIME_ZONE is not a time zone; give one such as Asia/Baghdad.', { cause })
+  }
+}

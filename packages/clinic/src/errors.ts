@@ -1,0 +1,139 @@
+import { DatabaseError, type FailureClass, SyncError } from '@clinic-sync/sync'
+
+/** Error numbers of SQL Server (sys.messages) and what they mean for the work at hand. Others are permanent. */
+const BY_NUMBER: ReadonlyMap<number, FailureClass> = new Map<number, FailureClass>([
+  ...failing('transient', [
+    601, // the scan met moved data
+    701, // out of memory
+    802, // out of buffer pool memory
+    1204, // out of locks
+    1205, // deadlock victim
+    1222, // lock timeout
+    1105, // the disk or filegroup is full
+    3928, // the marked transaction failed
+    3960, // snapshot update conflict
+    9002, // the transaction log is full
+    8628, // no query plan in time
+    8645, // no memory grant in time
+    8651, // no memory for the query
+    10928, // resource limit reached
+    10929, // resource limit reached
+    40501, // the service is busy
+  ]),
+  ...failing('parent', [547]),
+  ...failing('down', [
+    233, // no process on the other end
+    916, // the login is not a user of the database
+    921, // the database is not recovered yet
+    922, // the database is being recovered
+    924, // the database is in single-user mode
+    927, // the database is being restored
+    942, // the database is offline
+    945, // the database lacks files or memory
+    976, // availability group: not the primary
+    978, // availability group: read-intent only
+    983, // availability group: role is resolving
+    3906, // the database is read-only
+    4060, // the database cannot be opened
+    4064, // the login's default database cannot be opened
+    6002, // shutdown in progress
+    6005, // shutdown in progress
+    10054, // connection reset
+    10060, // connection timed out
+    11001, // no such host
+    17142, // the server is paused
+    18401, // script upgrade mode
+    18452, // login from an untrusted domain
+    18456, // login failed
+    18461, // single-user mode
+    40197, // the service failed over
+    40613, // the database is not available
+  ]),
+])
+
+/** Errors of mssql, tedious and Node that mean that no usable connection exists. */
+const CONNECTION_CODES = new Set([
+  'ESOCKET',
+  'ELOGIN',
+  'ECONNCLOSED',
+  'ENOTOPEN',
+  'ENOCONN',
+  'ECLOSE',
+  'EINVALIDSTATE',
+  'EINSTLOOKUP',
+  'EALREADYCONNECTED',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+])
+
+const MISSING_OBJECT = new Set([208, 229, 2812, 15151])
+
+/**
+ * Puts a failure of the driver or the server into the words and classes of clinic-sync. SQL Server's own texts hold
+ * columns' values (2627, 2628, 245, 8114 …), so none of them is repeated: the message is the error number and `doing`.
+ * The driver's error stays on `cause`, which the loggers leave out.
+ *
+ * @param doing what was being done, in our own words: names of procedures and tables, never a value.
+ * @param loginNumber the last error number that the server sent during a login, for a failed login has none itself.
+ */
+export function toDatabaseError(error: unknown, doing: string, loginNumber?: number): SyncError {
+  if (error instanceof SyncError) return error
+  const { number, code, name, procedure } = facts(error)
+  if (number !== undefined && MISSING_OBJECT.has(number)) {
+    return new DatabaseError(
+      'down',
+      `The clinic's database lacks what ${doing} needs (error ${number}): schema sync is not installed, is of another version, or the login may not use it.`,
+      { code: 'SYNC_NOT_MIGRATED', number: String(number), cause: error },
+    )
+  }
+  if (number !== undefined) {
+    const failure = BY_NUMBER.get(number) ?? 'permanent'
+    const where = procedure === undefined ? '' : ` in ${procedure}`
+    return new DatabaseError(failure, `SQL Server failed ${doing} with error ${number}${where}.`, {
+      number: String(number),
+      cause: error,
+    })
+  }
+  if (code === 'ETIMEOUT' && name === 'RequestError') {
+    return new DatabaseError('transient', `SQL Server did not finish ${doing} in time.`, { number: '-2', cause: error })
+  }
+  if (code === 'ETIMEOUT' || name === 'TimeoutError') {
+    return new DatabaseError('down', `SQL Server did not answer in time for ${doing}.`, { cause: error })
+  }
+  if (code === 'ELOGIN') {
+    const known = loginNumber === undefined ? '' : ` (error ${loginNumber})`
+    return new DatabaseError('down', `SQL Server refused the login${known}; check user, password and database.`, {
+      number: loginNumber === undefined ? undefined : String(loginNumber),
+      cause: error,
+    })
+  }
+  if (code === 'ECANCEL' || code === 'EABORT') {
+    return new DatabaseError('transient', `${doing} was cancelled.`, { cause: error })
+  }
+  if (code !== undefined && CONNECTION_CODES.has(code)) {
+    return new DatabaseError('down', `There is no connection to SQL Server for ${doing} (${code}).`, { cause: error })
+  }
+  return new DatabaseError('permanent', `${doing} failed (${code ?? name}).`, { cause: error })
+}
+
+function failing(failure: FailureClass, numbers: readonly number[]): [number, FailureClass][] {
+  return numbers.map((number) => [number, failure])
+}
+
+/** Whatever of the error is safe to say. A procedure's name is an object's name, never a value. */
+function facts(error: unknown) {
+  if (!(error instanceof Error))
+    return { number: undefined, code: undefined, name: 'unknown error', procedure: undefined }
+  const { number, code, procName } = error as Error & { number?: unknown; code?: unknown; procName?: unknown }
+  return {
+    number: typeof number === 'number' ? number : undefined,
+    code: typeof code === 'string' ? code : undefined,
+    name: error.name,
+    procedure: typeof procName === 'string' && /^[\w.[\]]{1,128}$/.test(procName) ? procName : undefined,
+  }
+}

@@ -1,0 +1,88 @@
+import sql from 'mssql'
+import type { Logger } from 'pino'
+import { parseAddress } from './address.ts'
+import { toDatabaseError } from './errors.ts'
+
+/** Values of a procedure's parameters, by name without the @. */
+export type Inputs = Readonly<Record<string, readonly [type: sql.ISqlType | (() => sql.ISqlType), value: unknown]>>
+
+export interface Pool {
+  /** Runs a stored procedure and gives its result sets. @throws DatabaseError */
+  execute(procedure: string, inputs: Inputs): Promise<readonly sql.IRecordSet<Record<string, unknown>>[]>
+  close(): Promise<void>
+}
+
+interface PoolOptions {
+  readonly url: string
+  readonly log: Logger
+  readonly maxConnections: number
+  /** Milliseconds for one request; 0 waits for ever. */
+  readonly requestTimeout: number
+  /** Gets each new connection of the driver, before it connects. */
+  readonly onConnection?: (connection: Closable) => void
+}
+/** What is used of tedious' Connection. */
+export interface Closable {
+  close(): void
+  on(event: 'errorMessage', listener: (message: { number: number }) => void): unknown
+  on(event: 'end', listener: () => void): unknown
+}
+
+/**
+ * A pool that connects at first use and again after a failure. Idle connections are checked by looking at their socket:
+ * the driver's default, `SELECT 1` at every use, would double the queries. TCP keepalive (tedious: 30 s) finds dead peers.
+ */
+export function openPool({ url, log, maxConnections, requestTimeout, onConnection }: PoolOptions): Pool {
+  const address = parseAddress(url)
+  let loginNumber: number | undefined
+  let pool: Promise<sql.ConnectionPool> | undefined
+  let closed = false
+
+  function connected(): Promise<sql.ConnectionPool> {
+    if (closed) return Promise.reject(new sql.ConnectionError('closed', 'ENOTOPEN'))
+    pool ??= connect().catch((error: unknown) => {
+      pool = undefined
+      throw error
+    })
+    return pool
+  }
+
+  async function connect(): Promise<sql.ConnectionPool> {
+    const config = {
+      ...address,
+      connectionTimeout: 15_000,
+      requestTimeout,
+      validateConnection: 'socket',
+      pool: { min: 0, max: maxConnections, idleTimeoutMillis: 60_000 },
+      options: { ...address.options, appName: 'clinic-sync' },
+      beforeConnect(connection: Closable) {
+        connection.on('errorMessage', ({ number }) => {
+          loginNumber = number
+        })
+        onConnection?.(connection)
+      },
+    }
+    const opening = new sql.ConnectionPool(config as unknown as sql.config)
+    // A connection that dies idle is replaced at the next use; without a listener its error would end the process.
+    opening.on('error', (error: { code?: unknown }) => log.debug({ code: error.code }, 'clinic: a connection was lost'))
+    return opening.connect()
+  }
+
+  return {
+    async execute(procedure, inputs) {
+      try {
+        const request = new sql.Request(await connected())
+        for (const [name, [type, value]] of Object.entries(inputs)) request.input(name, type, value)
+        const result = await request.execute(procedure)
+        return result.recordsets as unknown as sql.IRecordSet<Record<string, unknown>>[]
+      } catch (error) {
+        throw toDatabaseError(error, procedure, loginNumber)
+      }
+    },
+    async close() {
+      closed = true
+      const opened = await pool?.catch(() => undefined)
+      await opened?.close()
+    },
+  }
+}
