@@ -1,5 +1,7 @@
 export * from './address.ts'
+export * from './batches.ts'
 export * from './clinic.ts'
 export * from './errors.ts'
+export * from './split.ts'
 export type { Ring } from './waiting.ts'
 export * from './zone.ts'

@@ -9,12 +9,14 @@ export type Inputs = Readonly<Record<string, readonly [type: sql.ISqlType | (() 
 export interface Pool {
   /** Runs a stored procedure and gives its result sets. @throws DatabaseError */
   execute(procedure: string, inputs: Inputs): Promise<readonly sql.IRecordSet<Record<string, unknown>>[]>
+  /** Runs a batch as it is, without sp_executesql, and gives the rows of its first result set. @throws the driver's error */
+  batch(text: string): Promise<readonly Record<string, unknown>[]>
   close(): Promise<void>
 }
 
 interface PoolOptions {
   readonly url: string
-  readonly log: Logger
+  readonly log?: Logger
   readonly maxConnections: number
   /** Milliseconds for one request; 0 waits for ever. */
   readonly requestTimeout: number
@@ -64,7 +66,9 @@ export function openPool({ url, log, maxConnections, requestTimeout, onConnectio
     }
     const opening = new sql.ConnectionPool(config as unknown as sql.config)
     // A connection that dies idle is replaced at the next use; without a listener its error would end the process.
-    opening.on('error', (error: { code?: unknown }) => log.debug({ code: error.code }, 'clinic: a connection was lost'))
+    opening.on('error', (error: { code?: unknown }) =>
+      log?.debug({ code: error.code }, 'clinic: a connection was lost'),
+    )
     return opening.connect()
   }
 
@@ -78,6 +82,10 @@ export function openPool({ url, log, maxConnections, requestTimeout, onConnectio
       } catch (error) {
         throw toDatabaseError(error, procedure, loginNumber)
       }
+    },
+    async batch(text) {
+      const result = await new sql.Request(await connected()).batch<Record<string, unknown>>(text)
+      return result.recordsets[0] ?? []
     },
     async close() {
       closed = true

@@ -69,6 +69,8 @@ function wallMilliseconds(wall: string): number {
   if (parts === null) throw new RangeError('not a wall-clock time')
   const [, year, month, day, hour, minute, second, fraction = ''] = parts
   const at = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}.${fraction.slice(0, 3).padEnd(3, '0')}Z`)
-  if (Number.isNaN(at) || year === '0000') throw new RangeError('not a wall-clock time')
+  // Date.parse takes 30 February for 2 March.
+  const real = !Number.isNaN(at) && new Date(at).toISOString().startsWith(`${year}-${month}-${day}`)
+  if (!real || year === '0000') throw new RangeError('not a wall-clock time')
   return at
 }
