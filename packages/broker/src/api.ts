@@ -1,0 +1,133 @@
+import type { Direction, OutcomeBatch, SyncEvent } from '@clinic-sync/contracts'
+import type { FailureClass, SyncError } from '@clinic-sync/sync'
+
+/** One event as it was delivered. */
+export interface EventDelivery {
+  readonly event: SyncEvent
+  /** Failed attempts so far, counted by us: 0 the first time. */
+  readonly attempt: number
+}
+
+/** A message that is not a valid event. The broker package dead-letters it after the handler has returned. */
+export interface BadDelivery {
+  /** SYNC_BAD_MESSAGE; names fields, never values. */
+  readonly error: SyncError
+  /** Which change it was about, where our own headers say so: for the outcome. */
+  readonly about: { readonly table: string; readonly key: number; readonly version: string } | null
+}
+
+/** A batch from the partitions of one direction, each partition in its order. */
+export interface EventBatch {
+  readonly events: readonly EventDelivery[]
+  readonly bad: readonly BadDelivery[]
+}
+
+/** Why a message is retried or dead, as an operator will read it in the headers of the dead letter. */
+export interface Failure {
+  readonly type: FailureClass | 'bad-message' | 'unexpected'
+  /** SQLSTATE, SQL Server error number, or one of our codes. */
+  readonly code: string
+  /** Names and limits; never a column's value. */
+  readonly message: string
+}
+
+/** What to do with a delivered event. `retry` becomes `dead` when the retries are used up: see {@link willDie}. */
+export type Disposition =
+  | { readonly action: 'done' }
+  | { readonly action: 'retry'; readonly failure: Failure }
+  | { readonly action: 'dead'; readonly failure: Failure }
+
+/**
+ * Applies a batch and returns one disposition for each of `batch.events`, in order.
+ *
+ * It may be called again with the same batch, or parts of it: it must be idempotent. Throwing settles nothing: a
+ * `DatabaseError` of class `down` pauses consuming until `check` succeeds; SYNC_BROKER_DOWN, SYNC_PUBLISH_REFUSED and
+ * SYNC_UNROUTABLE repeat the batch with a growing delay; any other error is tried three times, then it counts as a
+ * retry of every event in the batch.
+ */
+export type EventHandler = (batch: EventBatch) => Promise<readonly Disposition[]>
+
+/** Settles outcome batches. Throwing means the same as for {@link EventHandler}, but what fails for good is dead at once. */
+export type OutcomeHandler = (batches: readonly OutcomeBatch[]) => Promise<void>
+
+export interface ConsumeOptions {
+  /** Resolves when the target database can be used again. Asked after a `down`, after 0.1 s, then up to every 30 s. */
+  readonly check: () => Promise<void>
+  /** Messages in a batch at most. Default 200. */
+  readonly maxBatch?: number
+  /** Milliseconds that a batch waits for more after its first message. Default 5. */
+  readonly maxWaitMs?: number
+  /** Bytes after which a batch takes no more. Default 16 MiB. */
+  readonly maxBatchBytes?: number
+  /** A batch has been acknowledged. For tests and metrics. */
+  readonly onAcked?: () => void | Promise<void>
+  /** Called when `state` changes. */
+  readonly onState?: (state: ConsumerState) => void
+}
+
+/** `connecting`: no channel. `paused`: the database is down. */
+export type ConsumerState = 'connecting' | 'consuming' | 'paused' | 'closed'
+
+export interface Consumer {
+  readonly state: ConsumerState
+  /** Takes no more messages, finishes the batch in flight (at most 10 s), gives the rest back to the queues. */
+  close(): Promise<void>
+}
+
+export interface BrokerState {
+  /** Publishing is possible now, and every consumer is consuming. */
+  readonly ready: boolean
+  /** `blocked`: RabbitMQ is out of memory or disk and takes no messages for now; publishes wait. */
+  readonly publisher: 'connecting' | 'up' | 'blocked' | 'closed'
+  readonly consumers: readonly ConsumerState[]
+}
+
+export interface BrokerOptions {
+  /** `amqp://user:password@host:port/vhost`, or `amqps:`. */
+  readonly url: string
+  readonly log: Log
+  /** The service's name: shown in RabbitMQ's list of connections, and in dead letters. */
+  readonly name: string
+  /** Milliseconds that a failed message waits: its first, second … retry. Default 5 s, 60 s, 10 min. Queue arguments: fixed once declared. */
+  readonly retryDelaysMs?: readonly number[]
+  /** Messages above this are refused, here and at consuming. Default 15 MiB: RabbitMQ 4 takes 16 MiB by default. */
+  readonly maxMessageBytes?: number
+}
+
+/** What this package needs of pino's Logger. */
+export interface Log {
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+/**
+ * RabbitMQ, as the services see it. Reconnects by itself until closed.
+ */
+export interface Broker {
+  /**
+   * Publishes events to their partitions. Resolves when every one of them is confirmed by the broker, that is, stored
+   * on a majority of the queue's nodes. Waits while RabbitMQ is blocked (out of memory or disk).
+   *
+   * @throws PublishError when any is not; its `failures` says which, and why. The others are confirmed.
+   */
+  publishEvents(events: readonly SyncEvent[]): Promise<void>
+  /** Publishes what became of a batch, for the ingress. Resolves when confirmed. @throws PublishError */
+  publishOutcomes(batch: OutcomeBatch): Promise<void>
+  /** Consumes all partitions of a direction. Returns at once; connects, and comes back, by itself. */
+  consumeEvents(direction: Direction, handler: EventHandler, options: ConsumeOptions): Consumer
+  consumeOutcomes(direction: Direction, handler: OutcomeHandler, options: ConsumeOptions): Consumer
+  /**
+   * Calls `listener` every time that publishing has become possible: the first connection (at once, if it is there
+   * already) and each later one. Returns a function that removes it.
+   */
+  onReconnect(listener: () => void): () => void
+  /** Resolves when publishing is possible; rejects when closed or `signal` aborts. */
+  ready(signal?: AbortSignal): Promise<void>
+  state(): BrokerState
+  /** Whether a failed attempt (0-based) was the last one: a `retry` would be turned into `dead`. */
+  willDie(attempt: number): boolean
+  /** Closes consumers first, then waits for outstanding confirms (at most 10 s), then closes the connections. */
+  close(): Promise<void>
+}

@@ -1,0 +1,196 @@
+import { randomUUID } from 'node:crypto'
+import type { Direction, OutcomeBatch, SyncEvent } from '@clinic-sync/contracts'
+import { SyncError } from '@clinic-sync/sync'
+import type {
+  Broker,
+  BrokerOptions,
+  BrokerState,
+  ConsumeOptions,
+  Consumer,
+  EventHandler,
+  OutcomeHandler,
+} from './api.ts'
+import { Connection } from './connection.ts'
+import { giveUpEvents, handleEvents } from './consume-events.ts'
+import { giveUpOutcomes, handleOutcomes } from './consume-outcomes.ts'
+import { BatchConsumer, type BatchConsumerOptions } from './consumer.ts'
+import { PublishError } from './errors.ts'
+import { eventMessage, outcomeMessage } from './message.ts'
+import { Publisher, type OutgoingMessage } from './publisher.ts'
+import { eventQueues, outcomeQueue, RETRY_DELAYS_MS } from './topology.ts'
+
+const MAX_MESSAGE_BYTES = 15 * 1024 * 1024
+const FLUSH_MS = 10_000
+
+/**
+ * Starts connecting to RabbitMQ and returns without waiting for it: see `ready`. The topology is declared on every connection.
+ *
+ * Publishing and consuming have a connection each: RabbitMQ stops reading from one that publishes while it is out of
+ * memory or disk, and with it the acknowledgements that would free some.
+ *
+ * @throws SyncError SYNC_CONFIG when the URL is none
+ */
+export async function connectBroker(options: BrokerOptions): Promise<Broker> {
+  return new RabbitBroker(options)
+}
+
+class RabbitBroker implements Broker {
+  readonly #options: Required<BrokerOptions>
+  readonly #publishing: Connection
+  readonly #consuming: Connection
+  readonly #publisher: Publisher
+  readonly #consumers = new Set<BatchConsumer>()
+  readonly #listeners = new Set<() => void>()
+  #consumingStarted = false
+  readonly #closing = new AbortController()
+  #closed = false
+
+  constructor(options: BrokerOptions) {
+    this.#options = { retryDelaysMs: RETRY_DELAYS_MS, maxMessageBytes: MAX_MESSAGE_BYTES, ...options }
+    const { url, log, name, retryDelaysMs } = this.#options
+    this.#publishing = new Connection(url, `${name} publishing`, log)
+    this.#consuming = new Connection(url, `${name} consuming`, log)
+    this.#publisher = new Publisher({
+      connection: this.#publishing,
+      log,
+      label: `${name} publishing`,
+      retryDelaysMs,
+      onReady: () => {
+        for (const listener of this.#listeners) listener()
+      },
+    })
+    this.#publishing.start()
+    this.#publisher.start()
+  }
+
+  async publishEvents(events: readonly SyncEvent[]): Promise<void> {
+    await this.#publish(events.map((event) => eventMessage(event, this.#options.name)))
+  }
+
+  async publishOutcomes(batch: OutcomeBatch): Promise<void> {
+    await this.#publish([outcomeMessage(batch, this.#options.name, randomUUID())])
+  }
+
+  consumeEvents(direction: Direction, handler: EventHandler, consume: ConsumeOptions): Consumer {
+    const { name, retryDelaysMs, maxMessageBytes } = this.#options
+    const work = { direction, handler, retries: retryDelaysMs.length, maxMessageBytes, appId: name }
+    return this.#consume(eventQueues(direction), consume, {
+      handle: (batch) => handleEvents(batch, work),
+      giveUp: (batch, error) => giveUpEvents(batch, error, work),
+    })
+  }
+
+  consumeOutcomes(direction: Direction, handler: OutcomeHandler, consume: ConsumeOptions): Consumer {
+    const { name, maxMessageBytes } = this.#options
+    const work = { direction, handler, maxMessageBytes, appId: name }
+    return this.#consume([outcomeQueue(direction)], consume, {
+      handle: (batch) => handleOutcomes(batch, work),
+      giveUp: (batch, error) => giveUpOutcomes(batch, error, work),
+    })
+  }
+
+  onReconnect(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    if (this.#publisher.up) queueMicrotask(() => this.#listeners.has(listener) && listener())
+    return () => this.#listeners.delete(listener)
+  }
+
+  async ready(signal?: AbortSignal): Promise<void> {
+    if (this.#closed) throw closed()
+    if (this.#publisher.up) return
+    await new Promise<void>((resolve, reject) => {
+      const remove = this.onReconnect(() => {
+        remove()
+        signal?.removeEventListener('abort', abort)
+        this.#closing.signal.removeEventListener('abort', abort)
+        resolve()
+      })
+      const abort = () => {
+        remove()
+        reject(new SyncError('SYNC_BROKER_DOWN', 'not connected to RabbitMQ', { cause: signal?.reason }))
+      }
+      if (signal?.aborted === true) abort()
+      else signal?.addEventListener('abort', abort, { once: true })
+      this.#closing.signal.addEventListener('abort', abort, { once: true })
+    })
+  }
+
+  state(): BrokerState {
+    const consumers = [...this.#consumers].map((consumer) => consumer.state)
+    const publisher = this.#closed
+      ? 'closed'
+      : this.#publishing.blocked
+        ? 'blocked'
+        : this.#publisher.up
+          ? 'up'
+          : 'connecting'
+    return { ready: publisher === 'up' && consumers.every((state) => state === 'consuming'), publisher, consumers }
+  }
+
+  willDie(attempt: number): boolean {
+    return attempt >= this.#options.retryDelaysMs.length
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    await Promise.all([...this.#consumers].map((consumer) => consumer.close()))
+    this.#closed = true
+    this.#closing.abort()
+    await this.#publisher.close(FLUSH_MS)
+    await Promise.all([this.#consuming.close(), this.#publishing.close()])
+    this.#listeners.clear()
+  }
+
+  async #publish(messages: readonly OutgoingMessage[]): Promise<void> {
+    if (this.#closed) throw closed()
+    const { maxMessageBytes } = this.#options
+    const tooLarge = messages.flatMap(({ content }, index) => (content.length > maxMessageBytes ? [index] : []))
+    if (tooLarge.length === 0) return this.#publisher.publish(messages)
+    // Sent nevertheless, RabbitMQ would close the channel and fail everything that is under way on it.
+    const failures = new Map<number, SyncError>()
+    for (const index of tooLarge) {
+      const size = messages[index]?.content.length
+      failures.set(index, new SyncError('SYNC_BAD_MESSAGE', `${size} bytes; the limit is ${maxMessageBytes}`))
+    }
+    const fine = messages.flatMap((_, index) => (failures.has(index) ? [] : [index]))
+    try {
+      await this.#publisher.publish(fine.flatMap((index) => messages[index] ?? []))
+    } catch (error) {
+      if (!(error instanceof PublishError)) throw error
+      for (const [position, failure] of error.failures) failures.set(fine[position] ?? -1, failure)
+    }
+    throw new PublishError(failures, messages.length)
+  }
+
+  #consume(
+    queues: readonly string[],
+    consume: ConsumeOptions,
+    work: Pick<BatchConsumerOptions, 'handle' | 'giveUp'>,
+  ): Consumer {
+    const { log, name, retryDelaysMs } = this.#options
+    if (!this.#consumingStarted) this.#consuming.start()
+    this.#consumingStarted = true
+    const consumer = new BatchConsumer({
+      connection: this.#consuming,
+      publisher: this.#publisher,
+      log,
+      label: name,
+      queues,
+      retryDelaysMs,
+      consume,
+      ...work,
+    })
+    this.#consumers.add(consumer)
+    return {
+      get state() {
+        return consumer.state
+      },
+      close: async () => {
+        await consumer.close()
+        this.#consumers.delete(consumer)
+      },
+    }
+  }
+}
+
+const closed = () => new SyncError('SYNC_BROKER_DOWN', 'the connection to RabbitMQ is closed')

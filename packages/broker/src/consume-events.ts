@@ -1,0 +1,76 @@
+import type { Direction } from '@clinic-sync/contracts'
+import { partitionOf, SyncError } from '@clinic-sync/sync'
+import type { BadDelivery, Disposition, EventDelivery, EventHandler, Failure } from './api.ts'
+import type { Delivered } from './consumer.ts'
+import { deadCopy, retryCopy } from './failed.ts'
+import { aboutOf, attemptOf, decodeEvent } from './message.ts'
+import type { OutgoingMessage } from './publisher.ts'
+
+export interface EventWork {
+  readonly direction: Direction
+  readonly handler: EventHandler
+  readonly retries: number
+  readonly maxMessageBytes: number
+  readonly appId: string
+}
+
+interface Decoded extends EventDelivery, Delivered {}
+interface Refused extends BadDelivery, Delivered {}
+
+/** Decodes a batch, lets the handler rule on it, and returns the copies for retry and dead-letter queues. */
+export async function handleEvents(batch: readonly Delivered[], work: EventWork): Promise<OutgoingMessage[]> {
+  const events: Decoded[] = []
+  const bad: Refused[] = []
+  for (const delivered of batch) {
+    const { message } = delivered
+    try {
+      const event = decodeEvent(message, work.direction, work.maxMessageBytes)
+      events.push({ ...delivered, event, attempt: attemptOf(message) })
+    } catch (error) {
+      if (!(error instanceof SyncError)) throw error
+      bad.push({ ...delivered, error, about: aboutOf(message) })
+    }
+  }
+  const dispositions = await work.handler({ events, bad })
+  if (dispositions.length !== events.length) {
+    throw new TypeError(`the handler returned ${dispositions.length} dispositions for ${events.length} events`)
+  }
+  const copies = bad.map((refused) =>
+    deadCopy(refused.message, {
+      direction: work.direction,
+      failure: { type: 'bad-message', code: refused.error.code, message: refused.error.message },
+      queue: refused.queue,
+      appId: work.appId,
+    }),
+  )
+  events.forEach((decoded, index) => {
+    const disposition = dispositions[index]
+    if (disposition !== undefined && disposition.action !== 'done') copies.push(copyOf(decoded, disposition, work))
+  })
+  return copies
+}
+
+/** Every event of the batch is retried, as far as its retries go. */
+export async function giveUpEvents(
+  batch: readonly Delivered[],
+  error: unknown,
+  work: EventWork,
+): Promise<OutgoingMessage[]> {
+  const failure: Failure = {
+    type: 'unexpected',
+    code: error instanceof Error ? error.name : 'unknown',
+    message: 'an unforeseen failure; see the log of the consumer at this time',
+  }
+  const handler: EventHandler = ({ events }) => Promise.resolve(events.map(() => ({ action: 'retry', failure })))
+  return handleEvents(batch, { ...work, handler })
+}
+
+function copyOf(
+  { message, queue, event, attempt }: Decoded,
+  { action, failure }: Exclude<Disposition, { action: 'done' }>,
+  { direction, retries, appId }: EventWork,
+): OutgoingMessage {
+  if (action === 'dead' || attempt >= retries) return deadCopy(message, { direction, failure, queue, appId })
+  const partition = partitionOf(event.data.table, event.data.key)
+  return retryCopy(message, { direction, partition, retry: attempt + 1, appId })
+}

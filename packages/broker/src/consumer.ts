@@ -1,0 +1,217 @@
+import { randomUUID } from 'node:crypto'
+import type { Channel, ConsumeMessage } from 'amqplib'
+import { DatabaseError } from '@clinic-sync/sync'
+import type { ConsumeOptions, Consumer, ConsumerState, Log } from './api.ts'
+import { backoffMs, sleep, within } from './backoff.ts'
+import { keepChannel, type Watched } from './channel.ts'
+import type { Connection } from './connection.ts'
+import { describe, isBrokerTrouble } from './errors.ts'
+import type { OutgoingMessage, Publisher } from './publisher.ts'
+import { Deliveries } from './deliveries.ts'
+import { declareTopology } from './topology.ts'
+
+/** RabbitMQ closes the channel of a delivery unacknowledged for 30 minutes: by then the batch must have been given back. */
+const HOLD_MS = 10 * 60_000
+const CLOSE_MS = 10_000
+/** A batch and a half in hand for each queue: the next batch is there when one is done. */
+const PREFETCH_BATCHES = 1.5
+const UNEXPECTED_TRIES = 3
+
+/** A delivered message and its queue. */
+export interface Delivered {
+  readonly message: ConsumeMessage
+  readonly queue: string
+}
+
+export interface BatchConsumerOptions {
+  readonly connection: Connection
+  readonly publisher: Publisher
+  readonly log: Log
+  readonly label: string
+  readonly queues: readonly string[]
+  readonly retryDelaysMs: readonly number[]
+  readonly consume: ConsumeOptions
+  /** Works on a batch; what it returns is published before the batch is acknowledged. */
+  readonly handle: (batch: readonly Delivered[]) => Promise<readonly OutgoingMessage[]>
+  /** `handle` has failed several times in a way nobody foresaw: what to publish instead. */
+  readonly giveUp: (batch: readonly Delivered[], error: unknown) => Promise<readonly OutgoingMessage[]>
+}
+
+/** `settled`: acknowledged. `lost`: the channel is gone, all will be delivered again. `down`: the database is. */
+type Result = 'settled' | 'lost' | 'down'
+
+interface Ended {
+  /** The channel is gone. */
+  readonly lost: AbortSignal
+  /** The channel is gone, or the consumer closes. */
+  readonly noMore: AbortSignal
+}
+
+/** Consumes queues in batches on one channel, one batch at a time, and acknowledges a batch when all its traces are stored. */
+export class BatchConsumer implements Consumer {
+  readonly #options: BatchConsumerOptions
+  readonly #limits
+  /** Aborts when no more batches are to be taken. */
+  readonly #stopping = new AbortController()
+  /** Aborts when there is nothing left to finish. */
+  readonly #stop = new AbortController()
+  readonly #loop: Promise<void>
+  #state: ConsumerState = 'connecting'
+
+  constructor(options: BatchConsumerOptions) {
+    this.#options = options
+    const { maxBatch = 200, maxWaitMs = 5, maxBatchBytes = 16 * 1024 * 1024 } = options.consume
+    this.#limits = { maxBatch, maxWaitMs, maxBatchBytes }
+    this.#loop = keepChannel<Channel>({
+      connection: options.connection,
+      signal: this.#stop.signal,
+      label: options.label,
+      log: options.log,
+      open: (model) => model.createChannel(),
+      use: (watched) => this.#use(watched),
+    })
+  }
+
+  get state(): ConsumerState {
+    return this.#state
+  }
+
+  async close(): Promise<void> {
+    this.#stopping.abort()
+    if (this.#state !== 'consuming') this.#stop.abort()
+    await within(CLOSE_MS, this.#loop)
+    this.#stop.abort()
+    await within(CLOSE_MS, this.#loop)
+    this.#setState('closed')
+  }
+
+  async #use(watched: Watched<Channel>): Promise<void> {
+    const { channel, lost } = watched
+    const { queues, label, retryDelaysMs } = this.#options
+    await declareTopology(channel, retryDelaysMs)
+    // Made once a channel, not once a batch: Node 20's AbortSignal.any leaks while its sources live.
+    const ended: Ended = { lost, noMore: AbortSignal.any([lost, this.#stopping.signal]) }
+    const deliveries = new Deliveries(this.#limits, ended.noMore)
+    await channel.prefetch(Math.ceil(this.#limits.maxBatch * PREFETCH_BATCHES))
+    const queueOf = new Map<string, string>()
+    for (const queue of queues) {
+      const consumerTag = `${label}.${queue}.${randomUUID().slice(0, 8)}`
+      queueOf.set(consumerTag, queue)
+      const receive = (message: ConsumeMessage | null) => {
+        if (message === null) watched.abandon(`RabbitMQ cancelled the consumer of ${queue}: was the queue deleted?`)
+        else deliveries.push(message)
+      }
+      await channel.consume(queue, receive, { consumerTag })
+    }
+    this.#setState('consuming')
+    let result: Result = 'settled'
+    for (let batch = await deliveries.next(); batch !== null; batch = await deliveries.next()) {
+      const delivered = batch.map((message) => ({ message, queue: queueOf.get(message.fields.consumerTag) ?? '' }))
+      result = await this.#settle(delivered, channel, ended)
+      if (result !== 'settled') break
+    }
+    if (result === 'down') await this.#pause(channel, lost)
+    else if (this.#stopping.signal.aborted) {
+      // Cancelled before the channel closes, so that a standby takes over from the first message not taken.
+      await cancelAll(channel, queueOf.keys(), lost)
+      this.#stop.abort()
+    }
+    if (!this.#stopping.signal.aborted) this.#setState('connecting')
+  }
+
+  /**
+   * Works on a batch until its result is stored, or the channel is lost. Failures of the broker, or of a database that is there
+   * when asked, are waited out with the batch in hand: giving it back would count as a delivery, and after 20 of
+   * those RabbitMQ dead-letters a message that did nothing wrong.
+   */
+  async #settle(batch: readonly Delivered[], channel: Channel, ended: Ended): Promise<Result> {
+    const since = Date.now()
+    const unexpected: unknown[] = []
+    for (let attempt = 0; !ended.lost.aborted && !this.#stop.signal.aborted; attempt++) {
+      if (attempt > 0) {
+        await sleep(backoffMs(attempt - 1), ended.noMore)
+        if (ended.noMore.aborted) return 'lost'
+      }
+      try {
+        await this.#work(batch, unexpected, ended)
+      } catch (error) {
+        if (ended.lost.aborted) return 'lost'
+        if (isDown(error)) {
+          this.#setState('paused')
+          if (!(await succeeds(this.#options.consume.check))) return 'down'
+        } else if (!isBrokerTrouble(error)) unexpected.push(error)
+        this.#logFailure(batch, error, attempt)
+        if (Date.now() - since > HOLD_MS) return 'down'
+        continue
+      }
+      if (ended.lost.aborted) return 'lost'
+      const last = batch.at(-1)
+      // Everything older on this channel has been acknowledged: batches are taken in the order of delivery.
+      if (last !== undefined) channel.ack(last.message, true)
+      this.#setState('consuming')
+      await this.#options.consume.onAcked?.()
+      return 'settled'
+    }
+    return 'lost'
+  }
+
+  async #work(batch: readonly Delivered[], unexpected: readonly unknown[], ended: Ended): Promise<void> {
+    const { handle, giveUp, publisher } = this.#options
+    const copies = unexpected.length < UNEXPECTED_TRIES ? await handle(batch) : await giveUp(batch, unexpected.at(-1))
+    // On a lost channel the batch will be delivered again: a copy now would only be one too many.
+    if (!ended.lost.aborted) await publisher.publish(copies)
+  }
+
+  #logFailure(batch: readonly Delivered[], error: unknown, attempt: number): void {
+    const fields = { consumer: this.#options.label, messages: batch.length, ...describe(error) }
+    if (isDown(error) || isBrokerTrouble(error)) {
+      if (attempt === 0) this.#options.log.warn(fields, 'a batch waits in hand')
+    } else this.#options.log.error(fields, 'a batch failed in an unforeseen way')
+  }
+
+  /** Gives everything back at once, so that another instance may take over, and waits until the database is there again. */
+  async #pause(channel: Channel, lost: AbortSignal): Promise<void> {
+    const { consume, log, label } = this.#options
+    this.#setState('paused')
+    log.warn({ consumer: label }, 'the database is down: consuming pauses until it is back')
+    await within(2_000, Promise.race([channel.close(), aborted(lost)]))
+    const stop = this.#stopping.signal
+    for (let attempt = 0; !stop.aborted; attempt++) {
+      await sleep(backoffMs(attempt), stop)
+      if (!stop.aborted && (await succeeds(consume.check))) {
+        log.info({ consumer: label }, 'the database is back: consuming goes on')
+        return
+      }
+    }
+    this.#stop.abort()
+  }
+
+  #setState(state: ConsumerState): void {
+    if (state === this.#state) return
+    this.#state = state
+    this.#options.consume.onState?.(state)
+  }
+}
+
+async function succeeds(check: () => Promise<void>): Promise<boolean> {
+  try {
+    await check()
+    return true
+  } catch {
+    return false
+  }
+}
+
+async function cancelAll(channel: Channel, tags: Iterable<string>, lost: AbortSignal): Promise<void> {
+  const all = Promise.all(Array.from(tags, (tag) => channel.cancel(tag)))
+  await within(2_000, Promise.race([all, aborted(lost)]))
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
+
+const isDown = (error: unknown): boolean => error instanceof DatabaseError && error.failure === 'down'

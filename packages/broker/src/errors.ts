@@ -1,0 +1,46 @@
+import { SyncError, type ErrorCode } from '@clinic-sync/sync'
+
+/** Some messages were not confirmed. The code and message are those of the first failure. */
+export class PublishError extends SyncError {
+  /** Index in what was given to publish → why. Indexes that are not here are confirmed. */
+  readonly failures: ReadonlyMap<number, SyncError>
+  constructor(failures: ReadonlyMap<number, SyncError>, total: number) {
+    const first: SyncError = [...failures.values()][0] ?? new SyncError('SYNC_BROKER_DOWN', 'nothing was published')
+    super(first.code, failures.size > 1 ? `${failures.size} of ${total} messages: ${first.message}` : first.message, {
+      cause: first.cause,
+    })
+    this.name = 'PublishError'
+    this.failures = failures
+  }
+}
+
+const WHEN_BROKER_IS_BACK: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'SYNC_BROKER_DOWN',
+  'SYNC_PUBLISH_REFUSED',
+  'SYNC_UNROUTABLE',
+])
+/** Whether the same publish may succeed later, with nothing to blame in the message. */
+export const isBrokerTrouble = (error: unknown): error is SyncError =>
+  error instanceof SyncError && WHEN_BROKER_IS_BACK.has(error.code)
+
+/** What amqplib or the socket says, for a log line. Their messages hold names of queues and hosts, no message bodies. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'connection closed'
+  const code = (error as { code?: unknown }).code
+  // A connection refused on both IPv6 and IPv4 is an AggregateError without a message.
+  const text = error.message === '' && code !== undefined ? String(code) : error.message
+  return text.replaceAll(/amqps?:\/\/\S+/g, '<url>')
+}
+
+/** An error as fields of a log line. Of errors that are not ours only name, code and place: their messages may quote data. */
+export function describe(error: unknown): { error: string; code?: string; reason?: string; at?: string } {
+  if (error instanceof SyncError) return { error: error.name, code: error.code, reason: error.message }
+  if (!(error instanceof Error)) return { error: typeof error }
+  const { code } = error as { code?: unknown }
+  const at = error.stack?.split('\n').find((line) => /^\s+at /.test(line))
+  return {
+    error: error.name,
+    ...(typeof code === 'string' && { code }),
+    ...(at !== undefined && { at: at.trim() }),
+  }
+}

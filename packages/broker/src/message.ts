@@ -1,0 +1,101 @@
+import type { ConsumeMessage } from 'amqplib'
+import {
+  directionFrom,
+  outcomeBatchValidator,
+  syncEventValidator,
+  type Direction,
+  type OutcomeBatch,
+  type SyncEvent,
+} from '@clinic-sync/contracts'
+import { partitionOf, SyncError } from '@clinic-sync/sync'
+import type { OutgoingMessage } from './publisher.ts'
+import { EVENTS, eventKey, OUTCOMES, outcomeKey } from './topology.ts'
+
+export const OUTCOMES_TYPE = 'sync.outcomes.v1'
+
+/** Seconds: AMQP's timestamps are no finer. */
+export const nowInSeconds = () => Math.floor(Date.now() / 1000)
+
+/** An event for its record's partition. Everything an operator or the consumer needs is in headers of our own. */
+export function eventMessage(event: SyncEvent, appId: string): OutgoingMessage {
+  const { table, key, version } = event.data
+  return {
+    exchange: EVENTS,
+    routingKey: eventKey(directionFrom(event.source), partitionOf(table, key)),
+    content: Buffer.from(JSON.stringify(event)),
+    options: {
+      messageId: event.id,
+      type: event.type,
+      contentType: 'application/json',
+      timestamp: nowInSeconds(),
+      appId,
+      headers: { 'sync-entity-key': `${table}/${key}`, 'sync-version': version, 'sync-attempt': 0 },
+    },
+  }
+}
+
+export function outcomeMessage(batch: OutcomeBatch, appId: string, messageId: string): OutgoingMessage {
+  return {
+    exchange: OUTCOMES,
+    routingKey: outcomeKey(batch.direction),
+    content: Buffer.from(JSON.stringify(batch)),
+    options: { messageId, type: OUTCOMES_TYPE, contentType: 'application/json', timestamp: nowInSeconds(), appId },
+  }
+}
+
+/** @throws SyncError SYNC_BAD_MESSAGE that names the fields at fault, never their values */
+export function decodeEvent(message: ConsumeMessage, direction: Direction, maxBytes: number): SyncEvent {
+  const event = parse(message, maxBytes)
+  if (!syncEventValidator.Check(event)) throw wrongShape(syncEventValidator.Errors(event))
+  if (directionFrom(event.source) !== direction) throw bad(`source: does not travel ${direction}`)
+  return event
+}
+
+/** @throws SyncError SYNC_BAD_MESSAGE */
+export function decodeOutcomes(message: ConsumeMessage, direction: Direction, maxBytes: number): OutcomeBatch {
+  const batch = parse(message, maxBytes)
+  if (!outcomeBatchValidator.Check(batch)) throw wrongShape(outcomeBatchValidator.Errors(batch))
+  if (batch.direction !== direction) throw bad(`direction: is not ${direction}`)
+  return batch
+}
+
+/** Our own count of failed attempts; RabbitMQ's counters differ between its versions and count peeks as well. */
+export function attemptOf(message: ConsumeMessage): number {
+  const attempt: unknown = headersOf(message)['sync-attempt']
+  return typeof attempt === 'number' && Number.isInteger(attempt) && attempt >= 0 ? attempt : 0
+}
+
+export const headersOf = (message: ConsumeMessage): Record<string, unknown> => message.properties.headers ?? {}
+
+/** Which change a message is about, by its headers alone. */
+export function aboutOf(message: ConsumeMessage): { table: string; key: number; version: string } | null {
+  const { 'sync-entity-key': entity, 'sync-version': version } = headersOf(message)
+  if (typeof entity !== 'string' || typeof version !== 'string') return null
+  const match = /^([a-z_][a-z0-9_]{0,62})\/(-?\d{1,10})$/.exec(entity)
+  if (match?.[1] === undefined || !/^\d{1,19}$/.test(version)) return null
+  return { table: match[1], key: Number(match[2]), version }
+}
+
+function parse(message: ConsumeMessage, maxBytes: number): unknown {
+  if (message.content.length > maxBytes) throw bad(`${message.content.length} bytes; the limit is ${maxBytes}`)
+  try {
+    return JSON.parse(message.content.toString('utf8'))
+  } catch {
+    // Without the cause: a SyntaxError quotes the text.
+    throw bad('not JSON')
+  }
+}
+
+/** A field's name as it may be shown: a message that is not ours may have anything for a name. */
+const shown = (path: string) => (/^[\w/-]{1,80}$/.test(path) ? path.slice(1).replaceAll('/', '.') : '(a field)')
+
+function wrongShape(errors: readonly { readonly instancePath: string }[]): SyncError {
+  const fields = new Set(
+    errors.map((error) => (error.instancePath === '' ? 'the message itself' : shown(error.instancePath))),
+  )
+  // A union reports what each of its branches dislikes; the root always comes with them and says nothing more.
+  if (fields.size > 1) fields.delete('the message itself')
+  return bad(`wrong or missing: ${[...fields].slice(0, 6).join(', ')}`)
+}
+
+const bad = (what: string) => new SyncError('SYNC_BAD_MESSAGE', what)

@@ -1,0 +1,109 @@
+import type { Channel } from 'amqplib'
+import type { Direction } from '@clinic-sync/contracts'
+import { PARTITIONS } from '@clinic-sync/sync'
+
+/** Waits before the first, second and third retry of a transient failure. */
+export const RETRY_DELAYS_MS: readonly number[] = [5_000, 60_000, 600_000]
+
+export const DIRECTIONS: readonly Direction[] = ['sql-to-postgres', 'postgres-to-sql']
+
+export const EVENTS = 'sync.events'
+export const RETRY = 'sync.retry'
+export const DEAD = 'sync.dead'
+export const OUTCOMES = 'sync.outcomes'
+/** Where a dead letter lands whose routing key matches no queue: it is never dropped. Exchange and queue. */
+export const UNROUTED = 'sync.dead.unrouted'
+
+const partitions = Array.from({ length: PARTITIONS }, (_, partition) => partition)
+
+export const eventQueue = (direction: Direction, partition: number) => `sync.${direction}.p${partition}`
+export const eventQueues = (direction: Direction) => partitions.map((partition) => eventQueue(direction, partition))
+export const retryQueue = (retry: number) => `sync.retry.r${retry}`
+export const outcomeQueue = (direction: Direction) => `sync.outcomes.${direction}`
+export const deadQueue = (direction: Direction) => `sync.dead.${direction}`
+
+export const eventKey = (direction: Direction, partition: number) => `${direction}.p${partition}`
+/** `retry` counts from 1. The key is kept when the time is up, and leads back to the same partition. */
+export const retryKey = (direction: Direction, partition: number, retry: number) =>
+  `${direction}.p${partition}.r${retry}`
+/** Dead letters of the consumer; those of the broker itself (delivery limit) carry `<direction>.broker`. */
+export const deadKey = (direction: Direction) => `${direction}.consumer`
+export const outcomeKey = (direction: Direction) => `${direction}.batch`
+
+/**
+ * Peeking at a dead letter in the management UI counts as a delivery, and RabbitMQ 4 destroys a message after 20 of
+ * them unless told otherwise; -1 means unlimited there, but "at once" on 3.10.8. Hence a million. Outcomes get the same: they
+ * have no dead-letter exchange, and must never be destroyed; the consumer dead-letters the invalid ones itself.
+ */
+const NEVER = 1_000_000
+
+const quorum = (args: Record<string, unknown>) => ({
+  durable: true,
+  arguments: { 'x-queue-type': 'quorum', ...args },
+})
+
+/**
+ * Declares every exchange, queue and binding; safe to repeat. An existing queue with other arguments is a 406 that
+ * closes the channel: give the queue a new name, never other arguments.
+ */
+export async function declareTopology(channel: Channel, retryDelaysMs: readonly number[]): Promise<void> {
+  await channel.assertExchange(EVENTS, 'topic', { durable: true })
+  await channel.assertExchange(RETRY, 'topic', { durable: true })
+  await channel.assertExchange(OUTCOMES, 'topic', { durable: true })
+  await channel.assertExchange(UNROUTED, 'fanout', { durable: true })
+  await channel.assertExchange(DEAD, 'topic', { durable: true, alternateExchange: UNROUTED })
+  await declareDeadQueues(channel)
+  await declareRetryQueues(channel, retryDelaysMs)
+  for (const direction of DIRECTIONS) {
+    for (const partition of partitions) await declareEventQueue(channel, direction, partition)
+    await channel.assertQueue(
+      outcomeQueue(direction),
+      // One ingress settles, a second one stands by; no limit: a batch of outcomes exists only where an event was.
+      quorum({ 'x-single-active-consumer': true, 'x-delivery-limit': NEVER }),
+    )
+    await channel.bindQueue(outcomeQueue(direction), OUTCOMES, `${direction}.#`)
+  }
+}
+
+async function declareEventQueue(channel: Channel, direction: Direction, partition: number): Promise<void> {
+  const queue = eventQueue(direction, partition)
+  await channel.assertQueue(
+    queue,
+    quorum({
+      'x-single-active-consumer': true,
+      'x-delivery-limit': 20,
+      'x-dead-letter-exchange': DEAD,
+      'x-dead-letter-routing-key': `${direction}.broker`,
+      'x-dead-letter-strategy': 'at-least-once',
+      'x-overflow': 'reject-publish',
+      'x-max-length': 1_000_000,
+    }),
+  )
+  await channel.bindQueue(queue, EVENTS, `${eventKey(direction, partition)}.#`)
+}
+
+async function declareRetryQueues(channel: Channel, retryDelaysMs: readonly number[]): Promise<void> {
+  for (const [index, delay] of retryDelaysMs.entries()) {
+    const queue = retryQueue(index + 1)
+    await channel.assertQueue(
+      queue,
+      quorum({
+        'x-message-ttl': delay,
+        'x-dead-letter-exchange': EVENTS,
+        // Without these two, a message whose time is up while its partition is full or unavailable would be dropped.
+        'x-dead-letter-strategy': 'at-least-once',
+        'x-overflow': 'reject-publish',
+      }),
+    )
+    await channel.bindQueue(queue, RETRY, `*.*.r${index + 1}`)
+  }
+}
+
+async function declareDeadQueues(channel: Channel): Promise<void> {
+  for (const direction of DIRECTIONS) {
+    await channel.assertQueue(deadQueue(direction), quorum({ 'x-delivery-limit': NEVER }))
+    await channel.bindQueue(deadQueue(direction), DEAD, `${direction}.#`)
+  }
+  await channel.assertQueue(UNROUTED, quorum({ 'x-delivery-limit': NEVER }))
+  await channel.bindQueue(UNROUTED, UNROUTED, '')
+}
