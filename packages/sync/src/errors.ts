@@ -5,14 +5,18 @@
 export const ADVICE = {
   SYNC_CONFIG: 'Correct the setting it names; .env.example explains each one.',
   SYNC_NOT_MIGRATED: 'Run `npm run sync -- migrate`, then start again.',
+  SYNC_MIGRATION_EDITED: 'Restore the file as it was applied, and put the change into a new file with a higher number.',
+  SYNC_MIGRATION_FAILED: 'Correct the cause, then run `npm run sync -- migrate` again: it goes on with this file.',
   SYNC_DATABASE_DOWN:
     'Check that the database runs and can be reached with the configured URL; the service retries by itself.',
   SYNC_DATABASE:
     'See the SQLSTATE or error number; the failed rows name their reason in the outbox and the dead-letter queue.',
+  SYNC_INGRESS: 'Check that the ingress runs and that INGRESS_URL and SYNC_OPERATOR_TOKEN are those it was started with.',
   SYNC_BROKER_DOWN: 'Check that RabbitMQ runs and can be reached with RABBITMQ_URL; the service reconnects by itself.',
   SYNC_UNROUTABLE: 'A queue is missing in RabbitMQ: restart the service, which declares them all.',
   SYNC_PUBLISH_REFUSED:
     'RabbitMQ refused a message (queue full, or an alarm): see its management UI; the change stays in the outbox.',
+  SYNC_STOPPING: 'The service is shutting down: ask again once it runs.',
   SYNC_BAD_MESSAGE: 'The message is not one of ours or of another version; it is in the dead-letter queue.',
 } as const
 export type ErrorCode = keyof typeof ADVICE

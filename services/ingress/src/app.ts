@@ -1,0 +1,45 @@
+import sensible from '@fastify/sensible'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { type FastifyServerOptions, LogController } from 'fastify'
+import { BODY_LIMIT, readBodies } from './body.ts'
+import { answerErrors } from './errors.ts'
+import { type DoorbellRoutesOptions, doorbellRoutes } from './routes/doorbells.ts'
+import { healthRoutes } from './routes/health.ts'
+import { type TriggerRouteOptions, triggerRoute } from './routes/trigger.ts'
+import type { KnownState } from './known-state.ts'
+
+export interface AppOptions {
+  readonly drains: DoorbellRoutesOptions['drains'] & TriggerRouteOptions['drains']
+  readonly state: Pick<KnownState, 'read'>
+  /** SYNC_WEBHOOK_SECRET, for the doorbells. */
+  readonly webhookSecret: string
+  /** SYNC_OPERATOR_TOKEN, for the trigger. */
+  readonly operatorToken: string
+}
+
+/**
+ * What the Fastify instance must be made with: nothing in a request is converted or dropped before it is checked, and
+ * Fastify's own request lines, which hold the whole URL, are replaced by one with the route only.
+ */
+export const options = {
+  bodyLimit: BODY_LIMIT,
+  logController: new LogController({ disableRequestLogging: true }),
+  ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
+} satisfies FastifyServerOptions
+
+/** The HTTP face of the ingress. Register it on the root instance. */
+export const app: FastifyPluginAsyncTypebox<AppOptions> = async (fastify, options) => {
+  const { drains, state, webhookSecret, operatorToken } = options
+  await fastify.register(sensible)
+  answerErrors(fastify)
+  readBodies(fastify)
+  fastify.addHook('onResponse', async (request, reply) => {
+    const { method, routeOptions } = request
+    const line = { method, route: routeOptions.url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) }
+    request.log.debug(line, 'answered')
+  })
+  const prefix = '/api/sync'
+  await fastify.register(doorbellRoutes, { prefix, drains, secret: webhookSecret })
+  await fastify.register(triggerRoute, { prefix, drains, token: operatorToken })
+  await fastify.register(healthRoutes, { state })
+}

@@ -1,0 +1,158 @@
+import type { Side } from '@clinic-sync/contracts'
+import { SyncError } from '@clinic-sync/sync'
+import type { FastifyBaseLogger } from 'fastify'
+import { Backoff, type Delays } from './backoff.ts'
+import { describe } from './describe.ts'
+import { type Drained, emptyOutbox, type Outbox, type Publisher } from './empty-outbox.ts'
+
+const RETRY: Delays = { min: 200, max: 30_000 }
+const LOCKED: Delays = { min: 250, max: 5_000 }
+
+export interface DrainOptions {
+  readonly outbox: Outbox
+  readonly publisher: Publisher
+  readonly log: FastifyBaseLogger
+  /** A failure that no retry cures: the database is not migrated. The drain has stopped. */
+  readonly onFatal?: (error: SyncError) => void
+  readonly batch?: number
+  /** Delays after a failure, and while open transactions hold records; in milliseconds. */
+  readonly retry?: Delays
+  readonly locked?: Delays
+}
+
+interface Waiter {
+  resolve(drained: Drained): void
+  reject(error: unknown): void
+}
+
+/**
+ * Empties one side's outbox into the broker whenever it is rung.
+ *
+ * One run at a time; a ring during a run makes it run once more, so no wake-up is lost. A row's status moves only after
+ * the broker's confirm: a crash in between publishes the same events, with the same ids and versions, once more. A failed
+ * run is tried again with growing delays, until it succeeds; nothing else ever starts a run by time.
+ */
+export class Drain {
+  readonly side: Side
+  readonly #options: DrainOptions
+  readonly #log: FastifyBaseLogger
+  readonly #retry: Backoff
+  readonly #lockedBackoff: Backoff
+  #stopped = false
+  /** A ring that no run has answered yet; and whether it may not wait for a retry. */
+  #wanted = false
+  #urgent = false
+  #running = false
+  #waiters: Waiter[] = []
+  #timer: NodeJS.Timeout | undefined
+  /** Code of the failure that the pending retry is for. */
+  #failing: string | undefined
+  #lockedBefore = 0
+  #onIdle: (() => void)[] = []
+
+  constructor(options: DrainOptions) {
+    this.#options = options
+    this.side = options.outbox.side
+    this.#log = options.log.child({ outbox: this.side })
+    this.#retry = new Backoff(options.retry ?? RETRY)
+    this.#lockedBackoff = new Backoff(options.locked ?? LOCKED)
+  }
+
+  /**
+   * Look in the outbox, soon. After a failure the retry that is due anyway answers it, so that doorbells do not hammer a
+   * database that is down; `urgent` (a connection came back, an operator asks) does not wait for it.
+   */
+  ring(urgent = false): void {
+    if (this.#stopped) return
+    this.#wanted = true
+    this.#urgent ||= urgent
+    if (!this.#running && (urgent || this.#failing === undefined)) void this.#loop()
+  }
+
+  /**
+   * Runs a drain that starts after this call, and resolves with what it published.
+   *
+   * @throws SyncError if it failed (a retry is under way nevertheless), or if the service is stopping.
+   */
+  request(): Promise<Drained> {
+    if (this.#stopped) return Promise.reject(stopping())
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ resolve, reject })
+      this.ring(true)
+    })
+  }
+
+  /** Finishes the batch in flight, if any, and never starts another. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    clearTimeout(this.#timer)
+    this.#dismissWaiters()
+    if (this.#running) await new Promise<void>((resolve) => this.#onIdle.push(resolve))
+  }
+
+  async #loop(): Promise<void> {
+    this.#running = true
+    // No await between the last look at #wanted and #running = false: a ring in such a gap would be lost.
+    while (this.#wanted && !this.#stopped) {
+      clearTimeout(this.#timer)
+      this.#wanted = false
+      this.#urgent = false
+      const waiters = this.#waiters.splice(0)
+      try {
+        const drained = await this.#run()
+        for (const waiter of waiters) waiter.resolve(drained)
+        this.#succeeded(drained)
+      } catch (error) {
+        for (const waiter of waiters) waiter.reject(error)
+        this.#failed(error)
+        // Who asked during the failed run, or connected again during it, gets a new run; doorbells wait for the retry.
+        if (!this.#urgent) break
+      }
+    }
+    this.#running = false
+    if (this.#stopped) this.#dismissWaiters()
+    for (const resolve of this.#onIdle.splice(0)) resolve()
+  }
+
+  #run(): Promise<Drained> {
+    const { outbox, publisher, batch } = this.#options
+    return emptyOutbox({ outbox, publisher, log: this.#log, batch, isStopped: () => this.#stopped })
+  }
+
+  #succeeded({ locked }: Drained): void {
+    if (this.#failing !== undefined) this.#log.info(`the ${this.side}'s outbox is drained again`)
+    this.#failing = undefined
+    this.#retry.reset()
+    if (locked > 0 && this.#lockedBefore === 0)
+      this.#log.info({ locked }, 'open transactions hold records: looking again')
+    if (locked === 0 && this.#lockedBefore > 0) this.#log.info('no record is held any more')
+    this.#lockedBefore = locked
+    if (locked > 0) this.#ringIn(this.#lockedBackoff.next())
+    else this.#lockedBackoff.reset()
+  }
+
+  #failed(error: unknown): void {
+    const what = describe(error)
+    if (error instanceof SyncError && error.code === 'SYNC_NOT_MIGRATED' && this.#options.onFatal) {
+      this.#stopped = true
+      this.#options.onFatal(error)
+      return
+    }
+    const code = String(what['number'] ?? what['code'])
+    if (code !== this.#failing) this.#log.warn(what, `the ${this.side}'s outbox cannot be drained: trying again`)
+    else this.#log.debug(what, 'still failing')
+    this.#failing = code
+    this.#ringIn(this.#retry.next())
+  }
+
+  #dismissWaiters(): void {
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(stopping())
+  }
+
+  #ringIn(ms: number): void {
+    clearTimeout(this.#timer)
+    if (!this.#stopped) this.#timer = setTimeout(() => this.ring(true), ms)
+  }
+}
+
+const stopping = () => new SyncError('SYNC_STOPPING', 'The ingress is stopping.')

@@ -1,0 +1,107 @@
+import type { Broker, Consumer } from '@clinic-sync/broker'
+import { directionFrom, type Side } from '@clinic-sync/contracts'
+import { DatabaseError, SyncError } from '@clinic-sync/sync'
+import type { FastifyBaseLogger } from 'fastify'
+import { type ClinicBell, hearClinic } from './clinic-doorbell.ts'
+import { sentence } from './describe.ts'
+import { Drain } from './drain.ts'
+import type { Outbox } from './empty-outbox.ts'
+import { KnownState } from './known-state.ts'
+import { settleOutcomes } from './outcomes.ts'
+import type { ClinicDoorbell } from './start-lines.ts'
+import { watchOutbox } from './watched-outbox.ts'
+
+export interface IngressOptions {
+  readonly clinic: Outbox & ClinicBell
+  readonly portal: Outbox
+  readonly broker: Pick<Broker, 'publishEvents' | 'consumeOutcomes' | 'onReconnect' | 'state'>
+  readonly clinicDoorbell: ClinicDoorbell
+  readonly log: FastifyBaseLogger
+  /** A database is not migrated: the process should say so and end. */
+  readonly onFatal: (error: SyncError) => void
+}
+
+/** The ingress without its HTTP face: a drain and a settler for each side, and the clinic's doorbell. */
+export class Ingress {
+  readonly drains: Readonly<Record<Side, Drain>>
+  readonly state = new KnownState()
+  readonly #options: IngressOptions
+  readonly #outboxes: Readonly<Record<Side, Outbox>>
+  readonly #stopping = new AbortController()
+  #consumers: Consumer[] = []
+  #hearing: Promise<void> | undefined
+  #forget: (() => void) | undefined
+
+  constructor(options: IngressOptions) {
+    const { clinic, portal, broker, log, onFatal } = options
+    this.#options = options
+    this.#outboxes = { clinic: this.#watch(clinic), portal: this.#watch(portal) }
+    const drain = (outbox: Outbox) => new Drain({ outbox, publisher: broker, log, onFatal })
+    this.drains = { clinic: drain(this.#outboxes.clinic), portal: drain(this.#outboxes.portal) }
+    this.state.ask('broker', () => brokerReason(broker.state()))
+  }
+
+  /** Rings both drains, and from now on whenever something rings. Returns at once: a database may be down. */
+  start(): void {
+    const { broker, clinic, clinicDoorbell, log } = this.#options
+    // RabbitMQ calls this for the first connection as well: the drains of the start then find it ready.
+    this.#forget = broker.onReconnect(() => this.ringAll(true))
+    this.#consumers = [this.#outboxes.clinic, this.#outboxes.portal].map((outbox) =>
+      broker.consumeOutcomes(
+        directionFrom(outbox.side),
+        settleOutcomes({ outbox, log, signal: this.#stopping.signal }),
+        { check: () => outbox.check() },
+      ),
+    )
+    if (clinicDoorbell === 'service-broker') {
+      this.state.expect('clinic-doorbell')
+      const bell = watchBell(clinic, (reason) => this.state.tell('clinic-doorbell', reason))
+      const ring = (urgent: boolean) => this.drains.clinic.ring(urgent)
+      this.#hearing = hearClinic({ clinic: bell, ring, log }, this.#stopping.signal)
+    }
+    this.ringAll(false)
+  }
+
+  ringAll(urgent: boolean): void {
+    for (const drain of Object.values(this.drains)) drain.ring(urgent)
+  }
+
+  /** Finishes the batches in flight on both sides; nothing is rung, drained or settled afterwards. */
+  async stop(): Promise<void> {
+    this.#forget?.()
+    this.#stopping.abort()
+    const drains = Object.values(this.drains).map((drain) => drain.stop())
+    await Promise.all([...drains, ...this.#consumers.map((consumer) => consumer.close()), this.#hearing])
+  }
+
+  #watch(outbox: Outbox): Outbox {
+    this.state.expect(outbox.side)
+    return watchOutbox(outbox, (error) => {
+      // A deadlock or a refused row says nothing about the database as a whole.
+      const unusable = !(error instanceof DatabaseError) || error.failure === 'down'
+      if (error === null) this.state.tell(outbox.side, null)
+      else if (unusable) this.state.tell(outbox.side, sentence(error))
+    })
+  }
+}
+
+function watchBell(clinic: ClinicBell, tell: (reason: string | null) => void): ClinicBell {
+  return {
+    async waitForChanges(signal) {
+      try {
+        const why = await clinic.waitForChanges(signal)
+        tell(null)
+        return why
+      } catch (error) {
+        tell(sentence(error))
+        throw error
+      }
+    },
+  }
+}
+
+function brokerReason({ ready, publisher }: ReturnType<Broker['state']>): string | null {
+  if (publisher === 'blocked') return 'RabbitMQ takes no messages: it is out of memory or disk.'
+  if (publisher !== 'up') return 'Not connected to RabbitMQ.'
+  return ready ? null : 'Outcomes are not consumed: RabbitMQ or a database is not reachable.'
+}

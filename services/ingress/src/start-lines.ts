@@ -1,0 +1,24 @@
+/** Which doorbell rings for the clinic: see README.md. */
+export type ClinicDoorbell = 'service-broker' | 'http' | 'none'
+/** Which doorbell rings for the portal. */
+export type PortalDoorbell = 'webhook'
+
+const CLINIC: Readonly<Record<ClinicDoorbell, string>> = {
+  'service-broker':
+    'SQL Server rings through Service Broker at every commit; POST /api/sync/queue-notify is answered as well',
+  http: 'SQL Server rings with POST /api/sync/queue-notify on data changes',
+  none: 'no doorbell: only a start, a reconnection, POST /api/sync/queue-notify or POST /api/sync/trigger starts a drain',
+}
+
+const PORTAL: Readonly<Record<PortalDoorbell, string>> = {
+  webhook: 'Supabase rings with POST /api/sync/webhook on doctors’ edits',
+}
+
+/** What the operator reads at the start: which doorbells are in force on each side, and that nothing polls. */
+export function startLines(clinic: ClinicDoorbell, portal: PortalDoorbell): readonly string[] {
+  return [
+    `Webhook-based sync enabled (SQL Server → Supabase): ${CLINIC[clinic]}`,
+    `Reverse sync (Supabase → SQL Server): ${PORTAL[portal]}`,
+    'Nothing polls: both outboxes are drained now, at every doorbell and at every reconnection',
+  ]
+}
