@@ -1,0 +1,31 @@
+import fastify from 'fastify'
+
+/** Why the service cannot do its work now, one sentence each; none: it can. */
+export type Ready = () => readonly string[]
+
+export interface Health {
+  /** Where it listens; null when it is off. */
+  readonly url: string | null
+  close(): Promise<void>
+}
+
+/**
+ * `GET /healthz`: 200 while the process lives. `GET /readyz`: 200 when it can work, else 503 with the reasons. For services
+ * without an HTTP face of their own.
+ *
+ * @param options.port 0: none
+ */
+export async function startHealth(options: { port: number; host?: string; ready: Ready }): Promise<Health> {
+  const { port, host = '127.0.0.1', ready } = options
+  if (port === 0) return { url: null, close: () => Promise.resolve() }
+  const app = fastify({ logger: false, forceCloseConnections: true })
+  app.get('/healthz', () => ({ status: 'ok' }))
+  app.get('/readyz', (_request, reply) => {
+    const reasons = ready()
+    return reply
+      .code(reasons.length === 0 ? 200 : 503)
+      .send({ status: reasons.length === 0 ? 'ready' : 'not ready', reasons })
+  })
+  const url = await app.listen({ port, host })
+  return { url, close: () => app.close() }
+}

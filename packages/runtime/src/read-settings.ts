@@ -1,0 +1,60 @@
+import { readFileSync } from 'node:fs'
+import { parseEnv } from 'node:util'
+import { SyncError } from '@clinic-sync/sync'
+import Value from 'typebox/value'
+import { SETTINGS, type Setting, type SettingName, type Settings } from './settings.ts'
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/**
+ * Reads and checks the settings that a service needs, once.
+ *
+ * @param names the settings wanted; the others may be missing or wrong
+ * @throws SyncError SYNC_CONFIG: one sentence that names the setting, never its value
+ */
+export function readSettings<N extends SettingName>(
+  names: readonly N[],
+  environment: Environment = process.env,
+): Pick<Settings, N> {
+  const entries = names.map((name) => [name, readSetting(name, environment)] as const)
+  return Object.fromEntries(entries) as Pick<Settings, N>
+}
+
+/** Adds the settings of a `.env` file, if there is one, to the environment; what is set already wins. */
+export function withEnvFile(environment: Environment, path = '.env'): Environment {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch {
+    return environment
+  }
+  return { ...parseEnv(text), ...environment }
+}
+
+function readSetting(name: SettingName, environment: Environment): unknown {
+  const { schema, expected, fallback, secret }: Setting = SETTINGS[name]
+  const text = textOf(name, secret, environment)
+  if (text === undefined) {
+    if (fallback !== undefined) return fallback
+    throw wrong(name, `${name} is missing: it must be ${expected}`)
+  }
+  const value = 'type' in schema && schema.type === 'integer' && /^\d{1,9}$/.test(text) ? Number(text) : text
+  if (!Value.Check(schema, value)) throw wrong(name, `${name} must be ${expected}`)
+  return value
+}
+
+/** The setting's text, from the variable or, for a secret, from the file it names. Empty means not set. */
+function textOf(name: SettingName, secret: boolean, environment: Environment): string | undefined {
+  const direct = environment[name]?.trim() || undefined
+  const path = secret ? environment[`${name}_FILE`]?.trim() || undefined : undefined
+  if (path === undefined) return direct
+  if (direct !== undefined) throw wrong(name, `${name} and ${name}_FILE are both set: keep one`)
+  try {
+    return readFileSync(path, 'utf8').trim() || undefined
+  } catch (cause) {
+    throw wrong(name, `the file that ${name}_FILE names cannot be read`, cause)
+  }
+}
+
+const wrong = (name: SettingName, sentence: string, cause?: unknown) =>
+  new SyncError('SYNC_CONFIG', `${sentence} (see ${name} in .env.example).`, { cause })

@@ -1,0 +1,54 @@
+import Type, { type Static, type TSchema } from 'typebox'
+
+/** One setting, as `.env.example` explains it. */
+export interface Setting<S extends TSchema = TSchema> {
+  /** What its text must be, once numbers are numbers. */
+  readonly schema: S
+  /** Completes "<NAME> must be …". */
+  readonly expected: string
+  /** Without it, the setting is required. */
+  readonly fallback?: Static<S>
+  /** May also be given as the path of a file, in `<NAME>_FILE`. Its value is never shown. */
+  readonly secret: boolean
+}
+
+const plain = <S extends TSchema>(schema: S, expected: string, fallback: Static<S>) => ({
+  schema,
+  expected,
+  fallback,
+  secret: false,
+})
+const secret = <S extends TSchema>(schema: S, expected: string) => ({ schema, expected, secret: true })
+
+const port = Type.Integer({ minimum: 0, maximum: 65_535 })
+/** 16 characters cannot be guessed; an empty or default-looking secret would be. */
+const key = Type.String({ minLength: 16, maxLength: 512 })
+const url = (...schemes: string[]) => Type.String({ pattern: `^(${schemes.join('|')})://[^\\s/?#]+` })
+
+/** Every setting of every service, by the name of its environment variable. */
+export const SETTINGS = {
+  SQLSERVER_URL: secret(url('mssql', 'sqlserver'), 'mssql://user:password@host:port/database'),
+  POSTGRES_URL: secret(url('postgres', 'postgresql'), 'postgres://user:password@host:port/database'),
+  RABBITMQ_URL: secret(url('amqp', 'amqps'), 'amqp://user:password@host:port/vhost, or amqps://'),
+  CLINIC_TIME_ZONE: plain(Type.String({ minLength: 1 }), 'a time zone such as Asia/Baghdad', 'Asia/Baghdad'),
+  SYNC_WEBHOOK_SECRET: secret(key, 'at least 16 characters'),
+  SYNC_OPERATOR_TOKEN: secret(key, 'at least 16 characters'),
+  INGRESS_HOST: plain(Type.String({ minLength: 1 }), 'an address to listen at', '127.0.0.1'),
+  INGRESS_PORT: plain(port, 'a whole number from 0 to 65535', 3000),
+  HEALTH_PORT: plain(port, 'a whole number from 0 to 65535', 0),
+  LOG_LEVEL: plain(
+    Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
+    'one of fatal, error, warn, info, debug, trace, silent',
+    'info',
+  ),
+  CLINIC_DOORBELL: plain(
+    Type.Enum(['service-broker', 'http', 'none']),
+    'one of service-broker, http, none',
+    'service-broker',
+  ),
+  PORTAL_DOORBELL: plain(Type.Enum(['listen', 'webhook', 'none']), 'one of listen, webhook, none', 'listen'),
+} as const satisfies Record<string, Setting>
+
+export type SettingName = keyof typeof SETTINGS
+/** The settings by name, as numbers where they are numbers. */
+export type Settings = { readonly [N in SettingName]: Static<(typeof SETTINGS)[N]['schema']> }
