@@ -35,6 +35,7 @@ export const SETTINGS = {
   SYNC_OPERATOR_TOKEN: secret(key, 'at least 16 characters'),
   INGRESS_HOST: plain(Type.String({ minLength: 1 }), 'an address to listen at', '127.0.0.1'),
   INGRESS_PORT: plain(port, 'a whole number from 0 to 65535', 3000),
+  INGRESS_URL: plain(url('http', 'https'), 'an address such as http://127.0.0.1:3000', 'http://127.0.0.1:3000'),
   HEALTH_PORT: plain(port, 'a whole number from 0 to 65535', 0),
   LOG_LEVEL: plain(
     Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
@@ -46,7 +47,7 @@ export const SETTINGS = {
     'one of service-broker, http, none',
     'service-broker',
   ),
-  PORTAL_DOORBELL: plain(Type.Enum(['listen', 'webhook', 'none']), 'one of listen, webhook, none', 'listen'),
+  PORTAL_DOORBELL: plain(Type.Enum(['webhook', 'none']), 'one of webhook, none', 'webhook'),
 } as const satisfies Record<string, Setting>
 
 export type SettingName = keyof typeof SETTINGS

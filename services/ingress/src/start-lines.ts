@@ -1,17 +1,18 @@
 /** Which doorbell rings for the clinic: see README.md. */
 export type ClinicDoorbell = 'service-broker' | 'http' | 'none'
 /** Which doorbell rings for the portal. */
-export type PortalDoorbell = 'webhook'
+export type PortalDoorbell = 'webhook' | 'none'
 
 const CLINIC: Readonly<Record<ClinicDoorbell, string>> = {
   'service-broker':
     'SQL Server rings through Service Broker at every commit; POST /api/sync/queue-notify is answered as well',
   http: 'SQL Server rings with POST /api/sync/queue-notify on data changes',
-  none: 'no doorbell: only a start, a reconnection, POST /api/sync/queue-notify or POST /api/sync/trigger starts a drain',
+  none: 'no doorbell is set up; a start, a reconnection or POST /api/sync/trigger starts a drain',
 }
 
 const PORTAL: Readonly<Record<PortalDoorbell, string>> = {
   webhook: 'Supabase rings with POST /api/sync/webhook on doctors’ edits',
+  none: 'no doorbell is set up; a start, a reconnection or POST /api/sync/trigger starts a drain',
 }
 
 /** What the operator reads at the start: which doorbells are in force on each side, and that nothing polls. */

@@ -1,0 +1,48 @@
+import { connectBroker } from '@clinic-sync/broker'
+import { openClinic } from '@clinic-sync/clinic'
+import { openPortal } from '@clinic-sync/portal'
+import { readSettings, runService } from '@clinic-sync/runtime'
+import { serve } from './serve.ts'
+
+const SETTINGS = [
+  'SQLSERVER_URL',
+  'POSTGRES_URL',
+  'RABBITMQ_URL',
+  'CLINIC_TIME_ZONE',
+  'SYNC_WEBHOOK_SECRET',
+  'SYNC_OPERATOR_TOKEN',
+  'INGRESS_HOST',
+  'INGRESS_PORT',
+  'CLINIC_DOORBELL',
+  'PORTAL_DOORBELL',
+] as const
+
+runService({
+  name: 'ingress',
+  async start({ environment, log, fail }) {
+    const settings = readSettings(SETTINGS, environment)
+    const clinic = await openClinic({ url: settings.SQLSERVER_URL, timeZone: settings.CLINIC_TIME_ZONE, log })
+    const portal = await openPortal({ url: settings.POSTGRES_URL, log })
+    const broker = await connectBroker({ url: settings.RABBITMQ_URL, log, name: 'ingress' })
+    const served = await serve({
+      clinic,
+      portal,
+      broker,
+      log,
+      onFatal: fail,
+      clinicDoorbell: settings.CLINIC_DOORBELL,
+      portalDoorbell: settings.PORTAL_DOORBELL,
+      host: settings.INGRESS_HOST,
+      port: settings.INGRESS_PORT,
+      webhookSecret: settings.SYNC_WEBHOOK_SECRET,
+      operatorToken: settings.SYNC_OPERATOR_TOKEN,
+    })
+    return {
+      async close() {
+        await served.close()
+        await broker.close()
+        await Promise.all([clinic.close(), portal.close()])
+      },
+    }
+  },
+})

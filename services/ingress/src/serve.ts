@@ -1,0 +1,43 @@
+import Fastify from 'fastify'
+import type { Running } from '@clinic-sync/runtime'
+import { app, options } from './app.ts'
+import { Ingress, type IngressOptions } from './ingress.ts'
+import { type PortalDoorbell, startLines } from './start-lines.ts'
+
+/** How long a client may take to send a request, in milliseconds. */
+const REQUEST_MS = 30_000
+
+export interface ServeOptions extends IngressOptions {
+  readonly portalDoorbell: PortalDoorbell
+  readonly host: string
+  /** 0: any free port. */
+  readonly port: number
+  readonly webhookSecret: string
+  readonly operatorToken: string
+}
+
+export interface Served extends Running {
+  readonly ingress: Ingress
+  /** Where it listens, such as `http://127.0.0.1:3000`. */
+  readonly url: string
+}
+
+/** Listens, then rings both drains. Databases and broker may be down: it answers, retries, and says so in /readyz. */
+export async function serve(settings: ServeOptions): Promise<Served> {
+  const { host, port, log, webhookSecret, operatorToken, clinicDoorbell, portalDoorbell } = settings
+  const ingress = new Ingress(settings)
+  const server = Fastify({ ...options, loggerInstance: log, requestTimeout: REQUEST_MS })
+  const { drains, state } = ingress
+  await server.register(app, { drains, state, webhookSecret, operatorToken })
+  const url = await server.listen({ host, port, listenTextResolver: (address) => `listening at ${address}` })
+  for (const line of startLines(clinicDoorbell, portalDoorbell)) log.info(line)
+  ingress.start()
+  return {
+    ingress,
+    url,
+    /** Answers the requests in flight, finishes the batches in flight. */
+    async close() {
+      await Promise.all([server.close(), ingress.stop()])
+    },
+  }
+}
