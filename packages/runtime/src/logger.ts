@@ -1,5 +1,5 @@
 import { SyncError } from '@clinic-sync/sync'
-import { pino, stdTimeFunctions, type DestinationStream, type Logger } from 'pino'
+import { pino, stdTimeFunctions, type DestinationStream, type LogFn, type Logger } from 'pino'
 
 export type { Logger } from 'pino'
 
@@ -32,11 +32,22 @@ export function createLogger(
       base: { name: options.name },
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
+      hooks: { logMethod: withoutErrorsMessage },
       serializers: { err: safeError, error: safeError },
       redact: { paths: [...REDACTED, 'req.headers', 'headers'], censor: '[cut]' },
     },
     destination,
   )
+}
+
+/** Logged without a text of its own, an error would lend its message to the line. */
+function withoutErrorsMessage(this: Logger, args: Parameters<LogFn>, method: LogFn): void {
+  const [first, second] = args as unknown[]
+  if (second === undefined && first instanceof Error) return method.call(this, { err: first }, 'an error')
+  if (second === undefined && typeof first === 'object' && first !== null && 'err' in first) {
+    return method.call(this, first, 'an error')
+  }
+  return method.apply(this, args)
 }
 
 /** The engine's own complaints name code, not data. SyntaxError is not among them: JSON.parse quotes its input. */

@@ -60,7 +60,7 @@ export function runService({ name, start }: ServiceOptions): void {
   closeWithGrace(
     {
       delay: CLOSE_MS,
-      // Pending work keeps the process alive; an empty event loop is a failure of ours, told by the exit code alone.
+      // It would end with 0.
       skip: ['beforeExit'],
       logger: false,
       onTimeout: (delay) =>
@@ -74,6 +74,8 @@ export function runService({ name, start }: ServiceOptions): void {
     },
   )
 
+  // Nothing left that could ever happen, without having been asked to stop: as good as a crash.
+  process.once('beforeExit', () => fail(new RangeError('the service has nothing left to wait for')))
   try {
     log = createLogger({ name, level: readSettings(['LOG_LEVEL'], environment).LOG_LEVEL })
   } catch (error) {

@@ -1,0 +1,26 @@
+import t from 'tap'
+import { startHealth } from '../src/index.ts'
+
+t.test('healthz answers while the process lives, readyz says why not', async (t) => {
+  const reasons: string[] = []
+  const server = await import('node:net').then(({ createServer }) => createServer().listen(0, '127.0.0.1'))
+  await new Promise((resolve) => server.once('listening', resolve))
+  const address = server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  await new Promise((resolve) => server.close(resolve))
+  const health = await startHealth({ port, ready: () => reasons })
+  t.teardown(() => health.close())
+  t.equal((await fetch(`${health.url}/healthz`)).status, 200)
+  t.equal((await fetch(`${health.url}/readyz`)).status, 200)
+  reasons.push('the portal is down')
+  const answer = await fetch(`${health.url}/readyz`)
+  t.equal(answer.status, 503)
+  t.strictSame(await answer.json(), { status: 'not ready', reasons: ['the portal is down'] })
+  t.equal((await fetch(`${health.url}/healthz`)).status, 200)
+})
+
+t.test('port 0 means none', async (t) => {
+  const health = await startHealth({ port: 0, ready: () => [] })
+  t.equal(health.url, null)
+  await health.close()
+})

@@ -1,0 +1,91 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseEnv } from 'node:util'
+import { SyncError } from '@clinic-sync/sync'
+import t from 'tap'
+import { readSettings, SETTINGS, withEnvFile, type SettingName } from '../src/index.ts'
+
+const names = Object.keys(SETTINGS) as SettingName[]
+const example = await readFile(new URL('../../../.env.example', import.meta.url), 'utf8')
+
+const complaint = (read: () => unknown): SyncError => {
+  try {
+    read()
+  } catch (error) {
+    if (error instanceof SyncError) return error
+    throw error
+  }
+  throw new Error('nothing was thrown')
+}
+
+t.test('.env.example explains every setting, in a comment above it, and shows the defaults', async (t) => {
+  const values = parseEnv(example)
+  for (const name of names) {
+    t.match(example, new RegExp(`^(#.*\\n)([A-Z_]+=.*\\n)*${name}=`, 'm'), `${name} is explained`)
+    const setting = SETTINGS[name]
+    if ('fallback' in setting) t.equal(values[name], String(setting.fallback), `${name} shows its default`)
+  }
+  // Two more belong to docker-compose.yml alone.
+  t.strictSame(new Set(Object.keys(values)), new Set([...names, 'RABBITMQ_USER', 'RABBITMQ_PASSWORD']))
+})
+
+t.test('the addresses in .env.example are valid', async (t) => {
+  const urls = readSettings(['SQLSERVER_URL', 'POSTGRES_URL', 'RABBITMQ_URL'], parseEnv(example))
+  t.match(urls.SQLSERVER_URL, /^mssql:/)
+})
+
+t.test('defaults apply, numbers are numbers, what was not asked for may be wrong', async (t) => {
+  t.strictSame(
+    readSettings(['INGRESS_PORT', 'LOG_LEVEL', 'HEALTH_PORT'], { INGRESS_PORT: ' 8080 ', RABBITMQ_URL: 'x' }),
+    {
+      INGRESS_PORT: 8080,
+      LOG_LEVEL: 'info',
+      HEALTH_PORT: 0,
+    },
+  )
+})
+
+t.test('a missing or wrong setting is named in one sentence, without its value', async (t) => {
+  const cases: [SettingName, string | undefined, RegExp][] = [
+    [
+      'POSTGRES_URL',
+      undefined,
+      /^POSTGRES_URL is missing: it must be postgres:.*\(see POSTGRES_URL in \.env\.example\)\.$/,
+    ],
+    ['POSTGRES_URL', '', /^POSTGRES_URL is missing/],
+    ['POSTGRES_URL', 'mysql://u:hunter2@h/d', /^POSTGRES_URL must be postgres:/],
+    ['SYNC_WEBHOOK_SECRET', 'hunter2', /^SYNC_WEBHOOK_SECRET must be at least 16 characters/],
+    ['INGRESS_PORT', '99999', /^INGRESS_PORT must be a whole number from 0 to 65535/],
+    ['INGRESS_PORT', 'hunter2', /^INGRESS_PORT must be a whole number/],
+    ['LOG_LEVEL', 'hunter2', /^LOG_LEVEL must be one of/],
+    ['CLINIC_DOORBELL', 'hunter2', /^CLINIC_DOORBELL must be one of service-broker, http, none/],
+  ]
+  for (const [name, value, expected] of cases) {
+    const error = complaint(() => readSettings([name], { [name]: value }))
+    t.equal(error.code, 'SYNC_CONFIG')
+    t.match(error.message, expected)
+    t.notMatch(JSON.stringify([error.message, error.cause]), /hunter2/)
+  }
+})
+
+t.test('a secret may come from a file', async (t) => {
+  const file = join(t.testdir(), 'secret')
+  await writeFile(file, 'a long enough secret\n')
+  const read = (environment: Record<string, string>) => readSettings(['SYNC_OPERATOR_TOKEN'], environment)
+  t.strictSame(read({ SYNC_OPERATOR_TOKEN_FILE: file }), { SYNC_OPERATOR_TOKEN: 'a long enough secret' })
+  t.match(
+    complaint(() => read({ SYNC_OPERATOR_TOKEN_FILE: file, SYNC_OPERATOR_TOKEN: 'another' })).message,
+    /are both set: keep one/,
+  )
+  t.match(
+    complaint(() => read({ SYNC_OPERATOR_TOKEN_FILE: `${file}.missing` })).message,
+    /^the file that SYNC_OPERATOR_TOKEN_FILE names cannot be read/,
+  )
+  t.equal(readSettings(['INGRESS_HOST'], { INGRESS_HOST_FILE: file }).INGRESS_HOST, '127.0.0.1', 'only secrets')
+})
+
+t.test('the environment wins over the .env file, and the file may be missing', async (t) => {
+  const file = join(t.testdir({ env: 'A=file\nB=file\n' }), 'env')
+  t.strictSame(withEnvFile({ A: 'environment' }, file), { A: 'environment', B: 'file' })
+  t.strictSame(withEnvFile({ A: '1' }, `${file}.missing`), { A: '1' })
+})
