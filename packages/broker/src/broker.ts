@@ -14,7 +14,7 @@ import { Connection } from './connection.ts'
 import { giveUpEvents, handleEvents } from './consume-events.ts'
 import { giveUpOutcomes, handleOutcomes } from './consume-outcomes.ts'
 import { BatchConsumer, type BatchConsumerOptions } from './consumer.ts'
-import { PublishError } from './errors.ts'
+import { describe, PublishError } from './errors.ts'
 import { eventMessage, outcomeMessage } from './message.ts'
 import { Publisher, type OutgoingMessage } from './publisher.ts'
 import { eventQueues, outcomeQueue, RETRY_DELAYS_MS } from './topology.ts'
@@ -56,7 +56,7 @@ class RabbitBroker implements Broker {
       label: `${name} publishing`,
       retryDelaysMs,
       onReady: () => {
-        for (const listener of this.#listeners) listener()
+        for (const listener of this.#listeners) this.#call(listener)
       },
     })
     this.#publishing.start()
@@ -91,7 +91,7 @@ class RabbitBroker implements Broker {
 
   onReconnect(listener: () => void): () => void {
     this.#listeners.add(listener)
-    if (this.#publisher.up) queueMicrotask(() => this.#listeners.has(listener) && listener())
+    if (this.#publisher.up) queueMicrotask(() => this.#listeners.has(listener) && this.#call(listener))
     return () => this.#listeners.delete(listener)
   }
 
@@ -139,6 +139,15 @@ class RabbitBroker implements Broker {
     await this.#publisher.close(FLUSH_MS)
     await Promise.all([this.#consuming.close(), this.#publishing.close()])
     this.#listeners.clear()
+  }
+
+  /** A listener that throws must not cost the channel. */
+  #call(listener: () => void): void {
+    try {
+      listener()
+    } catch (error) {
+      this.#options.log.error(describe(error), 'a listener for the reconnection failed')
+    }
   }
 
   async #publish(messages: readonly OutgoingMessage[]): Promise<void> {

@@ -1,6 +1,7 @@
 export * from './api.ts'
 export { connectBroker } from './broker.ts'
 export { PublishError } from './errors.ts'
+export { startEventConsumer, type EventConsumerOptions, type Step } from './event-consumer.ts'
 export {
   deadQueue,
   DIRECTIONS,
@@ -11,3 +12,4 @@ export {
   retryQueue,
   UNROUTED,
 } from './topology.ts'
+export { watchOutcomes, type OutcomeWatch, type WatchOutcomesOptions } from './watch-outcomes.ts'
