@@ -1,1 +1,2 @@
-export {}
+export { type Migrated, type MigrateOptions, migrate } from './migrate/index.ts'
+export { backfill, type BackfillOptions, type BackfillPorts, type BackfillResult } from './backfill/backfill.ts'

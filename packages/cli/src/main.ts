@@ -1,0 +1,71 @@
+import { isTableName, TABLE_NAMES, type TableName } from '@clinic-sync/mapping'
+import { readSettings, withEnvFile } from '@clinic-sync/runtime'
+import { SyncError } from '@clinic-sync/sync'
+import { Argument, Command, InvalidArgumentError } from 'commander'
+import { backfillCommand, summaryLines } from './backfill/command.ts'
+import { migrate } from './migrate/index.ts'
+
+const environment = withEnvFile(process.env)
+const out = process.stdout
+const say = (line: string) => void out.write(`${line}\n`)
+
+const program = new Command('sync')
+  .description('Commands for the operator of clinic-sync. Settings come from the environment and .env.')
+  .showHelpAfterError()
+
+program
+  .command('migrate')
+  .description('bring the schema sync of both databases, or of one, up to date')
+  .addArgument(new Argument('[side]', 'which database').choices(['clinic', 'portal']))
+  .option('--dry-run', 'say what would be applied, and do nothing', false)
+  .option('--with-portal-tables', "also create the portal's own tables, for a portal that starts without them", false)
+  .action(async (side: 'clinic' | 'portal' | undefined, options: { dryRun: boolean; withPortalTables: boolean }) => {
+    for (const each of side === undefined ? (['clinic', 'portal'] as const) : [side]) {
+      const name = each === 'clinic' ? 'SQLSERVER_URL' : 'POSTGRES_URL'
+      await migrate({ side: each, url: readSettings([name], environment)[name], onLine: say, ...options })
+    }
+  })
+
+program
+  .command('backfill')
+  .description('queue every row in scope, parents first, and wait until it has arrived in the portal')
+  .option('-t, --table <table...>', `only these: ${TABLE_NAMES.join(', ')}`, tableNames)
+  .option('--restart', 'start over instead of going on after the last interruption', false)
+  .action(async (options: { table?: TableName[]; restart: boolean }) => {
+    const stop = new AbortController()
+    process.once('SIGINT', () => stop.abort())
+    process.once('SIGTERM', () => stop.abort())
+    try {
+      const tables = options.table ? { tables: options.table } : {}
+      const result = await backfillCommand({
+        ...tables,
+        restart: options.restart,
+        environment,
+        out,
+        signal: stop.signal,
+      })
+      for (const line of summaryLines(result)) say(line)
+      if (result.dead > 0 || result.unsettled > 0) process.exitCode = 1
+    } catch (error) {
+      if (!stop.signal.aborted) throw error
+      say('Interrupted. What was queued still arrives; run it again to go on from here.')
+      process.exitCode = 130
+    }
+  })
+
+function tableNames(value: string, before: TableName[] = []): TableName[] {
+  if (!isTableName(value)) throw new InvalidArgumentError(`Known are ${TABLE_NAMES.join(', ')}.`)
+  return [...before, value]
+}
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  // Our own errors are sentences for people; anything else is a defect whose message may hold a value.
+  if (error instanceof SyncError) process.stderr.write(`${error.message.replace(/[.]$/, '')}. ${error.advice}\n`)
+  else
+    process.stderr.write(
+      `An unforeseen error: ${error instanceof Error ? (error.stack ?? '').replace(error.message, error.name) : typeof error}\n`,
+    )
+  process.exitCode = 1
+}
