@@ -1,6 +1,11 @@
-import type { GeneratedFile } from '../generated.ts'
+import { GENERATED_HEADER, type GeneratedFile } from '../generated.ts'
+import { applyFile } from './apply.ts'
+import { outboxFile } from './outbox.ts'
 
 /** The portal's generated migrations. */
 export function portalFiles(): GeneratedFile[] {
-  return []
+  return [
+    { path: 'migrations/postgres/02_sync_apply.sql', content: GENERATED_HEADER + applyFile() },
+    { path: 'migrations/postgres/03_sync_outbox.sql', content: GENERATED_HEADER + outboxFile() },
+  ]
 }

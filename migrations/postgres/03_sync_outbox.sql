@@ -1,0 +1,262 @@
+-- Generated from packages/mapping by `npm run generate`. Do not edit: change the mapping.
+--
+-- The portal's outbox, taken and settled, and pages of rows for verify. Safe to run again.
+
+-- Pending changes, one a record, with the record's current state, all of one snapshot. Nothing is marked as sent.
+--   taken    outbox rows looked at, those included that were settled on the spot
+--   changes  JSON array of {table, key, version, seen, since, base, row, capturedAt}; row null where the record is gone
+-- A row that somebody's open transaction holds needs no waiting here: its last committed state is the one that belongs to
+-- the committed outbox rows.
+CREATE OR REPLACE FUNCTION sync.take_changes(max integer)
+RETURNS TABLE (taken integer, changes text)
+LANGUAGE sql
+SET search_path = ''
+AS $function$
+  WITH picked AS MATERIALIZED (
+    SELECT q.queue_id, q.table_name, q.record_id, q.created_at
+    FROM sync.queue AS q
+    WHERE q.status = 'Pending'
+    ORDER BY q.queue_id
+    LIMIT max
+    FOR UPDATE SKIP LOCKED
+  ), records AS MATERIALIZED (
+    SELECT p.table_name, p.record_id, min(p.queue_id) AS first_id, max(p.queue_id) AS last_id,
+      min(p.created_at) AS captured_at, s.clinic_version, s.since, s.base
+    FROM picked AS p
+    LEFT JOIN sync.row_state AS s ON s.table_name = p.table_name AND s.record_id = p.record_id
+    GROUP BY p.table_name, p.record_id, s.clinic_version, s.since, s.base
+  ), superseded AS (
+    -- No edit is in flight any more: the clinic has ruled on it, or it went with the row.
+    UPDATE sync.queue AS q SET
+      status = 'Synced', last_attempt = now(), last_error = 'superseded: the clinic has ruled on it'
+    FROM picked AS p JOIN records AS r ON r.table_name = p.table_name AND r.record_id = p.record_id
+    WHERE q.queue_id = p.queue_id AND r.since IS NULL
+  ), sent AS (
+    SELECT p.*, greatest(p.last_id, (
+      SELECT max(q.queue_id) FROM sync.queue AS q
+      WHERE q.table_name = p.table_name AND q.record_id = p.record_id AND q.status = 'Pending' AND q.status <> 'Synced'
+    )) AS version
+    FROM records AS p WHERE p.since IS NOT NULL
+  )
+  SELECT
+    (SELECT count(*) FROM picked)::integer,
+    coalesce(json_agg(json_build_object(
+      'table', p.table_name,
+      'key', p.record_id,
+      'version', p.version::text,
+      'seen', p.clinic_version::text,
+      'since', p.since::text,
+      'base', p.base,
+      'row', CASE p.table_name
+        WHEN 'aligner_doctors' THEN (
+          SELECT json_build_object(
+              'dr_id', t.dr_id
+            )
+          FROM public.aligner_doctors AS t WHERE t.dr_id = p.record_id
+        )
+        WHEN 'patients' THEN (
+          SELECT json_build_object(
+              'person_id', t.person_id
+            )
+          FROM public.patients AS t WHERE t.person_id = p.record_id
+        )
+        WHEN 'work' THEN (
+          SELECT json_build_object(
+              'work_id', t.work_id
+            )
+          FROM public.work AS t WHERE t.work_id = p.record_id
+        )
+        WHEN 'aligner_sets' THEN (
+          SELECT json_build_object(
+              'aligner_set_id', t.aligner_set_id
+            )
+          FROM public.aligner_sets AS t WHERE t.aligner_set_id = p.record_id
+        )
+        WHEN 'aligner_batches' THEN (
+          SELECT json_build_object(
+              'aligner_batch_id', t.aligner_batch_id, 'days', t.days
+            )
+          FROM public.aligner_batches AS t WHERE t.aligner_batch_id = p.record_id
+        )
+        WHEN 'aligner_notes' THEN (
+          SELECT CASE WHEN p.base IS NULL OR p.record_id < 0 THEN json_build_object(
+              'note_id', t.note_id, 'aligner_set_id', t.aligner_set_id, 'note_type', t.note_type,
+              'note_text', t.note_text, 'created_at', sync.wire_instant(t.created_at), 'is_edited', t.is_edited,
+              'edited_at', sync.wire_instant(t.edited_at), 'is_read', t.is_read
+            ) ELSE json_build_object(
+              'note_id', t.note_id, 'note_text', t.note_text, 'is_edited', t.is_edited,
+              'edited_at', sync.wire_instant(t.edited_at), 'is_read', t.is_read
+            ) END
+          FROM public.aligner_notes AS t WHERE t.note_id = p.record_id
+        )
+        WHEN 'aligner_set_payments' THEN (
+          SELECT json_build_object(
+              'aligner_set_id', t.aligner_set_id
+            )
+          FROM public.aligner_set_payments AS t WHERE t.aligner_set_id = p.record_id
+        )
+      END,
+      'capturedAt', sync.wire_instant(p.captured_at)
+    ) ORDER BY p.first_id), '[]')::text
+  FROM sent AS p
+$function$;
+
+-- Moves outbox rows on: a JSON array of {table, key, version, outcome, code, reason}. An event's version is the highest
+-- queue_id that it carries, so it answers for the record's rows up to that. Then purges what has been settled for longer
+-- than the setting RetentionDays, a bounded number at a time. Safe to repeat.
+CREATE OR REPLACE FUNCTION sync.settle_changes(outcomes jsonb)
+RETURNS void
+LANGUAGE sql
+SET search_path = ''
+AS $function$
+  WITH settled AS MATERIALIZED (
+    SELECT q.queue_id,
+      CASE WHEN o.outcome IN ('queued', 'retry') THEN 'Queued' WHEN o.outcome = 'dead' THEN 'Failed' ELSE 'Synced' END AS status,
+      o.outcome IN ('queued', 'retry') AS attempted,
+      CASE
+        WHEN o.outcome IN ('retry', 'dead') THEN left(concat_ws(': ', o.code, o.reason), 1000)
+        WHEN o.outcome = 'queued' THEN q.last_error
+      END AS last_error
+    FROM jsonb_to_recordset(outcomes) AS o ("table" text, key integer, version bigint, outcome text, code text, reason text)
+    JOIN sync.queue AS q
+      ON q.table_name = o."table" AND q.record_id = o.key AND q.queue_id <= o.version AND q.status <> 'Synced'
+    WHERE CASE
+      WHEN o.outcome = 'queued' THEN q.status = 'Pending'
+      WHEN o.outcome IN ('retry', 'dead') THEN q.status IN ('Pending', 'Queued')
+      ELSE true
+    END
+    ORDER BY q.queue_id
+    FOR UPDATE OF q
+  )
+  UPDATE sync.queue AS q SET
+    status = s.status,
+    attempts = q.attempts + s.attempted::integer,
+    last_attempt = now(),
+    last_error = s.last_error
+  FROM settled AS s
+  WHERE q.queue_id = s.queue_id;
+
+  DELETE FROM sync.queue AS q
+  WHERE q.queue_id IN (
+    SELECT o.queue_id FROM sync.queue AS o
+    WHERE o.status = 'Synced' AND o.last_attempt < now() - make_interval(days => coalesce(
+      (SELECT s.value::integer FROM sync.settings AS s WHERE s.name = 'RetentionDays'), 7))
+    ORDER BY o.last_attempt
+    LIMIT 1000
+    FOR UPDATE SKIP LOCKED
+  );
+$function$;
+
+-- A keyset page: rows with keys above `after` (null: from the start), in key order, as JSON of wire values.
+CREATE OR REPLACE FUNCTION sync.read_rows(table_name text, after integer, max integer)
+RETURNS TABLE (record_id integer, row_data text)
+LANGUAGE plpgsql STABLE
+SET search_path = ''
+AS $function$
+BEGIN
+  CASE table_name
+  WHEN 'aligner_doctors' THEN
+    RETURN QUERY
+    SELECT t.dr_id, json_build_object(
+        'dr_id', t.dr_id, 'doctor_name', t.doctor_name, 'doctor_email', t.doctor_email,
+        'logo_path', t.logo_path
+      )::text
+    FROM public.aligner_doctors AS t
+    WHERE after IS NULL OR t.dr_id > after
+    ORDER BY t.dr_id
+    LIMIT max;
+  WHEN 'patients' THEN
+    RETURN QUERY
+    SELECT t.person_id, json_build_object(
+        'person_id', t.person_id, 'patient_id', t.patient_id, 'patient_name', t.patient_name,
+        'first_name', t.first_name, 'last_name', t.last_name, 'phone', t.phone
+      )::text
+    FROM public.patients AS t
+    WHERE after IS NULL OR t.person_id > after
+    ORDER BY t.person_id
+    LIMIT max;
+  WHEN 'work' THEN
+    RETURN QUERY
+    SELECT t.work_id, json_build_object(
+        'work_id', t.work_id, 'person_id', t.person_id, 'type_of_work', t.type_of_work,
+        'addition_date', sync.wire_instant(t.addition_date)
+      )::text
+    FROM public.work AS t
+    WHERE after IS NULL OR t.work_id > after
+    ORDER BY t.work_id
+    LIMIT max;
+  WHEN 'aligner_sets' THEN
+    RETURN QUERY
+    SELECT t.aligner_set_id, json_build_object(
+        'aligner_set_id', t.aligner_set_id, 'work_id', t.work_id, 'aligner_dr_id', t.aligner_dr_id,
+        'set_sequence', t.set_sequence, 'type', t.type, 'upper_aligners_count', t.upper_aligners_count,
+        'lower_aligners_count', t.lower_aligners_count,
+        'remaining_upper_aligners', t.remaining_upper_aligners,
+        'remaining_lower_aligners', t.remaining_lower_aligners,
+        'creation_date', to_char(t.creation_date, 'YYYY-MM-DD'), 'days', t.days, 'is_active', t.is_active,
+        'notes', t.notes, 'folder_path', t.folder_path, 'set_url', t.set_url, 'set_pdf_url', t.set_pdf_url,
+        'set_cost', t.set_cost::text, 'currency', t.currency,
+        'pdf_uploaded_at', sync.wire_instant(t.pdf_uploaded_at), 'pdf_uploaded_by', t.pdf_uploaded_by,
+        'drive_file_id', t.drive_file_id
+      )::text
+    FROM public.aligner_sets AS t
+    WHERE after IS NULL OR t.aligner_set_id > after
+    ORDER BY t.aligner_set_id
+    LIMIT max;
+  WHEN 'aligner_batches' THEN
+    RETURN QUERY
+    SELECT t.aligner_batch_id, json_build_object(
+        'aligner_batch_id', t.aligner_batch_id, 'aligner_set_id', t.aligner_set_id,
+        'batch_sequence', t.batch_sequence, 'upper_aligner_count', t.upper_aligner_count,
+        'lower_aligner_count', t.lower_aligner_count,
+        'upper_aligner_start_sequence', t.upper_aligner_start_sequence,
+        'upper_aligner_end_sequence', t.upper_aligner_end_sequence,
+        'lower_aligner_start_sequence', t.lower_aligner_start_sequence,
+        'lower_aligner_end_sequence', t.lower_aligner_end_sequence,
+        'manufacture_date', to_char(t.manufacture_date, 'YYYY-MM-DD'),
+        'delivered_to_patient_date', to_char(t.delivered_to_patient_date, 'YYYY-MM-DD'), 'days', t.days,
+        'validity_period', t.validity_period,
+        'batch_expiry_date', to_char(t.batch_expiry_date, 'YYYY-MM-DD'), 'notes', t.notes,
+        'is_active', t.is_active
+      )::text
+    FROM public.aligner_batches AS t
+    WHERE after IS NULL OR t.aligner_batch_id > after
+    ORDER BY t.aligner_batch_id
+    LIMIT max;
+  WHEN 'aligner_notes' THEN
+    RETURN QUERY
+    SELECT t.note_id, json_build_object(
+        'note_id', t.note_id, 'aligner_set_id', t.aligner_set_id, 'note_type', t.note_type,
+        'note_text', t.note_text, 'created_at', sync.wire_instant(t.created_at), 'is_edited', t.is_edited,
+        'edited_at', sync.wire_instant(t.edited_at), 'is_read', t.is_read
+      )::text
+    FROM public.aligner_notes AS t
+    WHERE after IS NULL OR t.note_id > after
+    ORDER BY t.note_id
+    LIMIT max;
+  WHEN 'aligner_set_payments' THEN
+    RETURN QUERY
+    SELECT t.aligner_set_id, json_build_object(
+        'aligner_set_id', t.aligner_set_id, 'total_paid', t.total_paid::text, 'balance', t.balance::text,
+        'payment_status', t.payment_status
+      )::text
+    FROM public.aligner_set_payments AS t
+    WHERE after IS NULL OR t.aligner_set_id > after
+    ORDER BY t.aligner_set_id
+    LIMIT max;
+  ELSE
+    RAISE EXCEPTION 'not a synced table' USING ERRCODE = 'invalid_parameter_value';
+  END CASE;
+END
+$function$;
+
+DO $$
+DECLARE
+  grantee text;
+BEGIN
+  REVOKE ALL ON ALL FUNCTIONS IN SCHEMA sync FROM PUBLIC;
+  FOR grantee IN SELECT rolname FROM pg_catalog.pg_roles WHERE rolname IN ('anon', 'authenticated') LOOP
+    EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA sync FROM %I', grantee);
+  END LOOP;
+END
+$$;

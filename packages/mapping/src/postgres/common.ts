@@ -1,0 +1,53 @@
+import { allColumns } from '../tables/index.ts'
+import type { Column, Table } from '../types.ts'
+
+/** The schema that the portal's tables live in. */
+const SCHEMA = 'public'
+
+export const portalTable = (name: string) => `${SCHEMA}.${name}`
+
+export const sharedColumns = (table: Table) => table.columns.filter((column) => column.owner === 'shared')
+
+/** Indents every line but the empty ones. */
+export const indent = (text: string, spaces: number) => text.replace(/^(?=.)/gm, ' '.repeat(spaces))
+
+/** Packs items into lines of at most `width` characters. */
+export function fill(items: readonly string[], width = 100): string {
+  const lines: string[] = []
+  let line = ''
+  items.forEach((item, index) => {
+    const piece = index === items.length - 1 ? item : `${item},`
+    if (line !== '' && line.length + piece.length + 1 > width) {
+      lines.push(line)
+      line = piece
+    } else line = line === '' ? piece : `${line} ${piece}`
+  })
+  return [...lines, line].join('\n')
+}
+
+/** A column's value in its form on the wire (see `Value` in @clinic-sync/contracts). */
+export function wireValue(alias: string, { name, type }: Column): string {
+  const value = `${alias}.${name}`
+  if (type === 'instant') return `sync.wire_instant(${value})`
+  if (type === 'date') return `to_char(${value}, 'YYYY-MM-DD')`
+  return type === 'bigint' || type === 'decimal' ? `${value}::text` : value
+}
+
+/** An expression for the JSON object of these columns' wire values. */
+export const wireObject = (alias: string, columns: readonly Column[]) =>
+  `json_build_object(\n${indent(fill(columns.map((column) => `'${column.name}', ${wireValue(alias, column)}`)), 2)}\n)`
+
+export const wireRow = (alias: string, table: Table) => wireObject(alias, allColumns(table))
+
+/** Functions are executable by everybody unless told otherwise. */
+export const REVOKE_FUNCTIONS = `DO $$
+DECLARE
+  grantee text;
+BEGIN
+  REVOKE ALL ON ALL FUNCTIONS IN SCHEMA sync FROM PUBLIC;
+  FOR grantee IN SELECT rolname FROM pg_catalog.pg_roles WHERE rolname IN ('anon', 'authenticated') LOOP
+    EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA sync FROM %I', grantee);
+  END LOOP;
+END
+$$;
+`

@@ -1,0 +1,56 @@
+import type { Table } from '../types.ts'
+import { portalTable } from './common.ts'
+
+/**
+ * Deletes a table's part of the batch. Rows that refer to it go first, whether or not the portal's foreign key cascades;
+ * their own deletes follow from the clinic and settle their bookkeeping.
+ */
+export function deleteStatements(table: Table, tables: readonly Table[]): string {
+  const { key, name } = table
+  const children = tables.flatMap((child) =>
+    child.parents
+      .filter((parent) => parent.table === name && child.deletes.clinic === 'propagate')
+      .map(({ column }) => `  DELETE FROM ${portalTable(child.name)} AS c WHERE c.${column} = ANY (doomed);\n`),
+  )
+  return `SELECT array_agg(h.key ORDER BY h.key) INTO doomed
+FROM unnest(names, keys, deletions, verdicts) AS h (name, key, deleted, verdict)
+WHERE h.name = '${name}' AND h.verdict = 'write' AND h.deleted;
+IF doomed IS NOT NULL THEN
+${children.join('')}  RETURN QUERY
+  WITH gone AS (
+    DELETE FROM ${portalTable(name)} AS t WHERE t.${key.name} = ANY (doomed)
+    RETURNING t.${key.name} AS key, to_jsonb(t) AS lost
+  ), pending AS (
+    UPDATE sync.queue AS q SET
+      status = 'Synced', last_attempt = now(), last_error = 'superseded by the clinic''s delete'
+    WHERE q.table_name = '${name}' AND q.record_id = ANY (doomed) AND q.status = 'Pending'
+    RETURNING q.record_id, q.queue_id, q.operation
+  ), superseded AS MATERIALIZED (
+    SELECT DISTINCT ON (p.record_id) p.record_id, p.queue_id
+    FROM pending AS p
+    WHERE p.operation <> 'DELETE'
+      AND NOT EXISTS (SELECT FROM pending AS n WHERE n.record_id = p.record_id AND n.queue_id > p.queue_id)
+  ), recorded AS (
+    INSERT INTO sync.lost_edits (table_name, record_id, clinic_version, local_version, base, lost_row)
+    SELECT s.table_name, s.record_id, h.version, s.local_version, s.base, g.lost
+    FROM superseded AS p
+    JOIN sync.row_state AS s ON s.table_name = '${name}' AND s.record_id = p.record_id
+    JOIN unnest(names, keys, versions) AS h (name, key, version) ON h.name = '${name}' AND h.key = p.record_id
+    LEFT JOIN gone AS g ON g.key = p.record_id
+  ), noted AS (
+    UPDATE sync.row_state AS s SET clinic_version = h.version, since = NULL, base = NULL
+    FROM unnest(names, keys, versions, fresh) AS h (name, key, version, fresh)
+    WHERE s.table_name = '${name}' AND s.record_id = h.key AND s.record_id = ANY (doomed)
+      AND h.name = '${name}' AND NOT h.fresh
+  )
+  SELECT
+    h.ordinal,
+    CASE WHEN p.record_id IS NOT NULL THEN 'conflict' WHEN g.key IS NOT NULL THEN 'applied' ELSE 'unchanged' END,
+    CASE WHEN p.record_id IS NOT NULL THEN 'the clinic deleted it; the doctor''s edits went with it' END
+  FROM unnest(ordinals, names, keys, deletions, verdicts) AS h (ordinal, name, key, deleted, verdict)
+  LEFT JOIN superseded AS p ON p.record_id = h.key
+  LEFT JOIN gone AS g ON g.key = h.key
+  WHERE h.name = '${name}' AND h.verdict = 'write' AND h.deleted;
+END IF;
+`
+}

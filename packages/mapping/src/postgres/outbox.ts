@@ -1,0 +1,143 @@
+import { tables } from '../tables/index.ts'
+import type { Table } from '../types.ts'
+import { indent, portalTable, REVOKE_FUNCTIONS, sharedColumns, wireObject, wireRow } from './common.ts'
+
+const readBranch = (table: Table) => `WHEN '${table.name}' THEN
+  RETURN QUERY
+  SELECT t.${table.key.name}, ${indent(wireRow('t', table), 4).trimStart()}::text
+  FROM ${portalTable(table.name)} AS t
+  WHERE after IS NULL OR t.${table.key.name} > after
+  ORDER BY t.${table.key.name}
+  LIMIT max;
+`
+
+/** The portal's part of a record: its shared columns. Of a record that was born in the portal, all of it. */
+function localRow(table: Table): string {
+  const shared = wireObject('t', [table.key, ...sharedColumns(table)])
+  const json = table.portalInserts
+    ? `CASE WHEN p.base IS NULL OR p.record_id < 0 THEN ${wireRow('t', table)} ELSE ${shared} END`
+    : shared
+  return `WHEN '${table.name}' THEN (
+  SELECT ${indent(json, 4).trimStart()}
+  FROM ${portalTable(table.name)} AS t WHERE t.${table.key.name} = p.record_id
+)`
+}
+
+/** `sync.take_changes`, `sync.settle_changes`, `sync.read_rows`: the verbs of the portal's outbox, and of verify. */
+export const outboxFile = () => `--
+-- The portal's outbox, taken and settled, and pages of rows for verify. Safe to run again.
+
+-- Pending changes, one a record, with the record's current state, all of one snapshot. Nothing is marked as sent.
+--   taken    outbox rows looked at, those included that were settled on the spot
+--   changes  JSON array of {table, key, version, seen, since, base, row, capturedAt}; row null where the record is gone
+-- A row that somebody's open transaction holds needs no waiting here: its last committed state is the one that belongs to
+-- the committed outbox rows.
+CREATE OR REPLACE FUNCTION sync.take_changes(max integer)
+RETURNS TABLE (taken integer, changes text)
+LANGUAGE sql
+SET search_path = ''
+AS $function$
+  WITH picked AS MATERIALIZED (
+    SELECT q.queue_id, q.table_name, q.record_id, q.created_at
+    FROM sync.queue AS q
+    WHERE q.status = 'Pending'
+    ORDER BY q.queue_id
+    LIMIT max
+    FOR UPDATE SKIP LOCKED
+  ), records AS MATERIALIZED (
+    SELECT p.table_name, p.record_id, min(p.queue_id) AS first_id, max(p.queue_id) AS last_id,
+      min(p.created_at) AS captured_at, s.clinic_version, s.since, s.base
+    FROM picked AS p
+    LEFT JOIN sync.row_state AS s ON s.table_name = p.table_name AND s.record_id = p.record_id
+    GROUP BY p.table_name, p.record_id, s.clinic_version, s.since, s.base
+  ), superseded AS (
+    -- No edit is in flight any more: the clinic has ruled on it, or it went with the row.
+    UPDATE sync.queue AS q SET
+      status = 'Synced', last_attempt = now(), last_error = 'superseded: the clinic has ruled on it'
+    FROM picked AS p JOIN records AS r ON r.table_name = p.table_name AND r.record_id = p.record_id
+    WHERE q.queue_id = p.queue_id AND r.since IS NULL
+  ), sent AS (
+    SELECT p.*, greatest(p.last_id, (
+      SELECT max(q.queue_id) FROM sync.queue AS q
+      WHERE q.table_name = p.table_name AND q.record_id = p.record_id AND q.status = 'Pending' AND q.status <> 'Synced'
+    )) AS version
+    FROM records AS p WHERE p.since IS NOT NULL
+  )
+  SELECT
+    (SELECT count(*) FROM picked)::integer,
+    coalesce(json_agg(json_build_object(
+      'table', p.table_name,
+      'key', p.record_id,
+      'version', p.version::text,
+      'seen', p.clinic_version::text,
+      'since', p.since::text,
+      'base', p.base,
+      'row', CASE p.table_name
+${indent(tables.map(localRow).join('\n'), 8)}
+      END,
+      'capturedAt', sync.wire_instant(p.captured_at)
+    ) ORDER BY p.first_id), '[]')::text
+  FROM sent AS p
+$function$;
+
+-- Moves outbox rows on: a JSON array of {table, key, version, outcome, code, reason}. An event's version is the highest
+-- queue_id that it carries, so it answers for the record's rows up to that. Then purges what has been settled for longer
+-- than the setting RetentionDays, a bounded number at a time. Safe to repeat.
+CREATE OR REPLACE FUNCTION sync.settle_changes(outcomes jsonb)
+RETURNS void
+LANGUAGE sql
+SET search_path = ''
+AS $function$
+  WITH settled AS MATERIALIZED (
+    SELECT q.queue_id,
+      CASE WHEN o.outcome IN ('queued', 'retry') THEN 'Queued' WHEN o.outcome = 'dead' THEN 'Failed' ELSE 'Synced' END AS status,
+      o.outcome IN ('queued', 'retry') AS attempted,
+      CASE
+        WHEN o.outcome IN ('retry', 'dead') THEN left(concat_ws(': ', o.code, o.reason), 1000)
+        WHEN o.outcome = 'queued' THEN q.last_error
+      END AS last_error
+    FROM jsonb_to_recordset(outcomes) AS o ("table" text, key integer, version bigint, outcome text, code text, reason text)
+    JOIN sync.queue AS q
+      ON q.table_name = o."table" AND q.record_id = o.key AND q.queue_id <= o.version AND q.status <> 'Synced'
+    WHERE CASE
+      WHEN o.outcome = 'queued' THEN q.status = 'Pending'
+      WHEN o.outcome IN ('retry', 'dead') THEN q.status IN ('Pending', 'Queued')
+      ELSE true
+    END
+    ORDER BY q.queue_id
+    FOR UPDATE OF q
+  )
+  UPDATE sync.queue AS q SET
+    status = s.status,
+    attempts = q.attempts + s.attempted::integer,
+    last_attempt = now(),
+    last_error = s.last_error
+  FROM settled AS s
+  WHERE q.queue_id = s.queue_id;
+
+  DELETE FROM sync.queue AS q
+  WHERE q.queue_id IN (
+    SELECT o.queue_id FROM sync.queue AS o
+    WHERE o.status = 'Synced' AND o.last_attempt < now() - make_interval(days => coalesce(
+      (SELECT s.value::integer FROM sync.settings AS s WHERE s.name = 'RetentionDays'), 7))
+    ORDER BY o.last_attempt
+    LIMIT 1000
+    FOR UPDATE SKIP LOCKED
+  );
+$function$;
+
+-- A keyset page: rows with keys above \`after\` (null: from the start), in key order, as JSON of wire values.
+CREATE OR REPLACE FUNCTION sync.read_rows(table_name text, after integer, max integer)
+RETURNS TABLE (record_id integer, row_data text)
+LANGUAGE plpgsql STABLE
+SET search_path = ''
+AS $function$
+BEGIN
+  CASE table_name
+${indent(tables.map(readBranch).join(''), 2)}  ELSE
+    RAISE EXCEPTION 'not a synced table' USING ERRCODE = 'invalid_parameter_value';
+  END CASE;
+END
+$function$;
+
+${REVOKE_FUNCTIONS}`

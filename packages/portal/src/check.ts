@@ -1,0 +1,47 @@
+import { allColumns, tables } from '@clinic-sync/mapping'
+import { DatabaseError } from '@clinic-sync/sync'
+import type { Database } from './pool.ts'
+
+const FUNCTIONS = [
+  'sync.apply_clinic_changes(jsonb)',
+  'sync.take_changes(integer)',
+  'sync.settle_changes(jsonb)',
+  'sync.read_rows(text,integer,integer)',
+]
+
+/** What of `$1` (functions) and `$2`.`$3` (tables, columns) is missing, and whether the server takes writes. */
+const QUERY = `
+  SELECT 'function' AS kind, f.name
+    FROM unnest($1::text[]) AS f (name) WHERE to_regprocedure(f.name) IS NULL
+  UNION ALL
+  SELECT CASE WHEN to_regclass('public.' || c.table_name) IS NULL THEN 'table' ELSE 'column' END,
+      'public.' || c.table_name || '.' || c.name
+    FROM unnest($2::text[], $3::text[]) AS c (table_name, name)
+    WHERE NOT EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = to_regclass('public.' || c.table_name)
+      AND a.attname = c.name AND NOT a.attisdropped)
+  UNION ALL
+  SELECT 'read-only', '' WHERE current_setting('transaction_read_only') = 'on'`
+
+/** Resolves if schema sync and every mapped table and column are there and can be written. */
+export async function check(database: Database): Promise<void> {
+  const columns = tables.flatMap((table) => allColumns(table).map(({ name }) => [table.name, name] as const))
+  const rows = await database.query(QUERY, [
+    FUNCTIONS,
+    columns.map(([table]) => table),
+    columns.map(([, name]) => name),
+  ])
+  const missing = (kind: string) => rows.filter((row) => row.kind === kind).map((row) => row.name)
+  if (missing('function').length > 0) {
+    throw notMigrated("the portal's database has no schema sync, or an older one")
+  }
+  const [table] = missing('table')
+  if (table)
+    throw notMigrated(`the portal lacks table ${table.replace(/\.[^.]*$/, '')} (00_portal_tables.sql makes it)`)
+  const [column] = missing('column')
+  if (column) throw notMigrated(`the portal lacks column ${column}`)
+  if (missing('read-only').length > 0) {
+    throw new DatabaseError('down', "the portal's database is read-only (25006)", { number: '25006' })
+  }
+}
+
+const notMigrated = (message: string) => new DatabaseError('down', message, { code: 'SYNC_NOT_MIGRATED' })

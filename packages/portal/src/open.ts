@@ -1,0 +1,30 @@
+import type { SyncDatabase } from '@clinic-sync/sync'
+import { applyChanges } from './apply.ts'
+import { check } from './check.ts'
+import { readRows, settleChanges, takeChanges } from './outbox.ts'
+import { type Log, openPool } from './pool.ts'
+
+export interface PortalOptions {
+  /** `postgres://user:password@host:5432/database`: a direct or session-mode connection. */
+  readonly url: string
+  readonly log: Log
+}
+
+/** The portal's side of the sync. */
+export interface Portal extends SyncDatabase {
+  readonly side: 'portal'
+}
+
+/** Opens the portal's database. Connects when first used: call `check()` to know that it can be. */
+export async function openPortal({ url, log }: PortalOptions): Promise<Portal> {
+  const database = openPool(url, log)
+  return {
+    side: 'portal',
+    check: () => check(database),
+    applyChanges: (events) => applyChanges(database, log, events),
+    takeChanges: (max) => takeChanges(database, max),
+    settleChanges: (settlements) => settleChanges(database, settlements),
+    readRows: (table, after, max) => readRows(database, table, after, max),
+    close: () => database.close(),
+  }
+}
