@@ -1,6 +1,29 @@
 import type { GeneratedFile } from '../generated.ts'
+import { captureScript } from './capture.ts'
+import { inspect } from './inspecting.ts'
+import { backfillPage, readRecords, readRows } from './reading.ts'
+import { settleChanges } from './settling.ts'
+import { enterOutbox, takeChanges } from './taking.ts'
+import { script } from './text.ts'
 
 /** The clinic's generated migrations. */
 export function clinicFiles(): GeneratedFile[] {
-  return []
+  return [
+    { path: 'migrations/sqlserver/02_sync_capture.sql', content: captureScript() },
+    { path: 'migrations/sqlserver/03_sync_procedures.sql', content: proceduresScript() },
+  ]
+}
+
+function proceduresScript(): string {
+  const about = `-- The procedures of schema sync: all that the services may do in this database. Safe to run again.
+-- A service's login needs EXECUTE on them and nothing else.`
+  return script(about, [
+    enterOutbox(),
+    readRecords(),
+    takeChanges(),
+    settleChanges(),
+    readRows(),
+    backfillPage(),
+    inspect(),
+  ])
 }

@@ -1,0 +1,84 @@
+import { procedure } from './text.ts'
+
+/** `sync.SettleChanges`: moves outbox rows on by outcome, and purges old settled ones. */
+export function settleChanges(): string {
+  return procedure(
+    'sync.SettleChanges',
+    '@Outcomes nvarchar(max)',
+    `
+-- @Outcomes: [{"table", "key", "version", "outcome", "code"?, "reason"?}, …]. Safe to repeat, in any order: a row only moves on.
+SET NOCOUNT ON
+SET XACT_ABORT ON
+SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+SET DEADLOCK_PRIORITY LOW
+SET LOCK_TIMEOUT 10000
+
+CREATE TABLE #outcome (
+  TableName nvarchar(100) COLLATE DATABASE_DEFAULT NOT NULL,
+  RecordID int NOT NULL,
+  Version bigint NOT NULL,
+  Outcome nvarchar(20) COLLATE DATABASE_DEFAULT NOT NULL,
+  LastError nvarchar(1000) COLLATE DATABASE_DEFAULT NULL
+)
+CREATE TABLE #row (
+  QueueID bigint NOT NULL,
+  Version bigint NOT NULL,
+  Outcome nvarchar(20) COLLATE DATABASE_DEFAULT NOT NULL,
+  LastError nvarchar(1000) COLLATE DATABASE_DEFAULT NULL
+)
+
+INSERT INTO #outcome (TableName, RecordID, Version, Outcome, LastError)
+SELECT o.TableName, o.RecordID, o.Version, o.Outcome,
+  LEFT(COALESCE(o.Code + N': ' + o.Reason, o.Code, o.Reason), 1000)
+FROM OPENJSON(@Outcomes) WITH (
+  TableName nvarchar(100) '$.table', RecordID int '$.key', Version bigint '$.version', Outcome nvarchar(20) '$.outcome',
+  Code nvarchar(64) '$.code', Reason nvarchar(1000) '$.reason') o
+
+DECLARE @now datetime2(3) = SYSDATETIME()
+
+BEGIN TRANSACTION
+EXEC sync.EnterOutbox
+
+-- Found without locks, so that another transaction's new rows of the same records are not waited for: those carry no
+-- EventVersion yet. The conditions are judged again below.
+INSERT INTO #row (QueueID, Version, Outcome, LastError)
+SELECT q.QueueID, o.Version, o.Outcome, o.LastError
+FROM #outcome o INNER JOIN dbo.SyncQueue q WITH (READUNCOMMITTED)
+  ON q.TableName = o.TableName AND q.RecordID = o.RecordID AND q.EventVersion <= o.Version
+
+UPDATE q SET Status = N'Queued', Attempts = q.Attempts + 1, LastAttempt = @now
+FROM dbo.SyncQueue q WITH (ROWLOCK) INNER JOIN #row r ON r.QueueID = q.QueueID
+WHERE r.Outcome = N'queued' AND q.EventVersion = r.Version AND q.Status = N'Pending'
+
+UPDATE q SET Status = N'Queued', Attempts = q.Attempts + 1, LastAttempt = @now, LastError = r.LastError
+FROM dbo.SyncQueue q WITH (ROWLOCK) INNER JOIN #row r ON r.QueueID = q.QueueID
+WHERE r.Outcome = N'retry' AND q.EventVersion = r.Version AND q.Status IN (N'Pending', N'Queued')
+
+UPDATE q SET Status = N'Failed', LastAttempt = @now, LastError = r.LastError
+FROM dbo.SyncQueue q WITH (ROWLOCK) INNER JOIN #row r ON r.QueueID = q.QueueID
+WHERE r.Outcome = N'dead' AND q.EventVersion = r.Version AND q.Status IN (N'Pending', N'Queued')
+
+UPDATE q SET Status = N'Synced', LastAttempt = @now, LastError = NULL
+FROM dbo.SyncQueue q WITH (ROWLOCK) INNER JOIN #row r ON r.QueueID = q.QueueID
+WHERE r.Outcome IN (N'applied', N'duplicate', N'stale', N'unchanged', N'conflict')
+  AND q.EventVersion <= r.Version AND q.Status <> N'Synced'
+COMMIT TRANSACTION
+
+-- Purges from the oldest on, a bounded number: what is in the way of it is read, not searched for.
+DECLARE @days int = (SELECT TRY_CONVERT(int, Value) FROM sync.Settings WHERE Name = N'RetentionDays')
+DECLARE @before datetime2(3) = DATEADD(day, -CASE WHEN @days BETWEEN 1 AND 36500 THEN @days ELSE 7 END, @now)
+DECLARE @purged int = 500, @rounds int = 0
+WHILE @purged = 500 AND @rounds < 10
+BEGIN
+  DELETE q
+  FROM dbo.SyncQueue q WITH (ROWLOCK, READCOMMITTEDLOCK, READPAST)
+    INNER JOIN (SELECT TOP (500) s.QueueID FROM dbo.SyncQueue s WITH (READCOMMITTEDLOCK, READPAST)
+      WHERE s.Status = N'Synced' ORDER BY s.QueueID) o ON o.QueueID = q.QueueID
+  WHERE q.Status = N'Synced' AND q.LastAttempt < @before
+  SET @purged = @@ROWCOUNT
+  SET @rounds += 1
+END
+
+SET LOCK_TIMEOUT -1`,
+  )
+}

@@ -1,0 +1,175 @@
+import { tables } from '../tables/index.ts'
+import { literal, procedure } from './text.ts'
+
+/**
+ * `sync.EnterOutbox`: one at a time, TakeChanges and SettleChanges change the outbox. Two takes could otherwise give one
+ * version to two states, and a take and a settlement, which come by different indexes, could deadlock.
+ */
+export function enterOutbox(): string {
+  return procedure(
+    'sync.EnterOutbox',
+    '',
+    `
+-- For the procedures of this schema, within their transaction: until its end nobody else is in here.
+DECLARE @got int
+EXEC @got = sp_getapplock @Resource = N'sync.outbox', @LockMode = N'Exclusive', @LockOwner = N'Transaction', @LockTimeout = 10000
+IF @got < 0
+BEGIN;
+  THROW 51222, N'sync: another session is in the outbox', 1;
+END`,
+  )
+}
+
+/** `sync.TakeChanges`: pending changes with their records' current state. */
+export function takeChanges(): string {
+  const known = tables
+    .map((table) => `(${literal(table.name)}, ${table.deletes.clinic === 'propagate' ? 1 : 0})`)
+    .join(', ')
+  const names = tables.map((table) => literal(table.name)).join(', ')
+  return procedure(
+    'sync.TakeChanges',
+    '@Max int',
+    `
+-- The first @Max pending rows, one result row a record; then one row (Rows, Locked). Marks nothing as sent.
+SET NOCOUNT ON
+SET XACT_ABORT ON
+SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+SET DEADLOCK_PRIORITY LOW
+SET LOCK_TIMEOUT 10000
+IF @Max < 1 SET @Max = 1
+
+CREATE TABLE #row (
+  QueueID bigint NOT NULL PRIMARY KEY,
+  TableName nvarchar(100) COLLATE DATABASE_DEFAULT NOT NULL,
+  RecordID int NOT NULL,
+  CreatedAt datetime2(3) NOT NULL,
+  EventVersion bigint NULL
+)
+CREATE TABLE #record (
+  Ordinal int NOT NULL PRIMARY KEY,
+  TableName nvarchar(100) COLLATE DATABASE_DEFAULT NOT NULL,
+  RecordID int NOT NULL,
+  Propagates bit NOT NULL,
+  QueueRows int NOT NULL,
+  NewRows int NOT NULL,
+  LastID bigint NOT NULL,
+  LowestTaken bigint NULL,
+  Version bigint NULL,
+  OldestAt datetime2(3) NOT NULL,
+  Seen bigint NULL,
+  State tinyint NULL,
+  RowData nvarchar(max) NULL
+)
+DECLARE @after bigint = -9223372036854775808, @claimed int, @rows int = 0, @locked int = 0
+DECLARE @table nvarchar(100), @ordinal int
+
+-- Once, unless everything in a full page is held by open transactions: those hold up their own rows only.
+WHILE 1 = 1
+BEGIN
+  DELETE FROM #row
+  DELETE FROM #record
+
+  BEGIN TRANSACTION
+  EXEC sync.EnterOutbox
+
+  -- Rows of transactions in flight are locked, and skipped. READCOMMITTEDLOCK: READPAST needs it under READ_COMMITTED_SNAPSHOT.
+  INSERT INTO #row (QueueID, TableName, RecordID, CreatedAt, EventVersion)
+  SELECT TOP (@Max) q.QueueID, q.TableName, q.RecordID, q.CreatedAt, q.EventVersion
+  FROM dbo.SyncQueue q WITH (READCOMMITTEDLOCK, READPAST)
+  WHERE q.Status = N'Pending' AND q.QueueID > @after
+  ORDER BY q.QueueID
+  SET @claimed = @@ROWCOUNT
+  SET @after = (SELECT MAX(QueueID) FROM #row)
+
+  IF EXISTS (SELECT 1 FROM #row WHERE TableName NOT IN (${names}))
+  BEGIN
+    UPDATE q SET Status = N'Failed', LastAttempt = SYSDATETIME(), LastError = N'SYNC_UNKNOWN_TABLE: no table of this name is synced'
+    FROM dbo.SyncQueue q WITH (ROWLOCK) INNER JOIN #row r ON r.QueueID = q.QueueID
+    WHERE r.TableName NOT IN (${names})
+    SET @rows += @@ROWCOUNT
+    DELETE FROM #row WHERE TableName NOT IN (${names})
+  END
+
+  INSERT INTO #record (Ordinal, TableName, RecordID, Propagates, QueueRows, NewRows, LastID, LowestTaken, OldestAt)
+  SELECT ROW_NUMBER() OVER (ORDER BY MIN(r.QueueID)), k.Name, r.RecordID, k.Propagates, COUNT(*),
+    SUM(CASE WHEN r.EventVersion IS NULL THEN 1 ELSE 0 END), MAX(r.QueueID), MIN(COALESCE(r.EventVersion, 0)), MIN(r.CreatedAt)
+  FROM #row r INNER JOIN (VALUES ${known}) k (Name, Propagates) ON k.Name = r.TableName
+  GROUP BY k.Name, k.Propagates, r.RecordID
+
+  -- The version is the highest queue id. Where an event with that version or a higher one has gone out already, these rows
+  -- were committed late: they get a fresh number, unless they are the very rows of that event, taken once more. Rows of
+  -- transactions in flight carry no EventVersion, so reading past their locks reads nothing that could change.
+  UPDATE c SET Version = CASE
+    WHEN h.Highest IS NULL OR h.Highest < c.LastID THEN c.LastID
+    WHEN c.NewRows = 0 AND c.LowestTaken = h.Highest THEN h.Highest END
+  FROM #record c
+  OUTER APPLY (SELECT MAX(q.EventVersion) AS Highest FROM dbo.SyncQueue q WITH (READUNCOMMITTED)
+    WHERE q.TableName = c.TableName AND q.RecordID = c.RecordID) h
+  UPDATE #record SET Version = NEXT VALUE FOR sync.QueueIDs WHERE Version IS NULL
+
+  UPDATE q SET EventVersion = c.Version
+  FROM dbo.SyncQueue q WITH (ROWLOCK) INNER JOIN #row r ON r.QueueID = q.QueueID
+    INNER JOIN #record c ON c.TableName = r.TableName AND c.RecordID = r.RecordID
+  WHERE q.EventVersion IS NULL OR q.EventVersion <> c.Version
+  COMMIT TRANSACTION
+
+  -- The records themselves, in no transaction and without waiting for anybody: a table at a time, and where a row of it is
+  -- locked (1222), record by record. Those that stay without a State are left pending.
+  SET XACT_ABORT OFF
+  SET LOCK_TIMEOUT 0
+  SET @table = (SELECT MIN(TableName) FROM #record)
+  WHILE @table IS NOT NULL
+  BEGIN
+    BEGIN TRY
+      EXEC sync.ReadRecords @table, 1, 2147483647
+    END TRY
+    BEGIN CATCH
+      IF ERROR_NUMBER() <> 1222 THROW;
+    END CATCH
+    SET @table = (SELECT MIN(TableName) FROM #record WHERE TableName > @table)
+  END
+  SET @ordinal = (SELECT MIN(Ordinal) FROM #record WHERE State IS NULL)
+  WHILE @ordinal IS NOT NULL
+  BEGIN
+    SET @table = (SELECT TableName FROM #record WHERE Ordinal = @ordinal)
+    BEGIN TRY
+      EXEC sync.ReadRecords @table, @ordinal, @ordinal
+    END TRY
+    BEGIN CATCH
+      IF ERROR_NUMBER() <> 1222 THROW;
+    END CATCH
+    SET @ordinal = (SELECT MIN(Ordinal) FROM #record WHERE State IS NULL AND Ordinal > @ordinal)
+  END
+  SET LOCK_TIMEOUT 10000
+  SET XACT_ABORT ON
+
+  -- Gone, or never was in the portal, and the portal keeps what it has: nothing to send.
+  IF EXISTS (SELECT 1 FROM #record WHERE State = 2 AND Propagates = 0)
+  BEGIN
+    BEGIN TRANSACTION
+    EXEC sync.EnterOutbox
+    UPDATE q SET Status = N'Synced', LastAttempt = SYSDATETIME(), LastError = NULL
+    FROM dbo.SyncQueue q WITH (ROWLOCK) INNER JOIN #row r ON r.QueueID = q.QueueID
+      INNER JOIN #record c ON c.TableName = r.TableName AND c.RecordID = r.RecordID
+    WHERE c.State = 2 AND c.Propagates = 0 AND q.Status = N'Pending' AND q.EventVersion = c.Version
+    COMMIT TRANSACTION
+  END
+
+  SELECT @rows += COALESCE(SUM(CASE WHEN State IS NULL THEN 0 ELSE QueueRows END), 0),
+    @locked += COALESCE(SUM(CASE WHEN State IS NULL THEN 1 ELSE 0 END), 0)
+  FROM #record
+  IF @rows > 0 OR @claimed < @Max BREAK
+END
+
+SELECT TableName, RecordID, CONVERT(varchar(20), Version) AS Version, CONVERT(varchar(20), Seen) AS Seen,
+  CASE WHEN OldestAt > SYSDATETIME() THEN 0 ELSE DATEDIFF_BIG(millisecond, OldestAt, SYSDATETIME()) END AS AgeMs,
+  CAST(CASE WHEN State = 2 THEN 1 ELSE 0 END AS bit) AS Deleted, RowData
+FROM #record
+WHERE State = 1 OR (State = 2 AND Propagates = 1)
+ORDER BY Ordinal
+
+SELECT @rows AS [Rows], @locked AS Locked
+
+SET LOCK_TIMEOUT -1`,
+  )
+}
