@@ -7,8 +7,8 @@ const management = 'http://127.0.0.1:25673/api'
 
 export interface TestRabbit {
   readonly url: string
-  /** Calls the management API; `path` begins with the resource. */
-  readonly admin: (method: string, path: string) => Promise<unknown>
+  /** Has RabbitMQ close both connections of the broker whose name begins so. */
+  readonly closeConnections: (prefix: string) => Promise<void>
   /** A bare connection, for what only a test does. */
   readonly channel: ConfirmChannel
   /** Takes all messages of a queue away. */
@@ -59,5 +59,17 @@ export async function testRabbit(t: Test): Promise<TestRabbit> {
     await channel.cancel(consumerTag)
     return taken
   }
-  return { url, admin, channel, take }
+  // Listed by name only some time after they open: asked until there are as many as a broker has.
+  const closeConnections = async (prefix: string) => {
+    type Listed = { name: string; vhost: string; client_properties: { connection_name?: string } }
+    for (let closed = 0; closed < 2;) {
+      const listed = (await admin('GET', 'connections')) as Listed[]
+      for (const { name, vhost: where, client_properties: client } of listed) {
+        if (where !== vhost || client.connection_name?.startsWith(prefix) !== true) continue
+        await admin('DELETE', `connections/${encodeURIComponent(name)}`)
+        closed++
+      }
+    }
+  }
+  return { url, closeConnections, channel, take }
 }
