@@ -31,21 +31,30 @@ export class Ingress {
   #consumers: Consumer[] = []
   #hearing: Promise<void> | undefined
   #forget: (() => void) | undefined
+  #failed = false
+  readonly #fatal: (error: SyncError) => void
 
   constructor(options: IngressOptions) {
     const { clinic, portal, broker, log, onFatal } = options
     this.#options = options
     this.#outboxes = { clinic: this.#watch(clinic), portal: this.#watch(portal) }
-    const drain = (outbox: Outbox) => new Drain({ outbox, publisher: broker, log, onFatal })
+    const fatal = (error: SyncError) => {
+      // Both sides, or a look and a drain, may find the same: it is said once.
+      if (!this.#failed) onFatal(error)
+      this.#failed = true
+    }
+    this.#fatal = fatal
+    const drain = (outbox: Outbox) => new Drain({ outbox, publisher: broker, log, onFatal: fatal })
     this.drains = { clinic: drain(this.#outboxes.clinic), portal: drain(this.#outboxes.portal) }
     this.state.ask('broker', () => brokerReason(broker.state()))
   }
 
-  /** Rings both drains, and from now on whenever something rings. Returns at once: a database may be down. */
+  /** Drains both sides as soon as RabbitMQ is there, and then whenever something rings. Returns at once. */
   start(): void {
     const { broker, clinic, clinicDoorbell, log } = this.#options
-    // RabbitMQ calls this for the first connection as well: the drains of the start then find it ready.
+    // Called for the first connection as well: before it, a drain could only fail.
     this.#forget = broker.onReconnect(() => this.ringAll(true))
+    for (const outbox of Object.values(this.#outboxes)) this.#look(outbox)
     this.#consumers = [this.#outboxes.clinic, this.#outboxes.portal].map((outbox) =>
       broker.consumeOutcomes(
         directionFrom(outbox.side),
@@ -59,7 +68,6 @@ export class Ingress {
       const ring = (urgent: boolean) => this.drains.clinic.ring(urgent)
       this.#hearing = hearClinic({ clinic: bell, ring, log }, this.#stopping.signal)
     }
-    this.ringAll(false)
   }
 
   ringAll(urgent: boolean): void {
@@ -72,6 +80,13 @@ export class Ingress {
     this.#stopping.abort()
     const drains = Object.values(this.drains).map((drain) => drain.stop())
     await Promise.all([...drains, ...this.#consumers.map((consumer) => consumer.close()), this.#hearing])
+  }
+
+  /** Says at once if a database is not migrated, with or without RabbitMQ. If it is down, its drain tries again. */
+  #look(outbox: Outbox): void {
+    outbox.check().catch((error: unknown) => {
+      if (error instanceof SyncError && error.code === 'SYNC_NOT_MIGRATED') this.#fatal(error)
+    })
   }
 
   #watch(outbox: Outbox): Outbox {

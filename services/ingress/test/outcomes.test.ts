@@ -40,7 +40,7 @@ t.test('a database that is down: the broker keeps the messages', async (t) => {
   const { handler, calls } = start(() => {
     throw databaseDown()
   })
-  await t.rejects(handler([batch(outcome(1), outcome(2))]), { failure: 'down' })
+  await t.rejects(handler([batch(outcome(1), outcome(2))]), { code: 'SYNC_DATABASE_DOWN' })
   t.same(calls, [[1, 2]], 'not split')
 })
 
@@ -59,7 +59,7 @@ t.test('but not when the service stops', async (t) => {
     stop.abort()
     throw new DatabaseError('transient', 'deadlock', { number: '1205' })
   }, stop.signal)
-  await t.rejects(handler([batch(outcome(1))]), { failure: 'transient' })
+  await t.rejects(handler([batch(outcome(1))]), { code: 'SYNC_DATABASE' })
 })
 
 t.test('one outcome that is refused for good holds nobody up, and is named in the log', async (t) => {

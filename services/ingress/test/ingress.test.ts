@@ -1,0 +1,181 @@
+import type { BrokerState, OutcomeHandler } from '@clinic-sync/broker'
+import type { Direction, OutcomeBatch } from '@clinic-sync/contracts'
+import type { SyncError } from '@clinic-sync/sync'
+import t, { type Test } from 'tap'
+import { Ingress } from '../src/ingress.ts'
+import { startLines, type ClinicDoorbell } from '../src/start-lines.ts'
+import { databaseDown, Fake } from './fake-outbox.ts'
+import { recordingLog, until } from './help.ts'
+
+/** An ingress over outboxes in memory, and the broker's side of it. */
+function start(t: Test, clinicDoorbell: ClinicDoorbell = 'http') {
+  const clinic = new Fake('clinic')
+  const portal = new Fake('portal')
+  const handlers = new Map<Direction, OutcomeHandler>()
+  const listeners = new Set<() => void>()
+  const fatal: SyncError[] = []
+  const state: BrokerState = { ready: true, publisher: 'up', consumers: [] }
+  let broker = state
+  let ringBell: (() => void) | undefined
+  const ingress = new Ingress({
+    clinic: Object.assign(clinic, {
+      waitForChanges: (signal: AbortSignal) =>
+        new Promise<'changed'>((resolve, reject) => {
+          if (clinic.down) return reject(clinic.down)
+          ringBell = () => resolve('changed')
+          signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
+        }),
+    }),
+    portal,
+    broker: {
+      publishEvents: (events) => (events[0]?.source === 'clinic' ? clinic : portal).publishEvents(events),
+      consumeOutcomes(direction, handler) {
+        handlers.set(direction, handler)
+        return { state: 'consuming', close: async () => void handlers.delete(direction) }
+      },
+      onReconnect(listener) {
+        listeners.add(listener)
+        if (broker.publisher === 'up') queueMicrotask(listener)
+        return () => listeners.delete(listener)
+      },
+      state: () => broker,
+    },
+    clinicDoorbell,
+    log: recordingLog().log,
+    onFatal: (error) => void fatal.push(error),
+  })
+  t.teardown(() => ingress.stop())
+  const report = (batch: OutcomeBatch) => handlers.get(batch.direction)?.([batch])
+  return {
+    ingress,
+    clinic,
+    portal,
+    fatal,
+    report,
+    handlers,
+    listeners,
+    bell: () => ringBell?.(),
+    setBroker: (over: Partial<BrokerState>) => (broker = { ...state, ...over }),
+  }
+}
+
+t.test('a start drains both sides; a reconnection does so again', async (t) => {
+  const { ingress, clinic, portal, listeners } = start(t)
+  clinic.change(1)
+  portal.change(2)
+  t.match(ingress.state.read(), {
+    ready: false,
+    checks: { clinic: /not answered/, portal: /not answered/, broker: 'ok' },
+  })
+  ingress.start()
+  await until('both are drained', () => clinic.pending() + portal.pending() === 0)
+  t.match(ingress.state.read(), { ready: true, checks: { clinic: 'ok', portal: 'ok', broker: 'ok' } })
+  t.same(
+    [...clinic.published, ...portal.published].map(({ id }) => id),
+    ['clinic/aligner_notes/1/1', 'portal/aligner_notes/2/1'],
+  )
+  clinic.change(3)
+  portal.change(4)
+  for (const listener of listeners) listener()
+  await until('both are drained again', () => clinic.pending() + portal.pending() === 0)
+})
+
+t.test('outcomes settle the outbox that their events came from', async (t) => {
+  const { ingress, clinic, portal, report } = start(t)
+  clinic.change(1)
+  portal.change(1)
+  ingress.start()
+  await until('both are drained', () => clinic.pending() + portal.pending() === 0)
+  const outcomes = [{ table: 'aligner_notes', key: 1, version: '1', outcome: 'applied' as const }]
+  await report({ direction: 'sql-to-postgres', outcomes })
+  t.same([clinic.rows[0]?.status, portal.rows[0]?.status], ['Synced', 'Queued'])
+  await report({ direction: 'postgres-to-sql', outcomes })
+  t.same([clinic.rows[0]?.status, portal.rows[0]?.status], ['Synced', 'Synced'])
+})
+
+t.test('a side that is down holds up neither the start nor the other side', async (t) => {
+  const { ingress, clinic, portal, report } = start(t)
+  clinic.down = databaseDown()
+  portal.change(1)
+  clinic.change(1)
+  ingress.start()
+  await until('the portal is drained', () => portal.pending() === 0)
+  t.match(ingress.state.read(), { ready: false, checks: { clinic: 'It cannot be reached.', portal: 'ok' } })
+  const outcomes = [{ table: 'aligner_notes', key: 1, version: '1', outcome: 'applied' as const }]
+  await t.rejects(report({ direction: 'sql-to-postgres', outcomes }) ?? Promise.resolve(), {
+    code: 'SYNC_DATABASE_DOWN',
+  })
+  clinic.down = null
+  await until('the clinic is drained', () => clinic.pending() === 0)
+  t.equal(ingress.state.read().ready, true)
+})
+
+t.test('the broker is not ready: said in words', async (t) => {
+  const { ingress, setBroker } = start(t)
+  const reason = () => ingress.state.read().checks['broker']
+  setBroker({ publisher: 'connecting', ready: false })
+  t.match(reason(), /Not connected/)
+  setBroker({ publisher: 'blocked', ready: false })
+  t.match(reason(), /memory or disk/)
+  setBroker({ ready: false, consumers: ['paused'] })
+  t.match(reason(), /Outcomes/)
+})
+
+t.test('a database that is not migrated is fatal, on either side', async (t) => {
+  for (const side of ['clinic', 'portal'] as const) {
+    const started = start(t)
+    started[side].unmigrated = true
+    started.ingress.start()
+    await until('it is said', () => started.fatal.length > 0)
+    t.match(started.fatal, [{ code: 'SYNC_NOT_MIGRATED', advice: /npm run sync -- migrate/ }], side)
+    t.notOk(started[side].calls.includes('take'), 'nothing was taken')
+    t.equal(started.fatal.length, 1)
+  }
+})
+
+t.test('a database that is not migrated is said without RabbitMQ, too', async (t) => {
+  const { ingress, clinic, fatal, setBroker } = start(t)
+  setBroker({ publisher: 'connecting', ready: false })
+  clinic.unmigrated = true
+  ingress.start()
+  await until('it is said', () => fatal.length > 0)
+})
+
+t.test('nothing is taken before RabbitMQ is there', async (t) => {
+  const { ingress, clinic, listeners, setBroker } = start(t)
+  setBroker({ publisher: 'connecting', ready: false })
+  clinic.change(1)
+  ingress.start()
+  await until('it is looked at', () => clinic.calls.includes('check'))
+  t.same(clinic.calls, ['check'])
+  for (const listener of listeners) listener()
+  await until('it is drained', () => clinic.pending() === 0)
+})
+
+t.test('the Service Broker doorbell rings for the clinic', async (t) => {
+  const { ingress, clinic, portal, bell } = start(t, 'service-broker')
+  ingress.start()
+  await until('the start is over', () => clinic.calls.includes('take') && portal.calls.includes('take'))
+  t.match(ingress.state.read().checks, { 'clinic-doorbell': /not answered/ })
+  clinic.change(1)
+  bell()
+  await until('it is drained', () => clinic.pending() === 0)
+  t.equal(portal.calls.filter((call) => call === 'take').length, 1)
+  t.equal(ingress.state.read().ready, true)
+})
+
+t.test('stopping ends everything', async (t) => {
+  const { ingress, clinic, handlers, listeners } = start(t, 'service-broker')
+  ingress.start()
+  await ingress.stop()
+  t.same([handlers.size, listeners.size], [0, 0])
+  clinic.change(1)
+  ingress.ringAll(true)
+  t.equal(clinic.pending(), 1)
+})
+
+t.test('the start lines say which doorbells are in force', async (t) => {
+  t.match(startLines('service-broker', 'webhook'), [/sync enabled.*Service Broker/, /webhook/, /Nothing polls/])
+  t.match(startLines('http', 'none'), [/queue-notify/, /no doorbell/, /Nothing polls/])
+  t.match(startLines('none', 'webhook'), [/no doorbell/, /webhook/, /Nothing polls/])
+})

@@ -1,0 +1,22 @@
+/**
+ * Where the ingress kills itself. `sending`: some bytes may have left. `published`: it hangs, and the test kills it once events
+ * have arrived. `terminated`: it sends itself SIGTERM with a batch in its hands.
+ */
+export type Step =
+  | 'taken'
+  | 'sending'
+  | 'published'
+  | 'confirmed'
+  | 'settled'
+  | 'outcome-received'
+  | 'outcome-settled'
+  | 'terminated'
+
+export interface OutboxCall {
+  readonly id: number
+  readonly method: 'takeChanges' | 'settleChanges'
+  readonly argument: unknown
+}
+
+export type FromService = { readonly url: string } | { readonly call: OutboxCall }
+export type ToService = { readonly arm: Step } | { readonly id: number; readonly result: unknown }
