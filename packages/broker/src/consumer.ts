@@ -138,7 +138,7 @@ export class BatchConsumer implements Consumer {
         if (ended.lost.aborted) return 'lost'
         if (isDown(error)) {
           this.#setState('paused')
-          if (!(await succeeds(this.#options.consume.check))) return 'down'
+          if ((await failureOf(this.#options.consume.check)) !== null) return 'down'
         } else if (!isBrokerTrouble(error)) unexpected.push(error)
         this.#logFailure(batch, error, attempt)
         if (Date.now() - since > HOLD_MS) return 'down'
@@ -173,15 +173,21 @@ export class BatchConsumer implements Consumer {
   async #pause(channel: Channel, lost: AbortSignal): Promise<void> {
     const { consume, log, label } = this.#options
     this.#setState('paused')
-    log.warn({ consumer: label }, 'the database is down: consuming pauses until it is back')
     await within(2_000, Promise.race([channel.close(), aborted(lost)]))
     const stop = this.#stopping.signal
+    let said = ''
     for (let attempt = 0; !stop.aborted; attempt++) {
-      await sleep(backoffMs(attempt), stop)
-      if (!stop.aborted && (await succeeds(consume.check))) {
-        log.info({ consumer: label }, 'the database is back: consuming goes on')
+      const failure = await failureOf(consume.check)
+      if (failure === null) {
+        log.info({ consumer: label }, 'the database is there: consuming goes on')
         return
       }
+      const fields = { consumer: label, ...describe(failure.error) }
+      const line = JSON.stringify(fields)
+      // One line for each state of things, not for each time that it is looked at.
+      if (line !== said) log.warn(fields, 'the database cannot be used: consuming pauses until it can')
+      said = line
+      await sleep(backoffMs(attempt), stop)
     }
     this.#stop.abort()
   }
@@ -193,12 +199,12 @@ export class BatchConsumer implements Consumer {
   }
 }
 
-async function succeeds(check: () => Promise<void>): Promise<boolean> {
+async function failureOf(check: () => Promise<void>): Promise<{ error: unknown } | null> {
   try {
     await check()
-    return true
-  } catch {
-    return false
+    return null
+  } catch (error) {
+    return { error }
   }
 }
 

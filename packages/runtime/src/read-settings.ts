@@ -32,14 +32,14 @@ export function withEnvFile(environment: Environment, path = '.env'): Environmen
 }
 
 function readSetting(name: SettingName, environment: Environment): unknown {
-  const { schema, expected, fallback, secret }: Setting = SETTINGS[name]
+  const { schema, expected, fallback, secret, url }: Setting = SETTINGS[name]
   const text = textOf(name, secret, environment)
   if (text === undefined) {
     if (fallback !== undefined) return fallback
     throw wrong(name, `${name} is missing: it must be ${expected}`)
   }
   const value = 'type' in schema && schema.type === 'integer' && /^\d{1,9}$/.test(text) ? Number(text) : text
-  if (!Value.Check(schema, value)) throw wrong(name, `${name} must be ${expected}`)
+  if (!Value.Check(schema, value) || (url && !URL.canParse(text))) throw wrong(name, `${name} must be ${expected}`)
   return value
 }
 

@@ -10,6 +10,7 @@ export interface Setting<S extends TSchema = TSchema> {
   readonly fallback?: Static<S>
   /** May also be given as the path of a file, in `<NAME>_FILE`. Its value is never shown. */
   readonly secret: boolean
+  readonly url: boolean
 }
 
 const plain = <S extends TSchema>(schema: S, expected: string, fallback: Static<S>) => ({
@@ -17,19 +18,26 @@ const plain = <S extends TSchema>(schema: S, expected: string, fallback: Static<
   expected,
   fallback,
   secret: false,
+  url: false,
 })
-const secret = <S extends TSchema>(schema: S, expected: string) => ({ schema, expected, secret: true })
+const secret = <S extends TSchema>(schema: S, expected: string) => ({ schema, expected, secret: true, url: false })
+/** The pattern catches another scheme; that it is a URL at all (a port, say, that is a number) is checked besides. */
+const address = (expected: string, ...schemes: string[]) => ({
+  schema: Type.String({ pattern: `^(${schemes.join('|')})://[^\\s/?#]+` }),
+  expected,
+  secret: true,
+  url: true,
+})
 
 const port = Type.Integer({ minimum: 0, maximum: 65_535 })
 /** 16 characters cannot be guessed; an empty or default-looking secret would be. */
 const key = Type.String({ minLength: 16, maxLength: 512 })
-const url = (...schemes: string[]) => Type.String({ pattern: `^(${schemes.join('|')})://[^\\s/?#]+` })
 
 /** Every setting of every service, by the name of its environment variable. */
 export const SETTINGS = {
-  SQLSERVER_URL: secret(url('mssql', 'sqlserver'), 'mssql://user:password@host:port/database'),
-  POSTGRES_URL: secret(url('postgres', 'postgresql'), 'postgres://user:password@host:port/database'),
-  RABBITMQ_URL: secret(url('amqp', 'amqps'), 'amqp://user:password@host:port/vhost, or amqps://'),
+  SQLSERVER_URL: address('mssql://user:password@host:port/database', 'mssql', 'sqlserver'),
+  POSTGRES_URL: address('postgres://user:password@host:port/database', 'postgres', 'postgresql'),
+  RABBITMQ_URL: address('amqp://user:password@host:port/vhost, or amqps://', 'amqp', 'amqps'),
   CLINIC_TIME_ZONE: plain(Type.String({ minLength: 1 }), 'a time zone such as Asia/Baghdad', 'Asia/Baghdad'),
   SYNC_WEBHOOK_SECRET: secret(key, 'at least 16 characters'),
   SYNC_OPERATOR_TOKEN: secret(key, 'at least 16 characters'),

@@ -1,1 +1,1 @@
-export {}
+export { start, type StartOptions } from './start.ts'
