@@ -1,0 +1,72 @@
+import t from 'tap'
+import { until } from './help.ts'
+import { startService } from './service.ts'
+
+/** Nothing listens at port 1. */
+const SETTINGS = {
+  SQLSERVER_URL: 'mssql://sync:PLANTED-password@127.0.0.1:1/clinic?encrypt=false',
+  POSTGRES_URL: 'postgres://sync:PLANTED-password@127.0.0.1:1/portal',
+  RABBITMQ_URL: 'amqp://sync:PLANTED-password@127.0.0.1:1',
+  SYNC_WEBHOOK_SECRET: 'PLANTED-webhook-secret',
+  SYNC_OPERATOR_TOKEN: 'PLANTED-operator-token',
+  INGRESS_PORT: '0',
+}
+
+t.test('a missing or wrong setting: one sentence that names it, and exit code 1', async (t) => {
+  const cases: [string, Record<string, string>][] = [
+    ['SYNC_WEBHOOK_SECRET', { ...SETTINGS, SYNC_WEBHOOK_SECRET: '' }],
+    ['CLINIC_DOORBELL', { ...SETTINGS, CLINIC_DOORBELL: 'PLANTED' }],
+    ['CLINIC_TIME_ZONE', { ...SETTINGS, CLINIC_TIME_ZONE: 'PLANTED/Nowhere' }],
+  ]
+  await Promise.all(
+    cases.map(async ([name, environment]) => {
+      const service = startService(t, environment)
+      t.equal(await service.ended, 1, name)
+      t.match(service.lines, [{ level: 'fatal', msg: new RegExp(name) }])
+      t.equal(service.lines.length, 1)
+      t.notMatch(JSON.stringify(service.lines), /PLANTED/)
+    }),
+  )
+})
+
+t.test('everything is down: it listens, says so, keeps trying, and ends cleanly', async (t) => {
+  const service = startService(t, { ...SETTINGS, LOG_LEVEL: 'debug' })
+  await until('it listens', () => service.url() !== undefined)
+  const url = service.url() ?? ''
+  t.equal((await fetch(`${url}/healthz`)).status, 200)
+  const readyz = async () => {
+    const response = await fetch(`${url}/readyz`)
+    return { code: response.status, ...((await response.json()) as { checks: Record<string, string> }) }
+  }
+  await until('both sides have been tried', async () => !/not answered/.test(JSON.stringify(await readyz())))
+  t.match(await readyz(), {
+    code: 503,
+    checks: { clinic: /SQL Server/, portal: /portal/, broker: /RabbitMQ/, 'clinic-doorbell': /SQL Server/ },
+  })
+  const trigger = await fetch(`${url}/api/sync/trigger`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${SETTINGS.SYNC_OPERATOR_TOKEN}` },
+  })
+  t.equal(trigger.status, 503)
+  t.match(await trigger.json(), {
+    'sql-to-postgres': { code: 'SYNC_DATABASE_DOWN', side: 'clinic' },
+    'postgres-to-sql': { code: 'SYNC_DATABASE_DOWN', side: 'portal' },
+  })
+  for (const name of ['queue-notify', 'webhook']) {
+    const answer = await fetch(`${url}/api/sync/${name}`, {
+      method: 'POST',
+      headers: { 'x-sync-secret': SETTINGS.SYNC_WEBHOOK_SECRET },
+      body: name === 'webhook' ? '{"type":"INSERT","table":"aligner_notes","record":{}}' : null,
+    })
+    t.equal(answer.status, 202, name)
+  }
+  for (const line of [/Webhook-based sync enabled.*Service Broker/, /Reverse sync.*webhook/, /Nothing polls/]) {
+    t.ok(
+      service.lines.some(({ msg }) => line.test(msg)),
+      String(line),
+    )
+  }
+  service.kill('SIGTERM')
+  t.equal(await service.ended, 0)
+  t.notMatch(JSON.stringify(service.lines), /PLANTED/)
+})
