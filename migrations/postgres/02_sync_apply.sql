@@ -25,6 +25,7 @@ DECLARE
   seen bigint[];
   deletions boolean[];
   verdicts text[];     -- 'write', 'duplicate', 'stale'
+  places tid[];        -- where the bookkeeping row is; it is locked, so it stays there
   fresh boolean[];     -- never heard of before: its bookkeeping row is made here, with the version in it
   ruled boolean[];     -- the clinic has had the doctor's latest edit, or there is none
   in_flight boolean[]; -- a doctor's edit is on its way to the clinic
@@ -143,17 +144,18 @@ BEGIN
       END ORDER BY k.ordinal
     ),
     array_agg(k.fresh OR k.since IS NULL OR k.seen >= k.local_version ORDER BY k.ordinal),
-    array_agg(NOT k.fresh AND k.since IS NOT NULL ORDER BY k.ordinal)
-  INTO verdicts, ruled, in_flight
+    array_agg(NOT k.fresh AND k.since IS NOT NULL ORDER BY k.ordinal),
+    array_agg(k.place ORDER BY k.ordinal)
+  INTO verdicts, ruled, in_flight, places
   FROM (
-    SELECT h.ordinal, h.version, h.seen, h.fresh, s.clinic_version, s.local_version, s.since
+    SELECT h.ordinal, h.version, h.seen, h.fresh, s.clinic_version, s.local_version, s.since, s.place
     FROM (
       SELECT * FROM unnest(ordinals, names, keys, versions, seen, fresh)
         AS u (ordinal, name, key, version, seen, fresh)
       ORDER BY u.name, u.key OFFSET 0
     ) AS h
     CROSS JOIN LATERAL (
-      SELECT s.clinic_version, s.local_version, s.since FROM sync.row_state AS s
+      SELECT s.clinic_version, s.local_version, s.since, s.ctid AS place FROM sync.row_state AS s
       WHERE s.table_name = h.name AND s.record_id = h.key FOR UPDATE
     ) AS s
   ) AS k;
@@ -166,12 +168,12 @@ BEGIN
     RETURN QUERY
     WITH judged AS MATERIALIZED (
       SELECT
-        h.ordinal, h.key, h.version, h.fresh, h.ruled,
+        h.ordinal, h.key, h.version, h.place, h.fresh, h.ruled,
         h.in_flight AND NOT h.ruled AND here.found IS NULL AS away,
         NULL::text AS missing,
         r.doctor_name, r.doctor_email, r.logo_path
-      FROM unnest(ordinals, names, keys, versions, deletions, verdicts, fresh, ruled, in_flight)
-        AS h (ordinal, name, key, version, deleted, verdict, fresh, ruled, in_flight)
+      FROM unnest(ordinals, names, keys, versions, deletions, verdicts, places, fresh, ruled, in_flight)
+        AS h (ordinal, name, key, version, deleted, verdict, place, fresh, ruled, in_flight)
       CROSS JOIN LATERAL jsonb_to_record(changes -> (h.ordinal - 1) -> 'row') AS r (
         doctor_name varchar(100), doctor_email varchar(255), logo_path varchar(100)
       )
@@ -203,14 +205,13 @@ BEGIN
         since = CASE WHEN j.ruled THEN NULL ELSE s.since END,
         base = CASE WHEN j.ruled THEN NULL ELSE s.base END
       FROM judged AS j
-      WHERE s.table_name = 'aligner_doctors' AND s.record_id = j.key AND s.record_id = ANY (keys)
-        AND j.fresh = (j.missing IS NOT NULL)
+      WHERE s.ctid = j.place AND j.fresh = (j.missing IS NOT NULL)
     )
     SELECT
       j.ordinal,
       CASE
         WHEN j.missing IS NOT NULL THEN 'retry'
-        WHEN EXISTS (SELECT FROM written AS w WHERE w.key = j.key) THEN 'applied'
+        WHEN j.key = ANY (ARRAY(SELECT w.key FROM written AS w)) THEN 'applied'
         ELSE 'unchanged'
       END,
       j.missing
@@ -221,12 +222,12 @@ BEGIN
     RETURN QUERY
     WITH judged AS MATERIALIZED (
       SELECT
-        h.ordinal, h.key, h.version, h.fresh, h.ruled,
+        h.ordinal, h.key, h.version, h.place, h.fresh, h.ruled,
         h.in_flight AND NOT h.ruled AND here.found IS NULL AS away,
         NULL::text AS missing,
         r.patient_id, r.patient_name, r.first_name, r.last_name, r.phone
-      FROM unnest(ordinals, names, keys, versions, deletions, verdicts, fresh, ruled, in_flight)
-        AS h (ordinal, name, key, version, deleted, verdict, fresh, ruled, in_flight)
+      FROM unnest(ordinals, names, keys, versions, deletions, verdicts, places, fresh, ruled, in_flight)
+        AS h (ordinal, name, key, version, deleted, verdict, place, fresh, ruled, in_flight)
       CROSS JOIN LATERAL jsonb_to_record(changes -> (h.ordinal - 1) -> 'row') AS r (
         patient_id varchar(6), patient_name varchar(255), first_name varchar(255), last_name varchar(255),
         phone varchar(255)
@@ -259,14 +260,13 @@ BEGIN
         since = CASE WHEN j.ruled THEN NULL ELSE s.since END,
         base = CASE WHEN j.ruled THEN NULL ELSE s.base END
       FROM judged AS j
-      WHERE s.table_name = 'patients' AND s.record_id = j.key AND s.record_id = ANY (keys)
-        AND j.fresh = (j.missing IS NOT NULL)
+      WHERE s.ctid = j.place AND j.fresh = (j.missing IS NOT NULL)
     )
     SELECT
       j.ordinal,
       CASE
         WHEN j.missing IS NOT NULL THEN 'retry'
-        WHEN EXISTS (SELECT FROM written AS w WHERE w.key = j.key) THEN 'applied'
+        WHEN j.key = ANY (ARRAY(SELECT w.key FROM written AS w)) THEN 'applied'
         ELSE 'unchanged'
       END,
       j.missing
@@ -277,7 +277,7 @@ BEGIN
     RETURN QUERY
     WITH judged AS MATERIALIZED (
       SELECT
-        h.ordinal, h.key, h.version, h.fresh, h.ruled,
+        h.ordinal, h.key, h.version, h.place, h.fresh, h.ruled,
         h.in_flight AND NOT h.ruled AND here.found IS NULL AS away,
         CASE
           WHEN h.in_flight AND NOT h.ruled AND here.found IS NULL THEN NULL
@@ -285,8 +285,8 @@ BEGIN
             THEN 'waits for patients.person_id ' || r.person_id
         END AS missing,
         r.person_id, r.type_of_work, r.addition_date
-      FROM unnest(ordinals, names, keys, versions, deletions, verdicts, fresh, ruled, in_flight)
-        AS h (ordinal, name, key, version, deleted, verdict, fresh, ruled, in_flight)
+      FROM unnest(ordinals, names, keys, versions, deletions, verdicts, places, fresh, ruled, in_flight)
+        AS h (ordinal, name, key, version, deleted, verdict, place, fresh, ruled, in_flight)
       CROSS JOIN LATERAL jsonb_to_record(changes -> (h.ordinal - 1) -> 'row') AS r (
         person_id integer, type_of_work integer, addition_date timestamptz
       )
@@ -318,14 +318,13 @@ BEGIN
         since = CASE WHEN j.ruled THEN NULL ELSE s.since END,
         base = CASE WHEN j.ruled THEN NULL ELSE s.base END
       FROM judged AS j
-      WHERE s.table_name = 'work' AND s.record_id = j.key AND s.record_id = ANY (keys)
-        AND j.fresh = (j.missing IS NOT NULL)
+      WHERE s.ctid = j.place AND j.fresh = (j.missing IS NOT NULL)
     )
     SELECT
       j.ordinal,
       CASE
         WHEN j.missing IS NOT NULL THEN 'retry'
-        WHEN EXISTS (SELECT FROM written AS w WHERE w.key = j.key) THEN 'applied'
+        WHEN j.key = ANY (ARRAY(SELECT w.key FROM written AS w)) THEN 'applied'
         ELSE 'unchanged'
       END,
       j.missing
@@ -336,7 +335,7 @@ BEGIN
     RETURN QUERY
     WITH judged AS MATERIALIZED (
       SELECT
-        h.ordinal, h.key, h.version, h.fresh, h.ruled,
+        h.ordinal, h.key, h.version, h.place, h.fresh, h.ruled,
         h.in_flight AND NOT h.ruled AND here.found IS NULL AS away,
         CASE
           WHEN h.in_flight AND NOT h.ruled AND here.found IS NULL THEN NULL
@@ -349,8 +348,8 @@ BEGIN
         r.remaining_upper_aligners, r.remaining_lower_aligners, r.creation_date, r.days, r.is_active,
         r.notes, r.folder_path, r.set_url, r.set_pdf_url, r.set_cost, r.currency, r.pdf_uploaded_at,
         r.pdf_uploaded_by, r.drive_file_id
-      FROM unnest(ordinals, names, keys, versions, deletions, verdicts, fresh, ruled, in_flight)
-        AS h (ordinal, name, key, version, deleted, verdict, fresh, ruled, in_flight)
+      FROM unnest(ordinals, names, keys, versions, deletions, verdicts, places, fresh, ruled, in_flight)
+        AS h (ordinal, name, key, version, deleted, verdict, place, fresh, ruled, in_flight)
       CROSS JOIN LATERAL jsonb_to_record(changes -> (h.ordinal - 1) -> 'row') AS r (
         work_id integer, aligner_dr_id integer, set_sequence integer, type varchar(50),
         upper_aligners_count integer, lower_aligners_count integer, remaining_upper_aligners integer,
@@ -409,14 +408,13 @@ BEGIN
         since = CASE WHEN j.ruled THEN NULL ELSE s.since END,
         base = CASE WHEN j.ruled THEN NULL ELSE s.base END
       FROM judged AS j
-      WHERE s.table_name = 'aligner_sets' AND s.record_id = j.key AND s.record_id = ANY (keys)
-        AND j.fresh = (j.missing IS NOT NULL)
+      WHERE s.ctid = j.place AND j.fresh = (j.missing IS NOT NULL)
     )
     SELECT
       j.ordinal,
       CASE
         WHEN j.missing IS NOT NULL THEN 'retry'
-        WHEN EXISTS (SELECT FROM written AS w WHERE w.key = j.key) THEN 'applied'
+        WHEN j.key = ANY (ARRAY(SELECT w.key FROM written AS w)) THEN 'applied'
         ELSE 'unchanged'
       END,
       j.missing
@@ -427,7 +425,7 @@ BEGIN
     RETURN QUERY
     WITH judged AS MATERIALIZED (
       SELECT
-        h.ordinal, h.key, h.version, h.fresh, h.ruled,
+        h.ordinal, h.key, h.version, h.place, h.fresh, h.ruled,
         h.in_flight AND NOT h.ruled AND here.found IS NULL AS away,
         CASE
           WHEN h.in_flight AND NOT h.ruled AND here.found IS NULL THEN NULL
@@ -439,8 +437,8 @@ BEGIN
         r.lower_aligner_end_sequence, r.manufacture_date, r.delivered_to_patient_date,
         CASE WHEN h.ruled OR here.found IS NULL THEN r.days ELSE here.days END AS days, r.validity_period,
         r.batch_expiry_date, r.notes, r.is_active
-      FROM unnest(ordinals, names, keys, versions, deletions, verdicts, fresh, ruled, in_flight)
-        AS h (ordinal, name, key, version, deleted, verdict, fresh, ruled, in_flight)
+      FROM unnest(ordinals, names, keys, versions, deletions, verdicts, places, fresh, ruled, in_flight)
+        AS h (ordinal, name, key, version, deleted, verdict, place, fresh, ruled, in_flight)
       CROSS JOIN LATERAL jsonb_to_record(changes -> (h.ordinal - 1) -> 'row') AS r (
         aligner_set_id integer, batch_sequence integer, upper_aligner_count integer,
         lower_aligner_count integer, upper_aligner_start_sequence integer,
@@ -499,14 +497,13 @@ BEGIN
         since = CASE WHEN j.ruled THEN NULL ELSE s.since END,
         base = CASE WHEN j.ruled THEN NULL ELSE s.base END
       FROM judged AS j
-      WHERE s.table_name = 'aligner_batches' AND s.record_id = j.key AND s.record_id = ANY (keys)
-        AND j.fresh = (j.missing IS NOT NULL)
+      WHERE s.ctid = j.place AND j.fresh = (j.missing IS NOT NULL)
     )
     SELECT
       j.ordinal,
       CASE
         WHEN j.missing IS NOT NULL THEN 'retry'
-        WHEN EXISTS (SELECT FROM written AS w WHERE w.key = j.key) THEN 'applied'
+        WHEN j.key = ANY (ARRAY(SELECT w.key FROM written AS w)) THEN 'applied'
         ELSE 'unchanged'
       END,
       j.missing
@@ -517,7 +514,7 @@ BEGIN
     RETURN QUERY
     WITH judged AS MATERIALIZED (
       SELECT
-        h.ordinal, h.key, h.version, h.fresh, h.ruled,
+        h.ordinal, h.key, h.version, h.place, h.fresh, h.ruled,
         h.in_flight AND NOT h.ruled AND here.found IS NULL AS away,
         CASE
           WHEN h.in_flight AND NOT h.ruled AND here.found IS NULL THEN NULL
@@ -530,8 +527,8 @@ BEGIN
         CASE WHEN h.ruled OR here.found IS NULL OR r.note_type IS DISTINCT FROM 'Doctor' THEN r.is_edited ELSE here.is_edited END AS is_edited,
         CASE WHEN h.ruled OR here.found IS NULL OR r.note_type IS DISTINCT FROM 'Doctor' THEN r.edited_at ELSE here.edited_at END AS edited_at,
         CASE WHEN h.ruled OR here.found IS NULL OR r.note_type IS DISTINCT FROM 'Doctor' THEN r.is_read ELSE here.is_read END AS is_read
-      FROM unnest(ordinals, names, keys, versions, deletions, verdicts, fresh, ruled, in_flight)
-        AS h (ordinal, name, key, version, deleted, verdict, fresh, ruled, in_flight)
+      FROM unnest(ordinals, names, keys, versions, deletions, verdicts, places, fresh, ruled, in_flight)
+        AS h (ordinal, name, key, version, deleted, verdict, place, fresh, ruled, in_flight)
       CROSS JOIN LATERAL jsonb_to_record(changes -> (h.ordinal - 1) -> 'row') AS r (
         aligner_set_id integer, note_type varchar(20), note_text text, created_at timestamptz,
         is_edited boolean, edited_at timestamptz, is_read boolean
@@ -566,14 +563,13 @@ BEGIN
         since = CASE WHEN j.ruled THEN NULL ELSE s.since END,
         base = CASE WHEN j.ruled THEN NULL ELSE s.base END
       FROM judged AS j
-      WHERE s.table_name = 'aligner_notes' AND s.record_id = j.key AND s.record_id = ANY (keys)
-        AND j.fresh = (j.missing IS NOT NULL)
+      WHERE s.ctid = j.place AND j.fresh = (j.missing IS NOT NULL)
     )
     SELECT
       j.ordinal,
       CASE
         WHEN j.missing IS NOT NULL THEN 'retry'
-        WHEN EXISTS (SELECT FROM written AS w WHERE w.key = j.key) THEN 'applied'
+        WHEN j.key = ANY (ARRAY(SELECT w.key FROM written AS w)) THEN 'applied'
         ELSE 'unchanged'
       END,
       j.missing
@@ -584,7 +580,7 @@ BEGIN
     RETURN QUERY
     WITH judged AS MATERIALIZED (
       SELECT
-        h.ordinal, h.key, h.version, h.fresh, h.ruled,
+        h.ordinal, h.key, h.version, h.place, h.fresh, h.ruled,
         h.in_flight AND NOT h.ruled AND here.found IS NULL AS away,
         CASE
           WHEN h.in_flight AND NOT h.ruled AND here.found IS NULL THEN NULL
@@ -592,8 +588,8 @@ BEGIN
             THEN 'waits for aligner_sets.aligner_set_id ' || r.aligner_set_id
         END AS missing,
         r.total_paid, r.balance, r.payment_status
-      FROM unnest(ordinals, names, keys, versions, deletions, verdicts, fresh, ruled, in_flight)
-        AS h (ordinal, name, key, version, deleted, verdict, fresh, ruled, in_flight)
+      FROM unnest(ordinals, names, keys, versions, deletions, verdicts, places, fresh, ruled, in_flight)
+        AS h (ordinal, name, key, version, deleted, verdict, place, fresh, ruled, in_flight)
       CROSS JOIN LATERAL jsonb_to_record(changes -> (h.ordinal - 1) -> 'row') AS r (
         total_paid numeric(10,2), balance numeric(10,2), payment_status varchar(20)
       )
@@ -625,14 +621,13 @@ BEGIN
         since = CASE WHEN j.ruled THEN NULL ELSE s.since END,
         base = CASE WHEN j.ruled THEN NULL ELSE s.base END
       FROM judged AS j
-      WHERE s.table_name = 'aligner_set_payments' AND s.record_id = j.key AND s.record_id = ANY (keys)
-        AND j.fresh = (j.missing IS NOT NULL)
+      WHERE s.ctid = j.place AND j.fresh = (j.missing IS NOT NULL)
     )
     SELECT
       j.ordinal,
       CASE
         WHEN j.missing IS NOT NULL THEN 'retry'
-        WHEN EXISTS (SELECT FROM written AS w WHERE w.key = j.key) THEN 'applied'
+        WHEN j.key = ANY (ARRAY(SELECT w.key FROM written AS w)) THEN 'applied'
         ELSE 'unchanged'
       END,
       j.missing
@@ -671,9 +666,9 @@ BEGIN
       LEFT JOIN gone AS g ON g.key = p.record_id
     ), noted AS (
       UPDATE sync.row_state AS s SET clinic_version = h.version, since = NULL, base = NULL
-      FROM unnest(names, keys, versions, fresh) AS h (name, key, version, fresh)
-      WHERE s.table_name = 'aligner_set_payments' AND s.record_id = h.key AND s.record_id = ANY (doomed)
-        AND h.name = 'aligner_set_payments' AND NOT h.fresh
+      FROM unnest(names, versions, deletions, verdicts, places, fresh)
+        AS h (name, version, deleted, verdict, place, fresh)
+      WHERE s.ctid = h.place AND h.name = 'aligner_set_payments' AND h.verdict = 'write' AND h.deleted AND NOT h.fresh
     )
     SELECT
       h.ordinal,
@@ -712,9 +707,9 @@ BEGIN
       LEFT JOIN gone AS g ON g.key = p.record_id
     ), noted AS (
       UPDATE sync.row_state AS s SET clinic_version = h.version, since = NULL, base = NULL
-      FROM unnest(names, keys, versions, fresh) AS h (name, key, version, fresh)
-      WHERE s.table_name = 'aligner_notes' AND s.record_id = h.key AND s.record_id = ANY (doomed)
-        AND h.name = 'aligner_notes' AND NOT h.fresh
+      FROM unnest(names, versions, deletions, verdicts, places, fresh)
+        AS h (name, version, deleted, verdict, place, fresh)
+      WHERE s.ctid = h.place AND h.name = 'aligner_notes' AND h.verdict = 'write' AND h.deleted AND NOT h.fresh
     )
     SELECT
       h.ordinal,
@@ -753,9 +748,9 @@ BEGIN
       LEFT JOIN gone AS g ON g.key = p.record_id
     ), noted AS (
       UPDATE sync.row_state AS s SET clinic_version = h.version, since = NULL, base = NULL
-      FROM unnest(names, keys, versions, fresh) AS h (name, key, version, fresh)
-      WHERE s.table_name = 'aligner_batches' AND s.record_id = h.key AND s.record_id = ANY (doomed)
-        AND h.name = 'aligner_batches' AND NOT h.fresh
+      FROM unnest(names, versions, deletions, verdicts, places, fresh)
+        AS h (name, version, deleted, verdict, place, fresh)
+      WHERE s.ctid = h.place AND h.name = 'aligner_batches' AND h.verdict = 'write' AND h.deleted AND NOT h.fresh
     )
     SELECT
       h.ordinal,
@@ -797,9 +792,9 @@ BEGIN
       LEFT JOIN gone AS g ON g.key = p.record_id
     ), noted AS (
       UPDATE sync.row_state AS s SET clinic_version = h.version, since = NULL, base = NULL
-      FROM unnest(names, keys, versions, fresh) AS h (name, key, version, fresh)
-      WHERE s.table_name = 'aligner_sets' AND s.record_id = h.key AND s.record_id = ANY (doomed)
-        AND h.name = 'aligner_sets' AND NOT h.fresh
+      FROM unnest(names, versions, deletions, verdicts, places, fresh)
+        AS h (name, version, deleted, verdict, place, fresh)
+      WHERE s.ctid = h.place AND h.name = 'aligner_sets' AND h.verdict = 'write' AND h.deleted AND NOT h.fresh
     )
     SELECT
       h.ordinal,
@@ -839,9 +834,9 @@ BEGIN
       LEFT JOIN gone AS g ON g.key = p.record_id
     ), noted AS (
       UPDATE sync.row_state AS s SET clinic_version = h.version, since = NULL, base = NULL
-      FROM unnest(names, keys, versions, fresh) AS h (name, key, version, fresh)
-      WHERE s.table_name = 'work' AND s.record_id = h.key AND s.record_id = ANY (doomed)
-        AND h.name = 'work' AND NOT h.fresh
+      FROM unnest(names, versions, deletions, verdicts, places, fresh)
+        AS h (name, version, deleted, verdict, place, fresh)
+      WHERE s.ctid = h.place AND h.name = 'work' AND h.verdict = 'write' AND h.deleted AND NOT h.fresh
     )
     SELECT
       h.ordinal,
@@ -880,9 +875,9 @@ BEGIN
       LEFT JOIN gone AS g ON g.key = p.record_id
     ), noted AS (
       UPDATE sync.row_state AS s SET clinic_version = h.version, since = NULL, base = NULL
-      FROM unnest(names, keys, versions, fresh) AS h (name, key, version, fresh)
-      WHERE s.table_name = 'patients' AND s.record_id = h.key AND s.record_id = ANY (doomed)
-        AND h.name = 'patients' AND NOT h.fresh
+      FROM unnest(names, versions, deletions, verdicts, places, fresh)
+        AS h (name, version, deleted, verdict, place, fresh)
+      WHERE s.ctid = h.place AND h.name = 'patients' AND h.verdict = 'write' AND h.deleted AND NOT h.fresh
     )
     SELECT
       h.ordinal,
@@ -922,9 +917,9 @@ BEGIN
       LEFT JOIN gone AS g ON g.key = p.record_id
     ), noted AS (
       UPDATE sync.row_state AS s SET clinic_version = h.version, since = NULL, base = NULL
-      FROM unnest(names, keys, versions, fresh) AS h (name, key, version, fresh)
-      WHERE s.table_name = 'aligner_doctors' AND s.record_id = h.key AND s.record_id = ANY (doomed)
-        AND h.name = 'aligner_doctors' AND NOT h.fresh
+      FROM unnest(names, versions, deletions, verdicts, places, fresh)
+        AS h (name, version, deleted, verdict, place, fresh)
+      WHERE s.ctid = h.place AND h.name = 'aligner_doctors' AND h.verdict = 'write' AND h.deleted AND NOT h.fresh
     )
     SELECT
       h.ordinal,

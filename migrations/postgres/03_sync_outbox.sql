@@ -34,7 +34,7 @@ AS $function$
   ), sent AS (
     SELECT p.*, greatest(p.last_id, (
       SELECT max(q.queue_id) FROM sync.queue AS q
-      WHERE q.table_name = p.table_name AND q.record_id = p.record_id AND q.status = 'Pending' AND q.status <> 'Synced'
+      WHERE q.table_name = p.table_name AND q.record_id = p.record_id AND q.status = 'Pending'
     )) AS version
     FROM records AS p WHERE p.since IS NOT NULL
   )

@@ -43,6 +43,7 @@ DECLARE
   seen bigint[];
   deletions boolean[];
   verdicts text[];     -- 'write', 'duplicate', 'stale'
+  places tid[];        -- where the bookkeeping row is; it is locked, so it stays there
   fresh boolean[];     -- never heard of before: its bookkeeping row is made here, with the version in it
   ruled boolean[];     -- the clinic has had the doctor's latest edit, or there is none
   in_flight boolean[]; -- a doctor's edit is on its way to the clinic
@@ -98,17 +99,18 @@ ${indent(tables.map(lockStatement).join(''), 2)}
       END ORDER BY k.ordinal
     ),
     array_agg(k.fresh OR k.since IS NULL OR k.seen >= k.local_version ORDER BY k.ordinal),
-    array_agg(NOT k.fresh AND k.since IS NOT NULL ORDER BY k.ordinal)
-  INTO verdicts, ruled, in_flight
+    array_agg(NOT k.fresh AND k.since IS NOT NULL ORDER BY k.ordinal),
+    array_agg(k.place ORDER BY k.ordinal)
+  INTO verdicts, ruled, in_flight, places
   FROM (
-    SELECT h.ordinal, h.version, h.seen, h.fresh, s.clinic_version, s.local_version, s.since
+    SELECT h.ordinal, h.version, h.seen, h.fresh, s.clinic_version, s.local_version, s.since, s.place
     FROM (
       SELECT * FROM unnest(ordinals, names, keys, versions, seen, fresh)
         AS u (ordinal, name, key, version, seen, fresh)
       ORDER BY u.name, u.key OFFSET 0
     ) AS h
     CROSS JOIN LATERAL (
-      SELECT s.clinic_version, s.local_version, s.since FROM sync.row_state AS s
+      SELECT s.clinic_version, s.local_version, s.since, s.ctid AS place FROM sync.row_state AS s
       WHERE s.table_name = h.name AND s.record_id = h.key FOR UPDATE
     ) AS s
   ) AS k;

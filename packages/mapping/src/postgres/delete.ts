@@ -39,9 +39,9 @@ ${children.join('')}  RETURN QUERY
     LEFT JOIN gone AS g ON g.key = p.record_id
   ), noted AS (
     UPDATE sync.row_state AS s SET clinic_version = h.version, since = NULL, base = NULL
-    FROM unnest(names, keys, versions, fresh) AS h (name, key, version, fresh)
-    WHERE s.table_name = '${name}' AND s.record_id = h.key AND s.record_id = ANY (doomed)
-      AND h.name = '${name}' AND NOT h.fresh
+    FROM unnest(names, versions, deletions, verdicts, places, fresh)
+      AS h (name, version, deleted, verdict, place, fresh)
+    WHERE s.ctid = h.place AND h.name = '${name}' AND h.verdict = 'write' AND h.deleted AND NOT h.fresh
   )
   SELECT
     h.ordinal,

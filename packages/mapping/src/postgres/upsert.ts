@@ -40,12 +40,12 @@ export function upsertStatement(table: Table, tables: readonly Table[]): string 
   RETURN QUERY
   WITH judged AS MATERIALIZED (
     SELECT
-      h.ordinal, h.key, h.version, h.fresh, h.ruled,
+      h.ordinal, h.key, h.version, h.place, h.fresh, h.ruled,
       h.in_flight AND NOT h.ruled AND here.found IS NULL AS away,
 ${indent(missingParent(table, tables), 6)},
 ${indent(fill(table.columns.map((column) => incoming(table, column))), 6)}
-    FROM unnest(ordinals, names, keys, versions, deletions, verdicts, fresh, ruled, in_flight)
-      AS h (ordinal, name, key, version, deleted, verdict, fresh, ruled, in_flight)
+    FROM unnest(ordinals, names, keys, versions, deletions, verdicts, places, fresh, ruled, in_flight)
+      AS h (ordinal, name, key, version, deleted, verdict, place, fresh, ruled, in_flight)
     CROSS JOIN LATERAL jsonb_to_record(changes -> (h.ordinal - 1) -> 'row') AS r (
 ${indent(fill(table.columns.map((column) => `${column.name} ${column.portalType}`)), 6)}
     )
@@ -76,14 +76,13 @@ ${indent(fill(others.map((column) => `excluded.${column}`)), 6)}
       since = CASE WHEN j.ruled THEN NULL ELSE s.since END,
       base = CASE WHEN j.ruled THEN NULL ELSE s.base END
     FROM judged AS j
-    WHERE s.table_name = '${name}' AND s.record_id = j.key AND s.record_id = ANY (keys)
-      AND j.fresh = (j.missing IS NOT NULL)
+    WHERE s.ctid = j.place AND j.fresh = (j.missing IS NOT NULL)
   )
   SELECT
     j.ordinal,
     CASE
       WHEN j.missing IS NOT NULL THEN 'retry'
-      WHEN EXISTS (SELECT FROM written AS w WHERE w.key = j.key) THEN 'applied'
+      WHEN j.key = ANY (ARRAY(SELECT w.key FROM written AS w)) THEN 'applied'
       ELSE 'unchanged'
     END,
     j.missing
