@@ -38,8 +38,18 @@ async function recorded(connection: ScriptConnection): Promise<ReadonlyMap<strin
     )
   } catch (error) {
     // The first file creates the table.
-    if (numberOf(error) === INVALID_OBJECT_NAME) return new Map()
+    if (numberOf(error) === INVALID_OBJECT_NAME || (await isMissing(connection))) return new Map()
     throw toDatabaseError(error, 'reading sync.Migrations')
+  }
+}
+
+/** For engines that number a missing schema in another way. */
+async function isMissing(connection: ScriptConnection): Promise<boolean> {
+  try {
+    const [row] = await connection.batch("SELECT OBJECT_ID(N'sync.Migrations', N'U') AS id")
+    return row !== undefined && row.id === null
+  } catch {
+    return false
   }
 }
 

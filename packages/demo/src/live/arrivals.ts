@@ -48,8 +48,12 @@ export interface Arrivals {
   close(): Promise<void>
 }
 
-/** Installs the demo's triggers in its portal database and listens. */
-export async function listenForArrivals(portalUrl: string): Promise<Arrivals> {
+/**
+ * Listens to the demo's portal database.
+ *
+ * @param install puts the demo's triggers there first; once is enough.
+ */
+export async function listenForArrivals(portalUrl: string, install: boolean): Promise<Arrivals> {
   const client = new pg.Client({ connectionString: portalUrl, application_name: 'clinic-sync demo' })
   client.on('error', () => undefined)
   await client.connect()
@@ -58,7 +62,7 @@ export async function listenForArrivals(portalUrl: string): Promise<Arrivals> {
     const arrival: Arrival = { ...JSON.parse(payload ?? '{}'), at: performance.now() }
     for (const listener of listeners) listener(arrival)
   })
-  await client.query(DEMO_TRIGGERS)
+  if (install) await client.query(DEMO_TRIGGERS)
   await client.query('LISTEN demo_arrival')
   return {
     subscribe(onArrival) {

@@ -25,8 +25,17 @@ export interface EditResult {
 /** A live edit takes tens of milliseconds; ten seconds without it is a failure to report, not a reason to hang. */
 const PATIENCE = 10_000
 
-/** Makes the edit in the clinic and waits until the portal's value is the expected one. */
-export async function makeEdit(clinic: mssql.ConnectionPool, arrivals: Arrivals, edit: LiveEdit): Promise<EditResult> {
+/**
+ * Makes the edit in the clinic and waits until the portal's value is the expected one.
+ *
+ * @param ring called after the commit, for a clinic whose server cannot ring by itself.
+ */
+export async function makeEdit(
+  clinic: mssql.ConnectionPool,
+  arrivals: Arrivals,
+  edit: LiveEdit,
+  ring: () => Promise<void>,
+): Promise<EditResult> {
   const look = async (): Promise<string | null> => {
     const value = (await arrivals.query(edit.look))[0]?.value
     return value === undefined || value === null ? null : String(value)
@@ -42,6 +51,7 @@ export async function makeEdit(clinic: mssql.ConnectionPool, arrivals: Arrivals,
   try {
     await inTransaction(clinic, edit.statements)
     committed = performance.now()
+    await ring()
     const deadline = committed + PATIENCE
     while (true) {
       const seen = lastArrival

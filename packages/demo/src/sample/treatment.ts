@@ -85,10 +85,13 @@ function cost(i: number, currency: string): string | null {
   return currency === 'USD' ? `${400 + i * 10}.50` : `${(500 + i * 10) * 1_000}.00`
 }
 
+/** A delivery is reckoned with (the expiry date), which engines other than SQL Server do from 1753 on only. */
+const DELIVERY_DATES = DIFFICULT_DATES.filter((date) => date === null || date > '1753')
+
 export function batches(random: Random): SampleRow[] {
   return Array.from({ length: BATCHES }, (_, i) => {
     const made = dateAfter('2023-01-01', random.int(0, 900))
-    const delivered = i < DIFFICULT_DATES.length ? edge(DIFFICULT_DATES, i) : dateAfter(made, random.int(3, 20))
+    const delivered = i < DELIVERY_DATES.length ? edge(DELIVERY_DATES, i) : dateAfter(made, random.int(3, 20))
     const first = Math.floor(i / SETS) * 6 + 1
     return {
       AlignerBatchID: i + 1,
@@ -98,7 +101,7 @@ export function batches(random: Random): SampleRow[] {
       LowerAlignerCount: random.int(0, 6),
       UpperAlignerStartSequence: random.chance(0.1) ? null : first,
       LowerAlignerStartSequence: random.chance(0.1) ? null : first,
-      ManufactureDate: random.chance(0.9) ? made : null,
+      ManufactureDate: i < DIFFICULT_DATES.length ? edge(DIFFICULT_DATES, i) : random.chance(0.9) ? made : null,
       DeliveredToPatientDate: i >= SETS * 3 && random.chance(0.6) ? null : delivered,
       Days: random.pick([7, 10, 14, 15, null]),
       Notes: random.pick([null, '', 'مستعجل', 'Sent with "driver" 🚗 ']),

@@ -1,0 +1,133 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { migrate } from '@clinic-sync/cli'
+import { openClinic } from '@clinic-sync/clinic'
+import { startPostgres, startRabbit, startSqlServer } from '@clinic-sync/dev-services'
+import { openPortal } from '@clinic-sync/portal'
+import { createLogger } from '@clinic-sync/runtime'
+import { compareSides } from './compare.ts'
+import { listenForArrivals } from './live/arrivals.ts'
+import { type EditResult, makeEdit } from './live/edit.ts'
+import { liveEdits } from './live/edits.ts'
+import { runBackfill } from './run/backfill.ts'
+import { connectClinic } from './run/clinic-pool.ts'
+import { createPortalDatabase } from './run/portal-database.ts'
+import { prepareClinic } from './run/prepare-clinic.ts'
+import type { Releasers } from './run/releasers.ts'
+import { reportComparison, reportEdit, reportLatencies } from './run/report.ts'
+import { type Addresses, type Services, startServices } from './run/services.ts'
+import type { Screen } from './screen.ts'
+
+export interface DemoOptions {
+  readonly screen: Screen
+  /** Gets everything that is started, as soon as it is. */
+  readonly release: Releasers
+  readonly confirm: (question: string) => Promise<boolean>
+}
+
+export interface Demo {
+  readonly addresses: Addresses
+  readonly managementUrl: string | undefined
+  readonly folder: string
+  readonly services: Services
+  readonly clinic: Awaited<ReturnType<typeof connectClinic>>
+  readonly arrivals: Awaited<ReturnType<typeof listenForArrivals>>
+}
+
+/** Starts everything, loads the sample clinic and backfills the portal. @throws Error in words for people */
+export async function startDemo({ screen, release, confirm }: DemoOptions): Promise<Demo> {
+  const folder = await mkdtemp(join(tmpdir(), 'clinic-sync-demo-'))
+  release.add('temporary folder', () => rm(folder, { recursive: true, force: true }))
+
+  screen.section('Starting what is needed')
+  const starting = [
+    keep('Postgres', startPostgres()),
+    keep('RabbitMQ', startRabbit()),
+    keep('SQL Server', startSqlServer()),
+  ] as const
+  // If one fails, the others must have started before they can be stopped.
+  await Promise.allSettled(starting)
+  const [postgres, rabbit, sqlServer] = await Promise.all(starting)
+  const simulator = sqlServer.simulator
+  if (simulator)
+    screen.line(screen.faint('  The SQL Server is a simulator: it speaks the real protocol, but it is no SQL Server.'))
+  const portalDatabase = await createPortalDatabase(postgres.url)
+  release.add('portal database', () => portalDatabase.drop())
+  const addresses = { clinic: sqlServer.url, portal: portalDatabase.url, rabbit: rabbit.url }
+
+  screen.section('Preparing the two databases')
+  const clinic = await connectClinic(addresses.clinic)
+  release.add('clinic connection', () => clinic.close())
+  const loaded = await prepareClinic({ url: addresses.clinic, clinic, simulator, confirm })
+  screen.pair(
+    'clinic',
+    Object.entries(loaded)
+      .map(([table, rows]) => `${rows} ${table}`)
+      .join(', '),
+  )
+  const onLine = (line: string) => screen.line(screen.faint(`  ${line}`))
+  await migrate({ side: 'clinic', url: addresses.clinic, onLine })
+  await migrate({ side: 'portal', url: addresses.portal, withPortalTables: true, onLine })
+
+  screen.section('Starting the services')
+  const services = await startServices(addresses, simulator ? 'service-broker' : 'http', folder, release)
+  screen.pair('ingress', services.ingressUrl)
+  screen.pair('consumer', `sql-to-postgres (logs in ${folder})`)
+
+  screen.section('Bringing the clinic into the empty portal: npm run sync -- backfill')
+  await unlessDied(services, runBackfill(services.settings, folder, release))
+
+  const arrivals = await listenForArrivals(addresses.portal, true)
+  release.add('portal listener', () => arrivals.close())
+  return { addresses, managementUrl: rabbit.managementUrl, folder, services, clinic, arrivals }
+
+  async function keep<T extends { how: string; stop(): Promise<unknown> }>(
+    name: string,
+    starting: Promise<T>,
+  ): Promise<T> {
+    const service = await starting
+    release.add(name, () => service.stop())
+    screen.pair(name, service.how)
+    return service
+  }
+}
+
+/** Every kind of edit once, each printed as it arrives. */
+export async function showEdits(screen: Screen, demo: Demo): Promise<EditResult[]> {
+  screen.section('Live edits in the clinic, and what the portal shows')
+  screen.line(
+    screen.faint(
+      '  Latency: from the clinic’s answer to COMMIT until the portal’s commit is told by a trigger that only this demo has.',
+    ),
+  )
+  const results: EditResult[] = []
+  for (const edit of await liveEdits(demo.clinic, demo.arrivals)) {
+    const result = await unlessDied(demo.services, makeEdit(demo.clinic, demo.arrivals, edit, demo.services.ring))
+    reportEdit(screen, result)
+    results.push(result)
+  }
+  reportLatencies(screen, results)
+  return results
+}
+
+/** Compares both databases. Returns the number of differences. */
+export async function showComparison(screen: Screen, demo: Demo): Promise<number> {
+  screen.section('Every row and column of both databases, compared')
+  const log = createLogger({ name: 'demo', level: 'silent' })
+  const clinic = await openClinic({ url: demo.addresses.clinic, timeZone: 'Asia/Baghdad', log })
+  const portal = await openPortal({ url: demo.addresses.portal, log })
+  try {
+    return reportComparison(screen, await compareSides(clinic, portal))
+  } finally {
+    await Promise.all([clinic.close(), portal.close()])
+  }
+}
+
+/** @throws Error with the last log lines of a service that has ended meanwhile. */
+async function unlessDied<T>(services: Services, work: Promise<T>): Promise<T> {
+  const died = services.died.then((child): never => {
+    throw new Error(`${child.name} has ended. Its last log lines:\n${child.tail()}`)
+  })
+  return Promise.race([work, died])
+}

@@ -1,0 +1,102 @@
+import { createInterface } from 'node:readline/promises'
+import { parseArgs } from 'node:util'
+import { type Demo, showComparison, showEdits, startDemo } from './demo.ts'
+import { follow } from './live/prompt.ts'
+import { releasers } from './run/releasers.ts'
+import { noteRunning } from './run/running.ts'
+import { sqlCommand } from './run/sql-command.ts'
+import { screenOn } from './screen.ts'
+
+const USAGE = `npm run demo                    starts everything, shows live edits, and stays up until Ctrl-C
+npm run demo -- --once          the same, compares both databases, and ends with 0 or 1
+npm run demo -- --yes           does not ask before filling an empty database at SQLSERVER_URL
+npm run demo -- sql "UPDATE …"  sends T-SQL to the clinic of a running demo, and shows what arrives in the portal`
+
+const screen = screenOn(process.stdout)
+const release = releasers()
+let stopping = false
+
+/** Ends the process when everything is undone; the first call decides the exit code. */
+async function finish(code: number): Promise<void> {
+  if (stopping) return
+  stopping = true
+  const left = await release.releaseAll()
+  if (left.length > 0) screen.line(screen.bad(`Could not be stopped: ${left.join(', ')}.`))
+  process.exit(left.length > 0 ? 1 : code)
+}
+
+function onSignal(): void {
+  if (stopping) return
+  screen.line(`\nStopping …`)
+  void finish(0)
+}
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { once: { type: 'boolean' }, yes: { type: 'boolean' }, help: { type: 'boolean' } },
+  })
+  if (values.help || (positionals.length > 0 && positionals[0] !== 'sql')) return screen.line(USAGE)
+  if (positionals[0] === 'sql') {
+    process.exitCode = await sqlCommand(screen, positionals.slice(1).join(' '))
+    return
+  }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal)
+  const started = performance.now()
+  screen.line(screen.strong('clinic-sync: a clinic’s SQL Server and a portal’s Postgres, kept equal'))
+  const demo = await startDemo({ screen, release, confirm: values.yes ? async () => true : confirm })
+  const results = await showEdits(screen, demo)
+  if (values.once) {
+    const missing = results.filter(({ latency }) => latency === undefined).length
+    const differences = await showComparison(screen, demo)
+    const fine = missing === 0 && differences === 0
+    screen.line(
+      `  ${fine ? screen.good('All well') : screen.bad('Not well')} after ${((performance.now() - started) / 1000).toFixed(1)} s.`,
+    )
+    return finish(fine ? 0 : 1)
+  }
+  await stayUp(demo)
+}
+
+async function stayUp(demo: Demo): Promise<void> {
+  const { addresses, services } = demo
+  release.add(
+    'note',
+    await noteRunning({ ...addresses, ingressUrl: services.ingressUrl, operatorToken: services.operatorToken }),
+  )
+  screen.section('Running. Try it; Ctrl-C stops everything and leaves nothing behind')
+  screen.pair('SQL Server', addresses.clinic)
+  screen.pair('Postgres', addresses.portal)
+  screen.pair('RabbitMQ', demo.managementUrl ?? addresses.rabbit)
+  screen.pair('ingress', `${services.ingressUrl}/readyz`)
+  screen.pair('logs', `${demo.folder}/*.log`)
+  screen.line('\n  From another terminal:')
+  screen.line(`    npm run demo -- sql "UPDATE tblPatients SET Phone = '0750 111 2222' WHERE PersonID = 1"`)
+  screen.line(`    npm run demo -- sql "SELECT Status, COUNT(*) AS n FROM SyncQueue GROUP BY Status"`)
+  screen.line(`    psql '${addresses.portal}' -c 'SELECT * FROM patients LIMIT 3'`)
+  screen.line(
+    `    curl -X POST ${services.ingressUrl}/api/sync/trigger -H 'authorization: Bearer ${services.operatorToken}'`,
+  )
+  screen.line(process.stdin.isTTY ? '\n  Or type T-SQL here; what arrives in the portal is shown:\n' : '')
+  const end = follow(screen, demo.clinic, demo.arrivals, services.ring, onSignal)
+  release.add('prompt', async () => end())
+  const child = await services.died
+  throw new Error(`${child.name} has ended. Its last log lines:\n${child.tail()}`)
+}
+
+async function confirm(question: string): Promise<boolean> {
+  if (!process.stdin.isTTY) throw new Error(`${question} Say --yes to go on.`)
+  const ask = createInterface({ input: process.stdin, output: process.stdout })
+  try {
+    return /^y(es)?$/i.test((await ask.question(`  ${question} [y/N] `)).trim())
+  } finally {
+    ask.close()
+  }
+}
+
+main().catch((error: unknown) => {
+  // While stopping, whatever was under way fails: that is no news.
+  if (stopping) return
+  screen.line(`\n${screen.bad(error instanceof Error ? error.message : String(error))}`)
+  void finish(1)
+})

@@ -1,0 +1,119 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, openSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { SETTINGS } from '@clinic-sync/runtime'
+
+/** One of our services, run as in production but from source. */
+export interface Child {
+  readonly name: string
+  readonly logFile: string
+  /** Resolves when the process has ended; `asked` is false if nobody had asked it to. */
+  readonly ended: Promise<{ readonly asked: boolean }>
+  /** The last lines of its log. */
+  tail(lines?: number): string
+  /** SIGTERM, and SIGKILL if it takes longer than ten seconds. */
+  stop(): Promise<void>
+}
+
+export interface ChildOptions {
+  readonly name: string
+  /** Path from the repository's root. */
+  readonly script: string
+  readonly args?: readonly string[]
+  readonly settings: Readonly<Record<string, string>>
+  /** Holds the log; also the working directory, so that a `.env` of the checkout is not read. */
+  readonly folder: string
+}
+
+const ROOT = new URL('../../../../', import.meta.url)
+
+/** Arguments for node that run one of the repository's TypeScript files from any working directory. */
+export const nodeArguments = (script: string): string[] => [
+  `--import=${import.meta.resolve('tsx')}`,
+  '--conditions=@clinic-sync/source',
+  fileURLToPath(new URL(script, ROOT)),
+]
+
+/** The environment without any of our own settings, then the given ones. */
+export function childEnvironment(settings: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+  const environment: NodeJS.ProcessEnv = { ...process.env }
+  for (const name of Object.keys(SETTINGS)) {
+    delete environment[name]
+    delete environment[`${name}_FILE`]
+  }
+  return { ...environment, ...settings }
+}
+
+export function startChild({ name, script, args = [], settings, folder }: ChildOptions): Child {
+  const logFile = `${folder}/${name}.log`
+  const log = openSync(logFile, 'a')
+  // A group of its own: Ctrl-C reaches the demo alone, which then stops everything in order.
+  const child = spawn(process.execPath, [...nodeArguments(script), ...args], {
+    cwd: folder,
+    env: childEnvironment(settings),
+    stdio: ['ignore', log, log],
+    detached: true,
+  })
+  closeSync(log)
+  let asked = false
+  const ended = new Promise<{ asked: boolean }>((resolve) => {
+    child.once('exit', () => resolve({ asked }))
+    child.once('error', () => resolve({ asked }))
+  })
+  return {
+    name,
+    logFile,
+    ended,
+    tail: (lines = 12) => readFileSync(logFile, 'utf8').trimEnd().split('\n').slice(-lines).join('\n'),
+    async stop() {
+      asked = true
+      await stopChild(child, ended)
+    },
+  }
+}
+
+async function stopChild(child: ChildProcess, ended: Promise<unknown>): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  child.kill('SIGTERM')
+  const patience = new AbortController()
+  await Promise.race([ended, delay(10_000, undefined, { signal: patience.signal }).catch(() => undefined)])
+  patience.abort()
+  if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
+  await ended
+}
+
+/**
+ * Waits until a service says at `/readyz` that it has all it needs.
+ *
+ * @throws Error with the service's last log lines if it ends or is not ready in time.
+ */
+export async function untilReady(child: Child, port: number, patienceMs = 30_000): Promise<void> {
+  const deadline = performance.now() + patienceMs
+  let died = false
+  void child.ended.then(() => {
+    died = true
+  })
+  while (!died && performance.now() < deadline) {
+    const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined)
+    await answer?.body?.cancel()
+    if (answer?.ok) return
+    await delay(50)
+  }
+  throw new Error(`${child.name} ${died ? 'ended' : 'is not ready'}. Its last log lines:\n${child.tail()}`)
+}
+
+/** A port of 127.0.0.1 that is free now. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      server.close(() =>
+        typeof address === 'object' && address ? resolve(address.port) : reject(new Error('no port')),
+      )
+    })
+  })
+}
