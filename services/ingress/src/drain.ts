@@ -7,6 +7,8 @@ import { type Drained, emptyOutbox, type Outbox, type Publisher } from './empty-
 
 const RETRY: Delays = { min: 200, max: 30_000 }
 const LOCKED: Delays = { min: 250, max: 5_000 }
+/** Between runs that doorbells cause: a burst of them costs 20 looks a second, a lone one is answered at once. */
+const REST_MS = 50
 
 export interface DrainOptions {
   readonly outbox: Outbox
@@ -18,6 +20,8 @@ export interface DrainOptions {
   /** Delays after a failure, and while open transactions hold records; in milliseconds. */
   readonly retry?: Delays
   readonly locked?: Delays
+  /** Milliseconds that must pass after a run before a doorbell starts the next. */
+  readonly restMs?: number
 }
 
 interface Waiter {
@@ -48,6 +52,9 @@ export class Drain {
   /** Code of the failure that the pending retry is for. */
   #failing: string | undefined
   #lockedBefore = 0
+  /** When the last run succeeded, and whether the timer is set for the end of the rest after it. */
+  #restedFrom = Number.NEGATIVE_INFINITY
+  #resting = false
   #onIdle: (() => void)[] = []
 
   constructor(options: DrainOptions) {
@@ -59,14 +66,17 @@ export class Drain {
   }
 
   /**
-   * Look in the outbox, soon. After a failure the retry that is due anyway answers it, so that doorbells do not hammer a
-   * database that is down; `urgent` (a connection came back, an operator asks) does not wait for it.
+   * Look in the outbox: at once, or 50 ms after the last look. After a failure the retry that is due anyway answers it, so
+   * that doorbells do not hammer a database that is down. `urgent` (a connection came back, an operator asks) waits for
+   * neither.
    */
   ring(urgent = false): void {
     if (this.#stopped) return
     this.#wanted = true
     this.#urgent ||= urgent
-    if (!this.#running && (urgent || this.#failing === undefined)) void this.#loop()
+    if (this.#running || (this.#failing !== undefined && !urgent)) return
+    if (urgent || this.#restLeft() <= 0) void this.#loop()
+    else this.#rest()
   }
 
   /**
@@ -95,6 +105,7 @@ export class Drain {
     // No await between the last look at #wanted and #running = false: a ring in such a gap would be lost.
     while (this.#wanted && !this.#stopped) {
       clearTimeout(this.#timer)
+      this.#resting = false
       this.#wanted = false
       this.#urgent = false
       const waiters = this.#waiters.splice(0)
@@ -102,6 +113,10 @@ export class Drain {
         const drained = await this.#run()
         for (const waiter of waiters) waiter.resolve(drained)
         this.#succeeded(drained)
+        if (this.#wanted && !this.#urgent) {
+          this.#rest()
+          break
+        }
       } catch (error) {
         for (const waiter of waiters) waiter.reject(error)
         this.#failed(error)
@@ -122,6 +137,7 @@ export class Drain {
   #succeeded({ locked }: Drained): void {
     if (this.#failing !== undefined) this.#log.info(`the ${this.side}'s outbox is drained again`)
     this.#failing = undefined
+    this.#restedFrom = performance.now()
     this.#retry.reset()
     if (locked > 0 && this.#lockedBefore === 0)
       this.#log.info({ locked }, 'open transactions hold records: looking again')
@@ -143,6 +159,15 @@ export class Drain {
     else this.#log.debug(what, 'still failing')
     this.#failing = code
     this.#ringIn(this.#retry.next())
+  }
+
+  #restLeft(): number {
+    return this.#restedFrom + (this.#options.restMs ?? REST_MS) - performance.now()
+  }
+
+  #rest(): void {
+    if (!this.#resting) this.#ringIn(this.#restLeft())
+    this.#resting = true
   }
 
   #dismissWaiters(): void {

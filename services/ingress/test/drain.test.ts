@@ -103,7 +103,35 @@ t.test('one run at a time, and 500 rings during one cause one more', async (t) =
   open()
   await until('the second run is over', () => fake.calls.length >= 2 && inside === 0)
   await drain.request()
-  t.equal(fake.calls.filter((call) => call === 'take').length, 3, 'the first, the one more, and the one just asked for')
+  // The one more may be the one just asked for.
+  const takes = fake.calls.filter((call) => call === 'take').length
+  t.ok(takes === 2 || takes === 3, `${takes} runs`)
+})
+
+t.test('a burst of rings costs few runs, a lone ring is answered at once', async (t) => {
+  const { fake, drain } = start(t, { restMs: 60_000 })
+  fake.change(1)
+  drain.ring()
+  await until('the first is answered at once', () => fake.pending() === 0)
+  const takes = fake.calls.length
+  for (let ring = 0; ring < 500; ring++) {
+    drain.ring()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  t.equal(fake.calls.length, takes, 'the others wait together')
+  fake.change(2)
+  t.same(await drain.request(), { published: 1, locked: 0 }, 'an operator does not wait')
+})
+
+t.test('the rings of a burst are answered when the rest is over', async (t) => {
+  const { fake, drain } = start(t, { restMs: 20 })
+  for (let key = 1; key <= 50; key++) {
+    fake.change(key)
+    drain.ring()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  await until('all are published', () => fake.pending() === 0)
+  t.ok(fake.calls.filter((call) => call === 'take').length < 20)
 })
 
 t.test('who asks during a run gets the count of the next', async (t) => {
