@@ -1,1 +1,13 @@
-export {}
+export { startDevServices, type DevServices, type DevServicesOptions } from './dev-services.ts'
+export { parseDevServicesFlags, type DevServicesFlags } from './flags.ts'
+export { startPostgres, type PostgresOptions } from './postgres.ts'
+export { startRabbit } from './rabbit.ts'
+export {
+  NoServiceError,
+  type DevService,
+  type RabbitService,
+  type ServiceName,
+  type ServiceOptions,
+  type Way,
+} from './service.ts'
+export { startSqlServer, type SqlServerOptions } from './sql-server.ts'

@@ -1,0 +1,101 @@
+import { readFile } from 'node:fs/promises'
+import { createInterface } from 'node:readline/promises'
+import { parseDevServicesFlags } from './flags.ts'
+import { Guarded } from './guarded.ts'
+import { capture, find, isRoot } from './machine.ts'
+import type { ServiceOptions } from './service.ts'
+
+const PACKAGE = 'rabbitmq-server'
+
+/**
+ * Installs without recommended extras, and without starting the system's service: Debian asks /usr/sbin/policy-rc.d, for
+ * which 101 means no. One that is there already is the machine's own and stays. The lists are fetched only when the
+ * package is not found with those at hand, as on a fresh container image.
+ */
+const INSTALL = `
+set -eu
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap 'rm -f "$policy"' EXIT
+  printf '#!/bin/sh\\nexit 101\\n' > "$policy"
+  chmod 755 "$policy"
+fi
+install() { apt-get install -y -q --no-install-recommends ${PACKAGE}; }
+if [ -z "$(apt-cache madison ${PACKAGE} 2>/dev/null)" ]; then apt-get update -q; install
+else install || { apt-get update -q; install; }
+fi
+`
+
+/**
+ * Installs the distribution's RabbitMQ, on Debian and Ubuntu, as root or with passwordless sudo. Asks first on a
+ * terminal, unless `yes` or CI=true; without a terminal and without either it does not.
+ *
+ * @returns undefined when it is installed, else why not.
+ */
+export async function aptRabbit(options: ServiceOptions): Promise<string | undefined> {
+  const env = options.env ?? process.env
+  const apt = await find('apt-get', [], env)
+  if (!apt || !(await isDebian())) return 'not Debian or Ubuntu'
+  const prefix = await becomeRoot(env)
+  if (!prefix) return 'neither root nor passwordless sudo'
+  const refused = await consent(options, env)
+  if (refused) return refused
+
+  options.say?.(`RabbitMQ: installing the package ${PACKAGE}, once (its system service is not started)`)
+  const guarded = await Guarded.open()
+  try {
+    const [command = 'sh', ...args] = [...prefix, 'env', 'DEBIAN_FRONTEND=noninteractive', 'sh', '-c', INSTALL]
+    await guarded.run({
+      command,
+      args,
+      env: { PATH: `${env.PATH ?? ''}:/usr/sbin:/usr/bin:/sbin:/bin`, LANG: 'C.UTF-8', ...proxies(env) },
+      cwd: '/',
+      log: 'apt.log',
+      stopSignal: 'SIGTERM',
+      graceMs: 1_000,
+      // Never cut short: an interrupted dpkg leaves the machine's packages half configured.
+      finish: true,
+    })
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  } finally {
+    await guarded.close()
+  }
+}
+
+async function isDebian(): Promise<boolean> {
+  const release = await readFile('/etc/os-release', 'utf8').catch(() => '')
+  return /^ID(_LIKE)?=.*\b(debian|ubuntu)\b/m.test(release)
+}
+
+/** What to put before a command to run it as root: nothing when it is root already; undefined when there is no way. */
+async function becomeRoot(env: NodeJS.ProcessEnv): Promise<string[] | undefined> {
+  if (isRoot()) return []
+  const sudo = await find('sudo', [], env)
+  // -k: a password typed a minute ago on this terminal does not count; the installation has no terminal.
+  if (!sudo || (await capture(sudo, ['-k', '-n', 'true'])).code !== 0) return undefined
+  return [sudo, '-n']
+}
+
+async function consent(options: ServiceOptions, env: NodeJS.ProcessEnv): Promise<string | undefined> {
+  if (mayInstall(options, env)) return undefined
+  if (!process.stdin.isTTY || !process.stderr.isTTY) return 'not installed unasked (--yes or CI=true allows it)'
+  const prompt = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    const answer = await prompt.question(`RabbitMQ is not on this machine. Install the package ${PACKAGE} now? [Y/n] `)
+    return /^(y(es)?)?$/i.test(answer.trim()) ? undefined : 'declined'
+  } finally {
+    prompt.close()
+  }
+}
+
+/** True when nobody needs to be asked: option `yes`, CI=true (or CI=1), or `npm … --yes`. */
+export function mayInstall(options: ServiceOptions, env: NodeJS.ProcessEnv): boolean {
+  return options.yes === true || env.CI === 'true' || env.CI === '1' || parseDevServicesFlags([], env).yes
+}
+
+function proxies(env: NodeJS.ProcessEnv): Record<string, string> {
+  const names = ['http_proxy', 'https_proxy', 'no_proxy', 'HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY']
+  return Object.fromEntries(names.flatMap((name) => (env[name] ? [[name, env[name]]] : [])))
+}
