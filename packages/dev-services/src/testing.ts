@@ -5,7 +5,7 @@
  * that is run alone starts its own, once, and they are gone when its process is.
  */
 import { randomBytes } from 'node:crypto'
-import { startSimulator, type Simulator } from '@clinic-sync/sqlserver-simulator'
+import type { Simulator } from '@clinic-sync/sqlserver-simulator'
 import pg from 'pg'
 import { startPostgres } from './postgres.ts'
 import { createVhost, deleteVhost } from './rabbit-management.ts'
@@ -80,6 +80,8 @@ export async function testPostgresServer(t: Test): Promise<DevService & Required
  * @param options `migrated` (default true): the clinic's tables and the schema `sync` are in place.
  */
 export async function testClinic(t: Test, options: { migrated?: boolean } = {}): Promise<Simulator> {
+  // Loaded only when needed: most test files use no clinic.
+  const { startSimulator } = await import('@clinic-sync/sqlserver-simulator')
   const simulator = await startSimulator({ migrated: options.migrated ?? true })
   t.teardown(() => simulator.stop())
   return simulator
