@@ -1,0 +1,57 @@
+import { readFile } from 'node:fs/promises'
+import { openScriptConnection, runBatches, type ScriptConnection } from '@clinic-sync/clinic'
+
+const ROOT = new URL('../../../../', import.meta.url)
+/** The clinic's tables, then what the migrations install. Broker, HTTP and roles are not what this suite is about. */
+const FILES = [
+  'packages/sqlserver-simulator/clinic-schema.sql',
+  'migrations/sqlserver/01_sync_schema.sql',
+  'migrations/sqlserver/02_sync_capture.sql',
+  'migrations/sqlserver/03_sync_procedures.sql',
+]
+
+export interface Target {
+  readonly url: string
+  stop(): Promise<void>
+}
+
+/** Makes a database of its own on the server at `serverUrl`, migrated; `stop` drops it. */
+export async function openDatabase(serverUrl: string): Promise<Target> {
+  const name = `tsql_contract_${process.pid}_${Date.now().toString(36)}`
+  const url = new URL(serverUrl)
+  url.pathname = `/${name}`
+  const master = openScriptConnection(serverUrl)
+  await master.batch(`CREATE DATABASE ${name}`)
+  const drop = async () => {
+    try {
+      await dropOnceUnused(master, name)
+    } finally {
+      await master.close()
+    }
+  }
+  const connection = openScriptConnection(url.href)
+  try {
+    // Twice: running a migration again must do no harm.
+    for (const file of [...FILES, ...FILES]) await runBatches(connection, await readFile(new URL(file, ROOT), 'utf8'))
+  } catch (error) {
+    await connection.close()
+    await drop()
+    throw error
+  }
+  await connection.close()
+  return { url: url.href, stop: drop }
+}
+
+/** The server closes sessions a moment after their clients: DROP DATABASE (error: in use) is tried until then, for 10 s. */
+async function dropOnceUnused(master: ScriptConnection, name: string): Promise<void> {
+  const deadline = Date.now() + 10_000
+  for (;;) {
+    try {
+      await master.batch(`DROP DATABASE ${name}`)
+      return
+    } catch (error) {
+      if (Date.now() > deadline) throw error
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
+}
