@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { migrate } from '@clinic-sync/cli'
 import { openClinic } from '@clinic-sync/clinic'
-import { startPostgres, startRabbit, startSqlServer } from '@clinic-sync/dev-services'
+import { startDevServices } from '@clinic-sync/dev-services'
 import { openPortal } from '@clinic-sync/portal'
 import { createLogger } from '@clinic-sync/runtime'
 import { compareSides } from './compare.ts'
@@ -23,7 +23,10 @@ export interface DemoOptions {
   readonly screen: Screen
   /** Gets everything that is started, as soon as it is. */
   readonly release: Releasers
+  /** Asks a person; true means go on. */
   readonly confirm: (question: string) => Promise<boolean>
+  /** `--yes`: nothing is asked, here or by what finds the services. */
+  readonly yes: boolean
 }
 
 export interface Demo {
@@ -36,25 +39,23 @@ export interface Demo {
 }
 
 /** Starts everything, loads the sample clinic and backfills the portal. @throws Error in words for people */
-export async function startDemo({ screen, release, confirm }: DemoOptions): Promise<Demo> {
+export async function startDemo({ screen, release, confirm, yes }: DemoOptions): Promise<Demo> {
   const folder = await mkdtemp(join(tmpdir(), 'clinic-sync-demo-'))
   release.add('temporary folder', () => rm(folder, { recursive: true, force: true }))
 
   screen.section('Starting what is needed')
-  const starting = [
-    keep('Postgres', startPostgres()),
-    keep('RabbitMQ', startRabbit()),
-    keep('SQL Server', startSqlServer()),
-  ] as const
-  // If one fails, the others must have started before they can be stopped.
-  await Promise.allSettled(starting)
-  const [postgres, rabbit, sqlServer] = await Promise.all(starting)
-  const simulator = sqlServer.simulator
+  const found = await startDevServices({
+    need: ['postgres', 'rabbit', 'sqlserver'],
+    yes,
+    say: (line) => screen.line(`  ${line}`),
+  })
+  release.add('development services', () => found.stop())
+  const simulator = found.sqlserver.how.includes('simulator')
   if (simulator)
     screen.line(screen.faint('  The SQL Server is a simulator: it speaks the real protocol, but it is no SQL Server.'))
-  const portalDatabase = await createPortalDatabase(postgres.url)
+  const portalDatabase = await createPortalDatabase(found.postgres.url)
   release.add('portal database', () => portalDatabase.drop())
-  const addresses = { clinic: sqlServer.url, portal: portalDatabase.url, rabbit: rabbit.url }
+  const addresses = { clinic: found.sqlserver.url, portal: portalDatabase.url, rabbit: found.rabbit.url }
 
   screen.section('Preparing the two databases')
   const clinic = await connectClinic(addresses.clinic)
@@ -80,17 +81,7 @@ export async function startDemo({ screen, release, confirm }: DemoOptions): Prom
 
   const arrivals = await listenForArrivals(addresses.portal, true)
   release.add('portal listener', () => arrivals.close())
-  return { addresses, managementUrl: rabbit.managementUrl, folder, services, clinic, arrivals }
-
-  async function keep<T extends { how: string; stop(): Promise<unknown> }>(
-    name: string,
-    starting: Promise<T>,
-  ): Promise<T> {
-    const service = await starting
-    release.add(name, () => service.stop())
-    screen.pair(name, service.how)
-    return service
-  }
+  return { addresses, managementUrl: found.rabbit.managementUrl, folder, services, clinic, arrivals }
 }
 
 /** Every kind of edit once, each printed as it arrives. */

@@ -44,7 +44,12 @@ async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal)
   const started = performance.now()
   screen.line(screen.strong('clinic-sync: a clinic’s SQL Server and a portal’s Postgres, kept equal'))
-  const demo = await startDemo({ screen, release, confirm: values.yes ? async () => true : confirm })
+  const demo = await startDemo({
+    screen,
+    release,
+    confirm: values.yes ? async () => true : confirm,
+    yes: values.yes ?? false,
+  })
   const results = await showEdits(screen, demo)
   if (values.once) {
     const missing = results.filter(({ latency }) => latency === undefined).length

@@ -33,10 +33,11 @@ export function screenOn(out: NodeJS.WriteStream): Screen {
 
 const SHOWN = 48
 
-/** A value for people: quoted, so that blanks and emptiness show, and cut when long. */
+/** A value for people: quoted, so that blanks and emptiness show, control characters escaped, cut when long. */
 export function shown(value: unknown): string {
   if (value === null || value === undefined) return '–'
   if (typeof value !== 'string') return String(value)
   const characters = [...value]
-  return JSON.stringify(characters.length <= SHOWN ? value : `${characters.slice(0, SHOWN - 1).join('')}…`)
+  const cut = characters.length <= SHOWN ? value : `${characters.slice(0, SHOWN - 1).join('')}…`
+  return `“${JSON.stringify(cut).slice(1, -1).replaceAll('\\"', '"').replaceAll('\\\\', '\\')}”`
 }

@@ -1,0 +1,47 @@
+import { spawn } from 'node:child_process'
+import { readdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import t from 'tap'
+import { childEnvironment, nodeArguments } from '../src/run/child.ts'
+
+const folders = async () => (await readdir(tmpdir())).filter((name) => name.startsWith('clinic-sync-demo-')).sort()
+
+interface Ended {
+  readonly code: number | null
+  readonly output: string
+}
+
+/** Runs the demo with the simulator, whatever this machine's settings say, and calls back with its output so far. */
+function runDemo(args: readonly string[], onOutput: (output: string, kill: () => void) => void): Promise<Ended> {
+  const child = spawn(process.execPath, [...nodeArguments('packages/demo/src/main.ts'), ...args], {
+    env: { ...childEnvironment({}), NO_COLOR: '1' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text
+      onOutput(output, () => child.kill('SIGINT'))
+    })
+  return new Promise((resolve) => child.once('close', (code) => resolve({ code, output })))
+}
+
+t.test('--once: every edit arrives, both sides are equal, nothing is left', async (t) => {
+  const before = await folders()
+  const { code, output } = await runDemo(['--once'], () => undefined)
+  t.equal(code, 0, output)
+  t.match(output, /simulator/)
+  t.match(output, /10 live edits, 10 arrived/)
+  t.match(output, /rows, [\d,]+ values compared: no difference/)
+  t.same(await folders(), before)
+})
+
+t.test('Ctrl-C, while the services start: it stops cleanly', async (t) => {
+  const before = await folders()
+  const { code, output } = await runDemo([], (output, interrupt) => {
+    if (output.includes('Starting the services')) interrupt()
+  })
+  t.equal(code, 0, output)
+  t.match(output, /Stopping/)
+  t.same(await folders(), before)
+})
