@@ -32,7 +32,7 @@ const STABLE_MS = 5_000
 export async function keepChannel<C extends Channel>(options: KeepOptions<C>): Promise<void> {
   const { connection, signal, label, log } = options
   let attempt = 0
-  let said = ''
+  const said = new Set<string>()
   while (!signal.aborted) {
     const model = await connection.opened(signal)
     if (model === null) return
@@ -51,11 +51,11 @@ export async function keepChannel<C extends Channel>(options: KeepOptions<C>): P
     }
     if (Date.now() - since > STABLE_MS) {
       attempt = 0
-      said = ''
+      said.clear()
     }
-    if (reason !== '' && reason !== said && !signal.aborted) {
+    if (reason !== '' && !said.has(reason) && !signal.aborted) {
       log.warn({ channel: label, reason }, 'a RabbitMQ channel was lost; opening it again')
-      said = reason
+      said.add(reason)
     }
     await sleep(backoffMs(attempt++), signal)
   }

@@ -73,7 +73,7 @@ export class Connection {
   async #run(): Promise<void> {
     const { signal } = this.#closing
     let attempt = 0
-    let said = ''
+    const said = new Set<string>()
     while (!signal.aborted) {
       try {
         const model = await this.#open()
@@ -84,7 +84,7 @@ export class Connection {
           return
         }
         const since = Date.now()
-        said = ''
+        said.clear()
         this.#log.info({ connection: this.#label }, 'connected to RabbitMQ')
         this.#model = model
         this.#wake()
@@ -99,15 +99,15 @@ export class Connection {
           'lost the connection to RabbitMQ; reconnecting',
         )
       } catch (error) {
-        // One line a state, not one an attempt.
+        // One line for each reason in an outage, not for each attempt.
         const reason = reasonOf(error)
-        if (!signal.aborted && reason !== said) {
+        if (!signal.aborted && !said.has(reason)) {
           this.#log.warn(
             { connection: this.#label, reason },
             'cannot connect to RabbitMQ; trying again until it is there',
           )
         }
-        said = reason
+        said.add(reason)
       }
       await sleep(backoffMs(attempt++), signal)
     }

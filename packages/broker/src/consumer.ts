@@ -175,7 +175,7 @@ export class BatchConsumer implements Consumer {
     this.#setState('paused')
     await within(2_000, Promise.race([channel.close(), aborted(lost)]))
     const stop = this.#stopping.signal
-    let said = ''
+    const said = new Set<string>()
     for (let attempt = 0; !stop.aborted; attempt++) {
       const failure = await failureOf(consume.check)
       if (failure === null) {
@@ -184,9 +184,9 @@ export class BatchConsumer implements Consumer {
       }
       const fields = { consumer: label, ...describe(failure.error) }
       const line = JSON.stringify(fields)
-      // One line for each state of things, not for each time that it is looked at.
-      if (line !== said) log.warn(fields, 'the database cannot be used: consuming pauses until it can')
-      said = line
+      // One line for each reason, not for each time that it is looked at.
+      if (!said.has(line)) log.warn(fields, 'the database cannot be used: consuming pauses until it can')
+      said.add(line)
       await sleep(backoffMs(attempt), stop)
     }
     this.#stop.abort()

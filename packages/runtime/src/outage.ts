@@ -8,7 +8,7 @@ export interface OutageOptions {
   readonly signal: AbortSignal
   /** A failure worth waiting for; any other is thrown on. */
   readonly isOutage: (error: unknown) => boolean
-  /** Called once when it turns out to be down, and again when the reason changes: not once an attempt. */
+  /** Called once when it turns out to be down, and again for each other reason: not once an attempt. */
   readonly onDown: (error: Error) => void
   readonly onBack: () => void
 }
@@ -21,16 +21,16 @@ export interface OutageOptions {
  */
 export async function untilUp(check: () => Promise<void>, options: OutageOptions): Promise<boolean> {
   const { signal, isOutage, onDown, onBack } = options
-  let said: string | undefined
+  const said = new Set<string>()
   for (let attempt = 0; !signal.aborted; attempt++) {
     try {
       await check()
-      if (said !== undefined) onBack()
+      if (said.size > 0) onBack()
       return true
     } catch (error) {
       if (!(error instanceof Error) || !isOutage(error)) throw error
-      if (error.message !== said) onDown(error)
-      said = error.message
+      if (!said.has(error.message)) onDown(error)
+      said.add(error.message)
     }
     await delay(backoffMs(attempt), undefined, { signal }).catch(() => undefined)
   }

@@ -1,0 +1,24 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { testPostgres } from '@clinic-sync/dev-services/testing'
+import { runMigration } from '@clinic-sync/portal'
+import pg from 'pg'
+import type { Test } from 'tap'
+
+export interface TestPortal {
+  readonly url: string
+  readonly query: (text: string, values?: unknown[]) => Promise<Record<string, unknown>[]>
+}
+
+const migrations = new URL('../../../../migrations/postgres/', import.meta.url)
+
+/** A database with the portal's tables and schema sync. */
+export async function testPortal(t: Test, server?: string): Promise<TestPortal> {
+  const url = server ?? (await testPostgres(t)).url
+  const names = (await readdir(migrations)).filter((name) => name.endsWith('.sql')).toSorted()
+  const files = names.map(async (name) => ({ name, sql: await readFile(new URL(name, migrations), 'utf8') }))
+  await runMigration(url, ...(await Promise.all(files)))
+  const pool = new pg.Pool({ connectionString: url, max: 2 })
+  pool.on('error', () => undefined)
+  t.teardown(() => pool.end())
+  return { url, query: async (text, values = []) => (await pool.query(text, values)).rows as Record<string, unknown>[] }
+}
