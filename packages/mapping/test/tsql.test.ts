@@ -1,0 +1,61 @@
+import t from 'tap'
+import { date, int, table, text } from '../src/define.ts'
+import { tableNamed } from '../src/index.ts'
+import { watchedTables } from '../src/tsql/capture.ts'
+import { clinicFiles } from '../src/tsql/index.ts'
+import { comparedColumns, rowAsJson } from '../src/tsql/row.ts'
+import { broughtBy, inScope } from '../src/tsql/scope.ts'
+import { literal, name } from '../src/tsql/text.ts'
+
+t.test('names and literals are quoted', async (t) => {
+  t.equal(name('a]b'), '[a]]b]')
+  t.equal(literal("it's"), "N'it''s'")
+})
+
+t.test('texts are compared as bytes, all else as it is', async (t) => {
+  const columns = [text('a', 'A', 10), text('b', 'B', 'max'), int('c', 'C'), date('d', 'D')]
+  t.equal(comparedColumns('i', columns), 'CAST(i.[A] AS varbinary(max)), CAST(i.[B] AS varbinary(max)), i.[C], i.[D]')
+})
+
+t.test('a row holds the key and every column under its portal name', async (t) => {
+  const example = table('patients', { clinic: 'X', key: int('id', 'ID'), columns: [text('name', 'Na]me', 5)] })
+  t.match(rowAsJson(example), /t\.\[ID\] AS \[id\],\s+t\.\[Na\]\]me\] AS \[name\]/)
+})
+
+t.test('scope follows references through the tables between', async (t) => {
+  t.equal(inScope(tableNamed('aligner_notes'), 't'), null)
+  t.match(
+    inScope(tableNamed('patients'), 't'),
+    /tblwork.*\[PersonID\] = t\.\[PersonID\][\s\S]*tblAlignerSets.*\[WorkID\]/,
+  )
+  t.match(inScope(tableNamed('aligner_set_payments'), 't'), /<> N'No Cost Set'/)
+})
+
+t.test('a set brings its patient and its work, in that order; a note brings nothing', async (t) => {
+  t.strictSame(
+    broughtBy(tableNamed('aligner_sets')).map(({ table }) => table.name),
+    ['patients', 'work'],
+  )
+  t.strictSame(broughtBy(tableNamed('aligner_notes')), [])
+})
+
+t.test('every table that a record is read or computed from is watched', async (t) => {
+  t.strictSame(
+    watchedTables().map(({ clinicTable }) => clinicTable),
+    [
+      'AlignerDoctors',
+      'tblpatients',
+      'tblwork',
+      'tblAlignerSets',
+      'tblAlignerBatches',
+      'tblAlignerNotes',
+      'tblInvoice',
+    ],
+  )
+})
+
+t.test('generated files avoid what SQL Server 2016 RTM lacks', async (t) => {
+  for (const { path, content } of clinicFiles()) {
+    t.notMatch(content, /CREATE OR ALTER|STRING_AGG|\bMERGE\b|\bTRIM\(|CONCAT_WS|TRANSLATE\(/, path)
+  }
+})
