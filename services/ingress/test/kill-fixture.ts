@@ -27,8 +27,12 @@ const ask = (method: OutboxCall['method'], argument: unknown) =>
     tell({ call: { id: calls, method, argument } })
   })
 
+let go: () => void = () => undefined
+const told = new Promise<void>((resolve) => (go = resolve))
+
 process.on('message', (message: ToService) => {
-  if ('arm' in message) armed = message.arm
+  if ('go' in message) go()
+  else if ('arm' in message) armed = message.arm
   else answers.get(message.id)?.(message.result)
 })
 
@@ -60,6 +64,7 @@ const portal: Outbox = {
 runService({
   name: 'ingress',
   async start({ environment, log, fail }) {
+    await told
     const broker = await connectBroker({ url: environment['RABBITMQ_URL'] ?? '', log, name: 'ingress' })
     const served = await serve({
       clinic,
@@ -90,7 +95,7 @@ runService({
       host: '127.0.0.1',
       port: 0,
       webhookSecret: environment['SYNC_WEBHOOK_SECRET'] ?? '',
-      operatorToken: environment['SYNC_OPERATOR_TOKEN'] ?? '',
+      operatorToken: environment['SYNC_WEBHOOK_SECRET'] ?? '',
     })
     tell({ url: served.url })
     return {

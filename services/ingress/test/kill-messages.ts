@@ -19,4 +19,8 @@ export interface OutboxCall {
 }
 
 export type FromService = { readonly url: string } | { readonly call: OutboxCall }
-export type ToService = { readonly arm: Step } | { readonly id: number; readonly result: unknown }
+/** It loads its modules, then waits for `go`: the next process gets ready while one is being killed. */
+export type ToService =
+  | { readonly go: true }
+  | { readonly arm: Step }
+  | { readonly id: number; readonly result: unknown }

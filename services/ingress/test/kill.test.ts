@@ -1,4 +1,3 @@
-import { startRabbit } from '@clinic-sync/dev-services'
 import { connectBroker } from '@clinic-sync/broker'
 import type { Settlement } from '@clinic-sync/contracts'
 import { type ChildProcess, fork } from 'node:child_process'
@@ -8,19 +7,22 @@ import t from 'tap'
 import { Fake } from './fake-outbox.ts'
 import { recordingLog, until } from './help.ts'
 import type { FromService, Step, ToService } from './kill-messages.ts'
+import { testRabbit } from './rabbit.ts'
 
 const SECRET = 'kill-test-secret-0123456789'
 const CHANGES = 50
 
-const rabbit = await startRabbit()
-t.teardown(() => rabbit.stop())
+// Nine processes are started and seven killed: longer than tap's 30 s on a busy machine.
+t.setTimeout(90_000)
+
+const rabbitUrl = await testRabbit(t)
 
 /** The clinic's outbox, which outlives the ingress. */
 const clinic = new Fake('clinic')
 
 /** Event ids that reached the consumer, each as often as it came. */
 const arrived: string[] = []
-const broker = await connectBroker({ url: rabbit.url, log: recordingLog().log, name: 'consumer' })
+const broker = await connectBroker({ url: rabbitUrl, log: recordingLog().log, name: 'consumer' })
 t.teardown(() => broker.close())
 broker.consumeEvents(
   'sql-to-postgres',
@@ -46,19 +48,20 @@ interface Service {
   readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>
 }
 
-async function startService(): Promise<Service> {
+function load(): ChildProcess {
   const child = fork(fileURLToPath(new URL('./kill-fixture.ts', import.meta.url)), {
     execArgv: ['--import=tsx', '--conditions=@clinic-sync/source'],
-    env: {
-      ...process.env,
-      RABBITMQ_URL: rabbit.url,
-      SYNC_WEBHOOK_SECRET: SECRET,
-      SYNC_OPERATOR_TOKEN: SECRET,
-      LOG_LEVEL: 'fatal',
-    },
+    env: { ...process.env, RABBITMQ_URL: rabbitUrl, SYNC_WEBHOOK_SECRET: SECRET, LOG_LEVEL: 'fatal' },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
   t.teardown(() => child.kill('SIGKILL'))
+  return child
+}
+
+let spare = load()
+
+async function startService(): Promise<Service> {
+  const child = spare
   const ended = once(child, 'exit').then(([code, signal]) => ({ code, signal }) as Awaited<Service['ended']>)
   const send = (message: ToService) => {
     if (child.connected) child.send(message, () => undefined)
@@ -74,7 +77,9 @@ async function startService(): Promise<Service> {
           : clinic.settleChanges(argument as readonly Settlement[])
       void work.then((result) => send({ id, result: result ?? null }))
     })
+    send({ go: true })
   })
+  spare = load()
   // Only now does SIGTERM find a drain at work rather than one that waits for RabbitMQ.
   await until('it is ready', async () => (await fetch(`${url}/readyz`)).ok)
   return { process: child, url, send, ended }

@@ -1,3 +1,4 @@
+import { startPostgres } from '@clinic-sync/dev-services'
 import t from 'tap'
 import { until } from './help.ts'
 import { startService } from './service.ts'
@@ -69,4 +70,16 @@ t.test('everything is down: it listens, says so, keeps trying, and ends cleanly'
   service.kill('SIGTERM')
   t.equal(await service.ended, 0)
   t.notMatch(JSON.stringify(service.lines), /PLANTED/)
+})
+
+t.test('a database that is not migrated: one sentence with the command to run, and exit code 1', async (t) => {
+  const postgres = await startPostgres({ durable: false })
+  t.teardown(() => postgres.stop())
+  // A database that is always there and never migrated.
+  const url = Object.assign(new URL(postgres.url), { pathname: '/template1' }).href
+  const service = startService(t, { ...SETTINGS, POSTGRES_URL: url })
+  t.equal(await service.ended, 1)
+  const fatal = service.lines.filter((line) => line.level === 'fatal')
+  t.match(fatal, [{ msg: /portal.*npm run sync -- migrate/ }])
+  t.equal(fatal.length, 1)
 })
