@@ -1,5 +1,6 @@
 /** What must be undone at the end, in reverse order. */
 export interface Releasers {
+  /** @throws Error when undoing has begun; what was to be added is undone at once. */
   add(label: string, release: () => Promise<unknown>): void
   /** Undoes everything once, whatever fails; safe to call again. Returns the labels of what could not be undone. */
   releaseAll(): Promise<readonly string[]>
@@ -10,7 +11,9 @@ export function releasers(): Releasers {
   let running: Promise<readonly string[]> | undefined
   return {
     add(label, release) {
-      stack.push({ label, release })
+      if (running === undefined) return void stack.push({ label, release })
+      void release().catch(() => undefined)
+      throw new Error('Stopping.')
     },
     releaseAll() {
       running ??= (async () => {
