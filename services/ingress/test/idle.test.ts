@@ -1,7 +1,7 @@
 import { connectBroker } from '@clinic-sync/broker'
 import { openClinic } from '@clinic-sync/clinic'
 import { migrate } from '@clinic-sync/cli'
-import { startPostgres, startRabbit } from '@clinic-sync/dev-services'
+import { startPostgres } from '@clinic-sync/dev-services'
 import { openPortal } from '@clinic-sync/portal'
 import { startSimulator } from '@clinic-sync/sqlserver-simulator'
 import sql from 'mssql'
@@ -10,17 +10,21 @@ import pg from 'pg'
 import t from 'tap'
 import { serve } from '../src/serve.ts'
 import { recordingLog, until } from './help.ts'
+import { testRabbit } from './rabbit.ts'
 
 const SECRET = 'idle-test-secret-0123456789'
 const EDITS = 20
 const IDLE_MS = 5_000
 
-const [postgres, rabbit, simulator] = await Promise.all([
+// It waits on purpose: longer than tap's 30 s on a busy machine.
+t.setTimeout(90_000)
+
+const [postgres, rabbitUrl, simulator] = await Promise.all([
   startPostgres({ durable: false }),
-  startRabbit(),
+  testRabbit(t),
   startSimulator({ migrated: true }),
 ])
-t.teardown(() => Promise.all([postgres.stop(), rabbit.stop(), simulator.stop()]))
+t.teardown(() => Promise.all([postgres.stop(), simulator.stop()]))
 
 /** The portal has a database of its own, so that the watcher's queries are not counted. */
 const watcher = new pg.Client({ connectionString: postgres.url })
@@ -35,7 +39,7 @@ await migrate({ side: 'portal', url: portalUrl, withPortalTables: true })
 const { log, lines } = recordingLog()
 const clinic = await openClinic({ url: simulator.url, timeZone: 'Asia/Baghdad', log })
 const portal = await openPortal({ url: portalUrl, log })
-const broker = await connectBroker({ url: rabbit.url, log, name: 'ingress' })
+const broker = await connectBroker({ url: rabbitUrl, log, name: 'ingress' })
 const served = await serve({
   clinic,
   portal,
@@ -60,7 +64,7 @@ t.teardown(() => editor.close())
 
 /** What the consumer was sent, with its outcome reported at once. */
 const arrived = new Map<string, number>()
-const consumer = await connectBroker({ url: rabbit.url, log, name: 'consumer' })
+const consumer = await connectBroker({ url: rabbitUrl, log, name: 'consumer' })
 t.teardown(() => consumer.close())
 consumer.consumeEvents(
   'sql-to-postgres',
