@@ -584,8 +584,8 @@ BEGIN
         h.in_flight AND NOT h.ruled AND here.found IS NULL AS away,
         CASE
           WHEN h.in_flight AND NOT h.ruled AND here.found IS NULL THEN NULL
-          WHEN r.aligner_set_id IS NOT NULL AND (SELECT p.aligner_set_id FROM public.aligner_sets AS p WHERE p.aligner_set_id = r.aligner_set_id) IS NULL
-            THEN 'waits for aligner_sets.aligner_set_id ' || r.aligner_set_id
+          WHEN h.key IS NOT NULL AND (SELECT p.aligner_set_id FROM public.aligner_sets AS p WHERE p.aligner_set_id = h.key) IS NULL
+            THEN 'waits for aligner_sets.aligner_set_id ' || h.key
         END AS missing,
         r.total_paid, r.balance, r.payment_status
       FROM unnest(ordinals, names, keys, versions, deletions, verdicts, places, fresh, ruled, in_flight)

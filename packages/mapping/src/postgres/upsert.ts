@@ -18,8 +18,9 @@ function missingParent(table: Table, tables: readonly Table[]): string {
   if (table.parents.length === 0) return 'NULL::text AS missing'
   const cases = table.parents.map(({ column, table: parent }) => {
     const key = tables.find(({ name }) => name === parent)?.key.name
-    const found = `(SELECT p.${key} FROM ${portalTable(parent)} AS p WHERE p.${key} = r.${column})`
-    return `WHEN r.${column} IS NOT NULL AND ${found} IS NULL\n  THEN 'waits for ${parent}.${key} ' || r.${column}`
+    const value = column === table.key.name ? 'h.key' : `r.${column}`
+    const found = `(SELECT p.${key} FROM ${portalTable(parent)} AS p WHERE p.${key} = ${value})`
+    return `WHEN ${value} IS NOT NULL AND ${found} IS NULL\n  THEN 'waits for ${parent}.${key} ' || ${value}`
   })
   const away = 'WHEN h.in_flight AND NOT h.ruled AND here.found IS NULL THEN NULL'
   return `CASE\n${indent([away, ...cases].join('\n'), 2)}\nEND AS missing`
