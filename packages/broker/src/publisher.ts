@@ -106,7 +106,9 @@ export class Publisher {
 
   /** Waits for the confirms of what is under way, `ms` at most; then the rest is rejected. */
   async close(ms: number): Promise<void> {
-    if (this.#outstanding + this.#queue.length > 0 && this.#channel !== null) {
+    // While RabbitMQ is blocked no confirm will come.
+    const { blocked } = this.#options.connection
+    if (this.#outstanding + this.#queue.length > 0 && this.#channel !== null && !blocked) {
       const over = new AbortController()
       await Promise.race([new Promise<void>((resolve) => this.#idle.add(resolve)), sleep(ms, over.signal)])
       over.abort()

@@ -7,6 +7,8 @@ export interface Proxy {
   readonly url: string
   /** Destroys every connection, without a goodbye. */
   cut(): void
+  /** Passes nothing on and closes nothing, for connections that exist and new ones: a dead network. */
+  silent: boolean
   /** New connections are cut when this many bytes have come from RabbitMQ; null: they live. */
   cutAfter: number | null
   /** New connections are cut at once. */
@@ -23,6 +25,7 @@ export async function proxyTo(t: Test, target: string): Promise<Proxy> {
     cutAfter: null as number | null,
     refuse: false,
     accepted: 0,
+    silent: false,
     cut: () => {
       for (const socket of sockets) socket.destroy()
     },
@@ -43,8 +46,11 @@ export async function proxyTo(t: Test, target: string): Promise<Proxy> {
         upstream.destroy()
       })
     }
-    client.pipe(upstream)
+    client.on('data', (chunk: Buffer) => {
+      if (!proxy.silent) upstream.write(chunk)
+    })
     upstream.on('data', (chunk: Buffer) => {
+      if (proxy.silent) return
       bytes += chunk.length
       if (limit !== null && bytes > limit) {
         client.end(chunk.subarray(0, chunk.length - (bytes - limit)))
