@@ -1,1 +1,1 @@
-export {}
+export { type Simulator, type SimulatorOptions, startSimulator } from './simulator.ts'

@@ -1,0 +1,50 @@
+import type { Blocked } from './locks.ts'
+import { releaseAll } from './locks.ts'
+import type { Row } from './row.ts'
+
+let latest = 0
+
+/** What one transaction has done and holds. Statements are atomic: `undoTo` takes back what the last one did. */
+export class Transaction {
+  /** Grows with time: the youngest has the highest. */
+  readonly id = ++latest
+  readonly session: number
+  priority = 0
+  readonly locks = new Set<Row>()
+  waiting: { readonly blocked: Blocked; readonly fail: (error: Error) => void } | null = null
+  readonly savepoints = new Map<string, number>()
+  readonly #atEnd = new Map<object, () => void>()
+  #log: { readonly undo: () => void; readonly commit: (() => void) | null }[] = []
+
+  constructor(session: number) {
+    this.session = session
+  }
+
+  get mark(): number {
+    return this.#log.length
+  }
+  /** Notes a change: how to take it back, and what remains to be done when it is committed. */
+  did(undo: () => void, commit: (() => void) | null = null): void {
+    this.#log.push({ undo, commit })
+  }
+  undoTo(mark: number): void {
+    for (const entry of this.#log.splice(mark).reverse()) entry.undo()
+  }
+  /** For `commit` handlers: something to be done once all locks are gone, once for each `what`. */
+  atEnd(what: object, action: () => void): void {
+    this.#atEnd.set(what, action)
+  }
+  commit(): void {
+    const log = this.#log
+    this.#log = []
+    for (const { commit } of log) commit?.()
+    releaseAll(this)
+    const last = [...this.#atEnd.values()]
+    this.#atEnd.clear()
+    for (const action of last) action()
+  }
+  rollback(): void {
+    this.undoTo(0)
+    releaseAll(this)
+  }
+}

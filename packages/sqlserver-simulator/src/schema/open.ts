@@ -1,0 +1,47 @@
+import { Bell, ringAtCommit } from '../engine/bell.ts'
+import { Database } from '../engine/database.ts'
+import { Table } from '../engine/table.ts'
+import { captureTriggers } from '../sync/capture.ts'
+import { inspect, waitForChanges } from '../sync/inspect.ts'
+import { Outbox } from '../sync/outbox.ts'
+import { backfillPage, readRows } from '../sync/pages.ts'
+import { openRecords } from '../sync/records.ts'
+import { settleChanges } from '../sync/settle.ts'
+import { takeChanges } from '../sync/take.ts'
+import { Transaction } from '../engine/transaction.ts'
+import { activityTrigger } from './activity-trigger.ts'
+import { clinicTables } from './clinic.ts'
+import { paymentsView } from './payments-view.ts'
+import { syncTables } from './sync.ts'
+
+/** A clinic's database without rows: its tables, and what the migrations add, installed. */
+export function openDatabase(name: string): Database {
+  const db = new Database(name, new Bell())
+  for (const definition of clinicTables) db.addTable(new Table(definition))
+  db.addView('dbo', paymentsView(db.table('dbo', 'tblAlignerSets'), db.table('dbo', 'tblInvoice')))
+  db.addTrigger(activityTrigger(db.table('dbo', 'tblAlignerBatches'), db.table('dbo', 'tblAlignerActivityFlags')))
+
+  for (const definition of syncTables(() => ++db.queueId)) db.addTable(new Table(definition))
+  const outbox = new Outbox(db.table('dbo', 'SyncQueue'))
+  outbox.table.onInsert = ringAtCommit(db.bell)
+  const records = openRecords(db)
+  const triggers = captureTriggers(db)
+  for (const trigger of triggers) db.addTrigger(trigger)
+  const procedures = [
+    takeChanges(outbox, records),
+    settleChanges(outbox),
+    readRows(records),
+    backfillPage(records),
+    waitForChanges(db),
+    inspect(
+      db,
+      triggers.map((t) => t.name),
+    ),
+  ]
+  for (const procedure of procedures) db.addProcedure('sync', procedure)
+
+  const tx = new Transaction(0)
+  db.table('sync', 'Settings').insert(tx, ['RetentionDays', '7'])
+  tx.commit()
+  return db
+}

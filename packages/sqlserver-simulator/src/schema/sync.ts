@@ -1,0 +1,51 @@
+import { nowDatetime2 } from '../engine/clock.ts'
+import { column as c, type TableDefinition, table } from '../engine/definition.ts'
+
+const key = (name: string, type: string) => c(name, type, { nullable: false })
+const now = { default: () => nowDatetime2(3), nullable: false }
+
+/** What the migrations add. `nextId` is NEXT VALUE FOR sync.QueueIDs. */
+export const syncTables = (nextId: () => bigint): readonly TableDefinition[] => [
+  table(
+    'dbo',
+    'SyncQueue',
+    [
+      c('QueueID', 'bigint', { nullable: false, default: nextId }),
+      key('TableName', 'nvarchar(100)'),
+      key('RecordID', 'int'),
+      key('Operation', 'nvarchar(20)'),
+      c('JsonData', 'nvarchar(max)'),
+      c('Status', 'nvarchar(20)', { nullable: false, default: () => 'Pending' }),
+      c('CreatedAt', 'datetime2(3)', now),
+      c('Attempts', 'int', { nullable: false, default: () => 0 }),
+      c('LastAttempt', 'datetime2(3)'),
+      c('LastError', 'nvarchar(1000)'),
+      c('EventVersion', 'bigint'),
+    ],
+    { indexes: [['TableName', 'RecordID']] },
+  ),
+  table(
+    'sync',
+    'RowState',
+    [
+      key('TableName', 'nvarchar(100)'),
+      key('RecordID', 'int'),
+      c('SeenPortalVersion', 'bigint', { nullable: false, default: () => 0n }),
+      c('PortalValues', 'nvarchar(max)'),
+    ],
+    { primaryKey: { name: 'PK_RowState', columns: ['TableName', 'RecordID'] } },
+  ),
+  table('sync', 'Settings', [key('Name', 'nvarchar(100)'), c('Value', 'nvarchar(400)')]),
+  table('sync', 'Migrations', [
+    key('Name', 'nvarchar(200)'),
+    key('Checksum', 'char(64)'),
+    c('AppliedAt', 'datetime2(3)', now),
+  ]),
+  table('sync', 'Backfill', [
+    key('TableName', 'nvarchar(100)'),
+    c('LastKey', 'int'),
+    c('Done', 'int', { nullable: false, default: () => 0 }),
+    c('Total', 'int', { nullable: false, default: () => 0 }),
+    c('FinishedAt', 'datetime2(3)'),
+  ]),
+]

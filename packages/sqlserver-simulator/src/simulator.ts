@@ -1,0 +1,55 @@
+import { openDatabase } from './schema/open.ts'
+import { Migrations } from './schema/migrations.ts'
+import { Server } from './tds/server.ts'
+
+export interface SimulatorOptions {
+  /** 0, the default: any free port. */
+  readonly port?: number
+  /** 127.0.0.1 by default. */
+  readonly host?: string
+  /** The password of `sa`. */
+  readonly password?: string
+  /** Whether the schema `sync` is there at the start; true by default. */
+  readonly migrated?: boolean
+  /** Gets a line for what goes wrong inside the simulator; never a value of the clinic's. */
+  readonly log?: (line: string) => void
+}
+
+export interface Simulator {
+  /** `mssql://sa:…@127.0.0.1:port/clinic?encrypt=false` */
+  readonly url: string
+  readonly port: number
+  /** Batches and procedure calls received since the start; logins and the driver's own SETs after them are not counted. */
+  queries(): number
+  /** The latest of them, oldest first, with `?` for every value. */
+  statements(): readonly { readonly connection: number; readonly text: string }[]
+  /** Cuts every connection, as a server that dies; new ones are accepted. */
+  dropConnections(): void
+  /** From now on requests wait, as at a server that hangs, until `resume`. */
+  pause(): void
+  resume(): void
+  stop(): Promise<void>
+}
+
+const DATABASE = 'clinic'
+
+/**
+ * Starts a development stand-in for the clinic's SQL Server: the clinic's tables, empty, and the sync's, in memory, behind
+ * TDS 7.4 on a socket. Nothing outlives `stop`.
+ */
+export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
+  const { port: wanted = 0, host = '127.0.0.1', password = 'Simulator_1', migrated = true, log = () => {} } = options
+  const db = openDatabase(DATABASE)
+  const server = new Server({ db, migrations: new Migrations(db, migrated), password, log })
+  const port = await server.listen(wanted, host)
+  return {
+    url: `mssql://sa:${encodeURIComponent(password)}@${host}:${port}/${DATABASE}?encrypt=false`,
+    port,
+    queries: () => server.queries,
+    statements: () => server.statements,
+    dropConnections: () => server.dropConnections(),
+    pause: () => server.pause(),
+    resume: () => server.resume(),
+    stop: () => server.stop(),
+  }
+}

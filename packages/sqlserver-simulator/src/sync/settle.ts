@@ -1,0 +1,104 @@
+import type { Procedure } from '../engine/database.ts'
+import { nowDatetime2 } from '../engine/clock.ts'
+import { isBlocked } from '../engine/locks.ts'
+import type { Row } from '../engine/row.ts'
+import type { Work } from '../engine/work.ts'
+import { TICKS_A_DAY } from '../values/calendar.ts'
+import { SqlError } from '../values/errors.ts'
+import { MAX, nvarchar } from '../values/types.ts'
+import type { Outbox } from './outbox.ts'
+import { set } from './take.ts'
+
+interface Outcome {
+  readonly table: string
+  readonly key: number
+  readonly version: bigint
+  readonly outcome: string
+  readonly error: string | null
+}
+const DONE = new Set(['applied', 'duplicate', 'stale', 'unchanged', 'conflict'])
+const [PAGE, ROUNDS] = [500, 10]
+
+/** `sync.SettleChanges @Outcomes`: moves outbox rows on by outcome, then purges old ones. */
+export function settleChanges(outbox: Outbox): Procedure {
+  return {
+    name: 'SettleChanges',
+    parameters: [{ name: 'Outcomes', type: nvarchar(MAX) }],
+    run(work, [text]) {
+      for (const outcome of parse(text as string | null)) settle(work, outbox, outcome)
+      purge(work, outbox)
+      return []
+    },
+  }
+}
+
+function parse(text: string | null): Outcome[] {
+  if (text === null) return []
+  let items: unknown
+  try {
+    items = JSON.parse(text)
+  } catch {
+    throw new SqlError(13609, 'JSON text is not properly formatted.', { abort: 'batch' })
+  }
+  if (!Array.isArray(items)) items = [items]
+  return (items as Record<string, unknown>[]).map((o) => {
+    const [code, reason] = [text_(o.code), text_(o.reason)]
+    const error = code !== null && reason !== null ? `${code}: ${reason}` : (code ?? reason)
+    return {
+      table: String(o.table),
+      key: Number(o.key),
+      version: BigInt(String(o.version)),
+      outcome: String(o.outcome),
+      error: error?.slice(0, 1000) ?? null,
+    }
+  })
+}
+const text_ = (value: unknown): string | null => (typeof value === 'string' ? value : null)
+
+function settle(work: Work, outbox: Outbox, { table, key, version, outcome, error }: Outcome): void {
+  const now = nowDatetime2(3)
+  for (const row of outbox.ofRecord(table, key)) {
+    const carried = row.values[outbox.at.EventVersion] as bigint | null
+    const status = row.values[outbox.at.Status] as string
+    if (carried === null || carried > version) continue
+    const attempts = (row.values[outbox.at.Attempts] as number) + 1
+    const open = status === 'Pending' || status === 'Queued'
+    if (outcome === 'queued') {
+      if (carried === version && status === 'Pending')
+        set(work, outbox, row, { Status: 'Queued', Attempts: attempts, LastAttempt: now })
+    } else if (outcome === 'retry') {
+      if (carried === version && open)
+        set(work, outbox, row, { Status: 'Queued', Attempts: attempts, LastAttempt: now, LastError: error })
+    } else if (outcome === 'dead') {
+      if (carried === version && open) set(work, outbox, row, { Status: 'Failed', LastAttempt: now, LastError: error })
+    } else if (DONE.has(outcome) && status !== 'Synced')
+      set(work, outbox, row, { Status: 'Synced', LastAttempt: now, LastError: null })
+  }
+}
+
+/** Synced rows older than the retention, from the oldest on: pages of 500, ten at most, until a page is not all old. */
+function purge(work: Work, outbox: Outbox): void {
+  const settings = work.db.table('sync', 'Settings')
+  const setting = settings.get(settings.keyOf(['RetentionDays']))
+  const days = Number(setting?.deleted ? null : setting?.values[settings.ordinal('Value')])
+  const retention = Number.isInteger(days) && days >= 1 && days <= 36_500 ? days : 7
+  const before = nowDatetime2(3) - BigInt(retention) * TICKS_A_DAY
+  const isOld = (row: Row) => {
+    const at = row.values[outbox.at.LastAttempt] as bigint | null
+    return at !== null && at < before
+  }
+  // Nothing is old nearly always; finding that out must not cost a walk through the queue.
+  if (outbox.synced.size === 0 || outbox.oldestSynced() >= before) return
+  const synced = [...outbox.synced]
+    .sort((a, b) => (outbox.id(a) < outbox.id(b) ? -1 : 1))
+    .filter((row) => !isBlocked(work.tx, row, 'U'))
+  for (let round = 0, from = 0; round < ROUNDS; round++, from += PAGE) {
+    const page = synced.slice(from, from + PAGE)
+    const old = page.filter(isOld)
+    for (const row of old) {
+      set(work, outbox, row, {})
+      outbox.table.delete(work.tx, row)
+    }
+    if (old.length < PAGE) return
+  }
+}

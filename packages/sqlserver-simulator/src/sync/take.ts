@@ -1,0 +1,157 @@
+import type { Procedure } from '../engine/database.ts'
+import { Blocked, acquire, isBlocked } from '../engine/locks.ts'
+import type { Row } from '../engine/row.ts'
+import { type Result, resultColumn, type Work } from '../engine/work.ts'
+import { nowDatetime2 } from '../engine/clock.ts'
+import { BIGINT, BIT, INT, MAX, nvarchar, type SqlValue, type } from '../values/types.ts'
+import { find, inScope, type Records, rowData } from './records.ts'
+import type { Outbox } from './outbox.ts'
+
+interface Taken {
+  readonly records: Records
+  readonly key: number
+  readonly rows: Row[]
+  version: bigint
+}
+interface Found {
+  readonly seen: bigint
+  /** Null: missing or out of scope. */
+  readonly data: string | null
+}
+
+const COLUMNS = [
+  resultColumn('TableName', nvarchar(100)),
+  resultColumn('RecordID', INT),
+  resultColumn('Version', type('varchar', 20)),
+  resultColumn('Seen', type('varchar', 20)),
+  resultColumn('AgeMs', BIGINT),
+  resultColumn('Deleted', BIT),
+  resultColumn('RowData', nvarchar(MAX)),
+]
+const TOTALS = [resultColumn('Rows', INT), resultColumn('Locked', INT)]
+
+/** `sync.TakeChanges @Max`, as migrations/sqlserver/03_sync_procedures.sql has it. */
+export function takeChanges(outbox: Outbox, all: ReadonlyMap<string, Records>): Procedure {
+  return {
+    name: 'TakeChanges',
+    parameters: [{ name: 'Max', type: INT }],
+    run: (work, [max]) => take(work, outbox, all, Math.max(1, (max as number | null) ?? 1)),
+  }
+}
+
+function take(work: Work, outbox: Outbox, all: ReadonlyMap<string, Records>, max: number): readonly Result[] {
+  const pending = outbox.pending()[Symbol.iterator]()
+  let [rows, locked] = [0, 0]
+  const events: SqlValue[][] = []
+  // Once, unless everything in a full page is held by open transactions: those hold up their own rows only.
+  for (;;) {
+    const page = nextPage(work, pending, max)
+    const isKnown = (row: Row) => all.has(String(row.values[outbox.at.TableName]))
+    for (const row of page) {
+      if (isKnown(row)) continue
+      set(work, outbox, row, {
+        Status: 'Failed',
+        LastAttempt: nowDatetime2(3),
+        LastError: 'SYNC_UNKNOWN_TABLE: no table of this name is synced',
+      })
+      rows++
+    }
+    for (const taken of coalesce(outbox, all, page.filter(isKnown))) {
+      taken.version = versionOf(work, outbox, taken)
+      for (const row of taken.rows)
+        if (row.values[outbox.at.EventVersion] !== taken.version)
+          set(work, outbox, row, { EventVersion: taken.version })
+      const found = read(work, all, taken)
+      if (found === null) {
+        locked++
+        continue
+      }
+      rows += taken.rows.length
+      const propagates = taken.records.mapped.deletes.clinic === 'propagate'
+      if (found.data === null && !propagates) {
+        for (const row of taken.rows)
+          set(work, outbox, row, { Status: 'Synced', LastAttempt: nowDatetime2(3), LastError: null })
+      } else events.push(event(outbox, taken, found))
+    }
+    if (rows > 0 || page.length < max) break
+  }
+  return [
+    { columns: COLUMNS, rows: events, count: events.length },
+    { columns: TOTALS, rows: [[rows, locked]], count: 1 },
+  ]
+}
+
+/** The next pending rows that no transaction in flight holds. */
+function nextPage(work: Work, pending: Iterator<Row>, max: number): Row[] {
+  const page: Row[] = []
+  while (page.length < max) {
+    const next = pending.next()
+    if (next.done) break
+    if (!isBlocked(work.tx, next.value, 'U')) page.push(next.value)
+  }
+  return page
+}
+
+function coalesce(outbox: Outbox, all: ReadonlyMap<string, Records>, page: readonly Row[]): Taken[] {
+  const found = new Map<string, Taken>()
+  for (const row of page) {
+    const [table, key] = [String(row.values[outbox.at.TableName]), row.values[outbox.at.RecordID] as number]
+    const taken = found.get(`${table}/${key}`)
+    if (taken !== undefined) taken.rows.push(row)
+    else found.set(`${table}/${key}`, { records: all.get(table) as Records, key, rows: [row], version: 0n })
+  }
+  return [...found.values()]
+}
+
+/**
+ * The highest queue id. Where an event of the record with that version or a higher one has gone out already, these rows
+ * were committed late and get a fresh number, unless they are the very rows of that event, taken once more.
+ */
+function versionOf(work: Work, outbox: Outbox, { records, key, rows }: Taken): bigint {
+  const last = outbox.id(rows.at(-1) as Row)
+  const versions = outbox
+    .ofRecord(records.mapped.name, key)
+    .map((row) => row.values[outbox.at.EventVersion] as bigint | null)
+  const highest = versions.reduce<bigint>((h, v) => (v !== null && v > h ? v : h), -1n)
+  if (highest < last) return last
+  return rows.every((row) => row.values[outbox.at.EventVersion] === highest) ? highest : ++work.db.queueId
+}
+
+/** The record's state; null while somebody's transaction holds it or what its scope depends on. */
+function read(work: Work, all: ReadonlyMap<string, Records>, { records, key }: Taken): Found | null {
+  const access = { tx: work.tx, mode: 'S', onLocked: 'wait' } as const
+  try {
+    const state = work.db.table('sync', 'RowState')
+    const row = state.get(state.keyOf([records.mapped.name, key]))
+    if (row !== undefined && isBlocked(work.tx, row, 'S')) return null
+    const seen =
+      row === undefined || row.deleted ? 0n : ((row.values[state.ordinal('SeenPortalVersion')] as bigint | null) ?? 0n)
+    const found = find(records, key, access)
+    return { seen, data: found !== null && inScope(all, records, found, access) ? rowData(records, found) : null }
+  } catch (error) {
+    if (error instanceof Blocked) return null
+    throw error
+  }
+}
+
+function event(outbox: Outbox, { records, key, rows, version }: Taken, { seen, data }: Found): SqlValue[] {
+  const now = nowDatetime2(3)
+  const oldest = rows.reduce<bigint>(
+    (o, row) => ((row.values[outbox.at.CreatedAt] as bigint) < o ? (row.values[outbox.at.CreatedAt] as bigint) : o),
+    now,
+  )
+  return [records.mapped.name, key, version.toString(), seen.toString(), (now - oldest) / 10_000n, data === null, data]
+}
+
+/** Writes columns of an outbox row. */
+export function set(
+  work: Work,
+  outbox: Outbox,
+  row: Row,
+  changes: Partial<Record<keyof Outbox['at'], SqlValue>>,
+): void {
+  acquire(work.tx, row, 'X')
+  const values = [...row.values]
+  for (const [name, value] of Object.entries(changes)) values[outbox.at[name as keyof Outbox['at']]] = value
+  outbox.table.update(work.tx, row, values)
+}

@@ -1,0 +1,109 @@
+import type { AddressInfo, Socket } from 'node:net'
+import net from 'node:net'
+import type { Database } from '../engine/database.ts'
+import type { Migrations } from '../schema/migrations.ts'
+import type { Statement } from '../sql/ast.ts'
+import { parseBatch } from '../sql/parse-batch.ts'
+import { SqlError } from '../values/errors.ts'
+import { Connection } from './connection.ts'
+import { withoutValues } from './trace.ts'
+
+const CACHED = 500
+const REMEMBERED = 50
+
+export interface ServerOptions {
+  readonly db: Database
+  readonly migrations: Migrations
+  readonly password: string
+  readonly log: (line: string) => void
+}
+
+/** Listens, keeps count, and holds what the connections share. */
+export class Server {
+  readonly db: Database
+  readonly password: string
+  readonly log: (line: string) => void
+  readonly #migrations: Migrations
+  readonly #server = net.createServer((socket) => this.#accept(socket))
+  readonly #connections = new Set<Connection>()
+  readonly #parsed = new Map<string, readonly Statement[] | SqlError>()
+  readonly #statements: { readonly connection: number; readonly text: string }[] = []
+  #queries = 0
+  #gate: Promise<void> | null = null
+  #open: (() => void) | null = null
+
+  constructor({ db, migrations, password, log }: ServerOptions) {
+    this.db = db
+    this.password = password
+    this.log = log
+    this.#migrations = migrations
+  }
+
+  async listen(port: number, host: string): Promise<number> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject)
+      this.#server.listen(port, host, resolve)
+    })
+    return (this.#server.address() as AddressInfo).port
+  }
+  async stop(): Promise<void> {
+    this.resume()
+    const closed = new Promise((resolve) => this.#server.close(resolve))
+    this.dropConnections()
+    await closed
+  }
+  dropConnections(): void {
+    for (const connection of this.#connections) connection.drop()
+  }
+
+  pause(): void {
+    this.#gate ??= new Promise((resolve) => {
+      this.#open = resolve
+    })
+  }
+  resume(): void {
+    this.#open?.()
+    this.#gate = null
+    this.#open = null
+  }
+  /** Resolves once requests may run. */
+  gate(): Promise<void> | null {
+    return this.#gate
+  }
+
+  get queries(): number {
+    return this.#queries
+  }
+  /** The latest texts, oldest first, without values. */
+  get statements() {
+    return this.#statements.map(({ connection, text }) => ({ connection, text: withoutValues(text) }))
+  }
+  count(connection: Connection, text: string): void {
+    this.#queries++
+    this.#statements.push({ connection: connection.id, text })
+    if (this.#statements.length > REMEMBERED) this.#statements.shift()
+  }
+  gone(connection: Connection): void {
+    this.#connections.delete(connection)
+  }
+  #accept(socket: Socket): void {
+    this.#connections.add(new Connection(this, socket))
+  }
+
+  /** A batch's statements, or why it cannot be run; `migration`: one of the shipped migrations' batches. */
+  parse(text: string): readonly Statement[] | SqlError | 'migration' {
+    const known = this.#parsed.get(text)
+    if (known !== undefined) return known
+    if (this.#migrations.accept(text)) return 'migration'
+    let result: readonly Statement[] | SqlError
+    try {
+      result = parseBatch(text)
+    } catch (error) {
+      if (!(error instanceof SqlError)) throw error
+      result = error
+    }
+    if (this.#parsed.size >= CACHED) this.#parsed.delete(this.#parsed.keys().next().value as string)
+    if (text.length < 20_000) this.#parsed.set(text, result)
+    return result
+  }
+}
