@@ -56,7 +56,7 @@ interface ServerError {
   readonly constraint?: string | undefined
 }
 
-const isServerError = (error: unknown): error is ServerError =>
+export const isServerError = (error: unknown): error is ServerError =>
   error instanceof Error && 'severity' in error && 'code' in error && /^[0-9A-Z]{5}$/.test(String(error.code))
 
 /** `table.column` as far as Postgres tells; from a unique constraint's usual name, `table_column_key`, its column. */

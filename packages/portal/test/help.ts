@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import type { Key, Row, SyncEvent, Value } from '@clinic-sync/contracts'
 import { startPostgres } from '@clinic-sync/dev-services'
 import type { TableName } from '@clinic-sync/mapping'
-import { toEvent } from '@clinic-sync/sync'
+import { DatabaseError, toEvent } from '@clinic-sync/sync'
 import pg from 'pg'
 import { type Log, type Migration, openPortal, type Portal, runMigration } from '../src/index.ts'
 
@@ -251,4 +251,14 @@ export async function edit(
   )
   await client.query('COMMIT')
   return Number(version)
+}
+
+/** The DatabaseError that `promise` ends with. */
+export async function failure(promise: Promise<unknown>): Promise<DatabaseError> {
+  const error = await promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  if (!(error instanceof DatabaseError)) throw new Error('expected a DatabaseError', { cause: error })
+  return error
 }

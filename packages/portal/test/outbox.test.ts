@@ -1,0 +1,128 @@
+import type { Settlement } from '@clinic-sync/contracts'
+import t from 'tap'
+import { batch, bench, edit, event, note, parents } from './help.ts'
+
+const db = await bench()
+t.teardown(() => db.close())
+const { portal } = db
+const doctors = await db.connect()
+await portal.applyChanges([...parents(), event('aligner_batches', 1, batch(1)), event('aligner_notes', 1, note(1))])
+const queue = (key: number) => db.rows('SELECT * FROM sync.queue WHERE record_id = $1 ORDER BY queue_id', [key])
+const settle = (settlement: Partial<Settlement> & Pick<Settlement, 'key' | 'version' | 'outcome'>) =>
+  portal.settleChanges([{ table: 'aligner_notes', ...settlement }])
+
+t.test('an empty outbox gives nothing', async (t) => {
+  t.same(await portal.takeChanges(100), { changes: [], rows: 0, locked: 0 })
+})
+
+t.test('edits are coalesced into one change with the current state, and stay pending', async (t) => {
+  const first = await edit(doctors, 'aligner_notes', 1, { note_text: 'one 😀' })
+  const days = await edit(doctors, 'aligner_batches', 1, { days: 21 })
+  const second = await edit(doctors, 'aligner_notes', 1, { note_text: 'two', edited_at: '2026-01-02T03:04:05.678Z' })
+  for (let again = 0; again < 2; again++) {
+    const { changes, rows } = await portal.takeChanges(100)
+    t.equal(rows, 3)
+    t.equal(changes.length, 2)
+    const [notes, batches] = changes
+    const seen = (await db.rows("SELECT clinic_version FROM sync.row_state WHERE table_name = 'aligner_notes'"))[0]
+    t.same(
+      { ...notes, capturedAt: undefined },
+      {
+        table: 'aligner_notes',
+        key: 1,
+        version: String(second),
+        seen: seen?.clinic_version,
+        since: String(first),
+        base: { note_id: 1, note_text: 'please check 16', is_edited: false, edited_at: null, is_read: false },
+        row: { note_id: 1, note_text: 'two', is_edited: false, edited_at: '2026-01-02T03:04:05.678Z', is_read: false },
+        capturedAt: undefined,
+      },
+    )
+    t.match(notes?.capturedAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+    t.match(batches, { table: 'aligner_batches', version: String(days), row: { aligner_batch_id: 1, days: 21 } })
+  }
+  const { changes, rows } = await portal.takeChanges(1)
+  t.equal(rows, 1)
+  t.match(changes, [{ version: String(second) }], "one row taken, yet the version fits the row's state")
+})
+
+t.test('queued, retried, synced', async (t) => {
+  const version = (await portal.takeChanges(1)).changes[0]?.version ?? ''
+  await settle({ key: 1, version, outcome: 'queued' })
+  await settle({ key: 1, version, outcome: 'queued' })
+  const notes = async () => (await queue(1)).filter((row) => row.table_name === 'aligner_notes')
+  t.match(await notes(), [
+    { status: 'Queued', attempts: '1' },
+    { status: 'Queued', attempts: '1' },
+  ])
+  const later = await edit(doctors, 'aligner_notes', 1, { is_read: true })
+  await settle({ key: 1, version, outcome: 'retry', code: '1205', reason: 'later' })
+  t.match(await notes(), [
+    { status: 'Queued', attempts: '2', last_error: '1205: later' },
+    { status: 'Queued', attempts: '2' },
+    { status: 'Pending', attempts: '0' },
+  ])
+  await settle({ key: 1, version, outcome: 'applied' })
+  await settle({ key: 1, version, outcome: 'queued' })
+  t.match(await notes(), [
+    { status: 'Synced', last_error: null },
+    { status: 'Synced', last_error: null },
+    { status: 'Pending', queue_id: String(later) },
+  ])
+  await settle({ key: 1, version: String(later), outcome: 'dead', code: '515', reason: 'x'.repeat(1200) })
+  t.match((await notes())[2], { status: 'Failed', last_error: /^515: x+$/ })
+  await portal.settleChanges([
+    { table: 'aligner_notes', key: 1, version: String(later), outcome: 'applied' },
+    { table: 'aligner_notes', key: 1, version: String(later), outcome: 'queued' },
+  ])
+  t.match((await notes())[2], { status: 'Synced' })
+})
+
+t.test('a note born in the portal travels whole, with a key that the clinic never takes', async (t) => {
+  const [row] = await db.rows(`INSERT INTO public.aligner_notes (aligner_set_id, note_type, note_text)
+    VALUES (1, 'Doctor', 'new') RETURNING note_id`)
+  const key = Number(row?.note_id)
+  t.ok(key < 0)
+  await db.rows('DELETE FROM public.aligner_notes WHERE note_id = $1', [key])
+  await edit(doctors, 'aligner_notes', key, { aligner_set_id: 1, note_type: 'Doctor', note_text: 'new' })
+  const change = (await portal.takeChanges(100)).changes.find((change) => change.key === key)
+  t.match(change, {
+    base: null,
+    seen: '0',
+    row: { note_id: key, aligner_set_id: 1, note_type: 'Doctor', note_text: 'new' },
+  })
+  await edit(doctors, 'aligner_notes', key, null)
+  t.match(
+    (await portal.takeChanges(100)).changes.find((change) => change.key === key),
+    { row: null, base: null },
+  )
+})
+
+t.test('an edit on which the clinic has ruled is settled without an event', async (t) => {
+  await portal.applyChanges([event('aligner_notes', 2, note(2))])
+  const edited = await edit(doctors, 'aligner_notes', 2, { is_read: true })
+  await portal.applyChanges([event('aligner_notes', 2, note(2, { is_read: true }), { seen: edited })])
+  const { changes, rows } = await portal.takeChanges(100)
+  t.notOk(changes.some((change) => change.key === 2))
+  t.ok(rows > 0)
+  t.match(await queue(2), [{ status: 'Synced', last_error: /^superseded/ }])
+})
+
+t.test('an open transaction is not waited for: its edit comes with its commit', async (t) => {
+  await portal.applyChanges([event('aligner_notes', 3, note(3))])
+  const open = await db.connect()
+  const first = await edit(open, 'aligner_notes', 3, { note_text: 'committed' })
+  await open.query('BEGIN')
+  await open.query("UPDATE public.aligner_notes SET note_text = 'open' WHERE note_id = 3")
+  await open.query("INSERT INTO sync.queue (table_name, record_id, operation) VALUES ('aligner_notes', 3, 'UPDATE')")
+  const change = (await portal.takeChanges(100)).changes.find((change) => change.key === 3)
+  t.match(change, { version: String(first), row: { note_text: 'committed' } })
+  await open.query('ROLLBACK')
+})
+
+t.test('what was settled long ago is purged', async (t) => {
+  await db.rows("UPDATE sync.queue SET last_attempt = now() - interval '8 days' WHERE record_id = 2")
+  await settle({ key: 99, version: '1', outcome: 'applied' })
+  t.same(await queue(2), [])
+  t.ok((await queue(1)).length > 0, 'younger ones stay')
+})
