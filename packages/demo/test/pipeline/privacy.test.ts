@@ -1,0 +1,86 @@
+import amqp from 'amqplib'
+import t from 'tap'
+import { addCase, startPipeline } from './pipeline.ts'
+
+/** Values that stand for a patient's data; each is written somewhere below, some of them where they cannot be applied. */
+const SECRETS = {
+  name: 'Zaynab-Privacy-Marker',
+  phone: '0770-PRIV-4711',
+  note: 'privacy marker in a note ✍️',
+  email: 'privacy.marker@example.test',
+  path: 'private-folder-marker',
+  tooLong: 'too-long-marker-'.repeat(8),
+}
+
+t.test('no value of a patient is in a log line, an outbox error or a dead letter’s headers', async (t) => {
+  const pipeline = await startPipeline(t, 'debug')
+  const { clinic, portal } = pipeline
+  const run = (sql: string) => clinic.request().query(sql)
+  await addCase(clinic, 1, SECRETS.name)
+  await run(`UPDATE dbo.tblpatients SET Phone = N'${SECRETS.phone}' WHERE PersonID = 1`)
+  await run(
+    `INSERT INTO dbo.tblAlignerNotes (AlignerSetID, NoteType, NoteText, IsRead) VALUES (1, 'Lab', N'${SECRETS.note}', 0)`,
+  )
+  await pipeline.settled()
+
+  // A doctor's address twice (23505), a value that a CHECK refuses (23514), one that is too long (22001), one that must not be null (23502).
+  await portal.query(
+    'ALTER TABLE aligner_sets ADD CONSTRAINT no_marker CHECK (folder_path NOT LIKE $$%folder-marker$$)',
+  )
+  await portal.query('ALTER TABLE patients ALTER COLUMN last_name TYPE varchar(20)')
+  await portal.query('ALTER TABLE aligner_sets ALTER COLUMN notes SET NOT NULL').catch(() => undefined)
+  await run(`INSERT INTO dbo.AlignerDoctors (DoctorName, DoctorEmail) VALUES (N'First', N'${SECRETS.email}')`)
+  await run(`INSERT INTO dbo.AlignerDoctors (DoctorName, DoctorEmail) VALUES (N'Second', N'${SECRETS.email}')`)
+  await run(`UPDATE dbo.tblAlignerSets SET FolderPath = N'${SECRETS.path}' WHERE AlignerSetID = 1`)
+  await run(`UPDATE dbo.tblpatients SET LastName = N'${SECRETS.tooLong}' WHERE PersonID = 1`)
+  await pipeline.settled()
+
+  const failed = await run(
+    `SELECT TableName, RecordID, LastError FROM dbo.SyncQueue WHERE Status = 'Failed' ORDER BY QueueID`,
+  )
+  const reasons = failed.recordset.map((row) => `${row.TableName}: ${row.LastError}`)
+  t.ok(
+    reasons.some((reason) => reason.includes('23505') && reason.includes('doctor_email')),
+    'the second address is named',
+  )
+  t.ok(
+    reasons.some((reason) => reason.startsWith('aligner_sets') && reason.includes('23514')),
+    'the CHECK is named',
+  )
+  t.ok(
+    reasons.some((reason) => reason.startsWith('patients') && reason.includes('22001')),
+    'the length is named',
+  )
+
+  // The consumer loses its database in the middle of things.
+  await portal.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`,
+  )
+  await run(`UPDATE dbo.tblpatients SET Phone = N'${SECRETS.phone} again' WHERE PersonID = 1`)
+  await run(`UPDATE dbo.tblpatients SET LastName = NULL WHERE PersonID = 1`)
+  await pipeline.settled()
+
+  const headers = await deadLetterHeaders(pipeline.rabbitUrl)
+  t.ok(headers.length >= 3, 'the failures are dead letters')
+  const places = { logs: await pipeline.logs(), reasons: reasons.join('\n'), headers: JSON.stringify(headers) }
+  t.match(places.logs, /"level":"debug"/, 'the services did log at debug level')
+  for (const [place, text] of Object.entries(places)) {
+    for (const [what, value] of Object.entries(SECRETS)) {
+      t.notOk(text.includes(value), `${place}: no ${what}`)
+      t.notOk(text.includes(JSON.stringify(value).slice(1, -1)), `${place}: no ${what}, escaped`)
+    }
+  }
+})
+
+async function deadLetterHeaders(url: string): Promise<unknown[]> {
+  const connection = await amqp.connect(url)
+  const channel = await connection.createChannel()
+  const headers: unknown[] = []
+  for (;;) {
+    const message = await channel.get('sync.dead.sql-to-postgres', { noAck: true })
+    if (message === false) break
+    headers.push(message.properties.headers)
+  }
+  await connection.close()
+  return headers
+}
