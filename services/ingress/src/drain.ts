@@ -7,7 +7,7 @@ import { type Drained, emptyOutbox, type Outbox, type Publisher } from './empty-
 
 const RETRY: Delays = { min: 200, max: 30_000 }
 const LOCKED: Delays = { min: 250, max: 5_000 }
-/** Between runs that doorbells cause: a burst of them costs 20 looks a second, a lone one is answered at once. */
+/** After a run that found nothing: a burst of useless doorbells costs 20 looks a second, any other is answered at once. */
 const REST_MS = 50
 
 export interface DrainOptions {
@@ -20,7 +20,7 @@ export interface DrainOptions {
   /** Delays after a failure, and while open transactions hold records; in milliseconds. */
   readonly retry?: Delays
   readonly locked?: Delays
-  /** Milliseconds that must pass after a run before a doorbell starts the next. */
+  /** Milliseconds that must pass after a run that found nothing before a doorbell starts the next. */
   readonly restMs?: number
 }
 
@@ -52,7 +52,7 @@ export class Drain {
   /** Code of the failure that the pending retry is for. */
   #failing: string | undefined
   #lockedBefore = 0
-  /** When the last run succeeded, and whether the timer is set for the end of the rest after it. */
+  /** When a run last found nothing, and whether the timer is set for the end of the rest after it. */
   #restedFrom = Number.NEGATIVE_INFINITY
   #resting = false
   #onIdle: (() => void)[] = []
@@ -66,7 +66,7 @@ export class Drain {
   }
 
   /**
-   * Look in the outbox: at once, or 50 ms after the last look. After a failure the retry that is due anyway answers it, so
+   * Look in the outbox: at once, or 50 ms after a look that found nothing. After a failure the retry that is due anyway answers it, so
    * that doorbells do not hammer a database that is down. `urgent` (a connection came back, an operator asks) waits for
    * neither.
    */
@@ -113,7 +113,7 @@ export class Drain {
         const drained = await this.#run()
         for (const waiter of waiters) waiter.resolve(drained)
         this.#succeeded(drained)
-        if (this.#wanted && !this.#urgent) {
+        if (this.#wanted && !this.#urgent && this.#restLeft() > 0) {
           this.#rest()
           break
         }
@@ -134,10 +134,10 @@ export class Drain {
     return emptyOutbox({ outbox, publisher, log: this.#log, batch, isStopped: () => this.#stopped })
   }
 
-  #succeeded({ locked }: Drained): void {
+  #succeeded({ published, locked }: Drained): void {
     if (this.#failing !== undefined) this.#log.info(`the ${this.side}'s outbox is drained again`)
     this.#failing = undefined
-    this.#restedFrom = performance.now()
+    if (published === 0) this.#restedFrom = performance.now()
     this.#retry.reset()
     if (locked > 0 && this.#lockedBefore === 0)
       this.#log.info({ locked }, 'open transactions hold records: looking again')

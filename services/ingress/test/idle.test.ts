@@ -1,5 +1,5 @@
 import { connectBroker } from '@clinic-sync/broker'
-import { openClinic } from '@clinic-sync/clinic'
+import { openClinic, parseAddress } from '@clinic-sync/clinic'
 import { migrate } from '@clinic-sync/cli'
 import { startPostgres } from '@clinic-sync/dev-services'
 import { openPortal } from '@clinic-sync/portal'
@@ -59,7 +59,7 @@ t.teardown(async () => {
   await Promise.all([clinic.close(), portal.close()])
 })
 
-const editor = await new sql.ConnectionPool(simulator.url).connect()
+const editor = await new sql.ConnectionPool(parseAddress(simulator.url)).connect()
 t.teardown(() => editor.close())
 
 /** What the consumer was sent, with its outcome reported at once. */
