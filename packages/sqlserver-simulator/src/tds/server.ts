@@ -92,9 +92,9 @@ export class Server {
 
   /** A batch's statements, or why it cannot be run; `migration`: one of the shipped migrations' batches. */
   parse(text: string): readonly Statement[] | SqlError | 'migration' {
+    const migration = this.#migrations.accept(text)
     const known = this.#parsed.get(text)
-    if (known !== undefined) return known
-    if (this.#migrations.accept(text)) return 'migration'
+    if (known !== undefined) return migration && !isFrame(known) ? 'migration' : known
     let result: readonly Statement[] | SqlError
     try {
       result = parseBatch(text)
@@ -104,6 +104,14 @@ export class Server {
     }
     if (this.#parsed.size >= CACHED) this.#parsed.delete(this.#parsed.keys().next().value as string)
     if (text.length < 20_000) this.#parsed.set(text, result)
-    return result
+    return migration && !isFrame(result) ? 'migration' : result
   }
+}
+
+/** What scripts put around their work: transactions and SET options. It is done, also in a migration. */
+function isFrame(statements: readonly Statement[] | SqlError): boolean {
+  const framing = new Set<Statement['kind']>(['begin', 'commit', 'rollback', 'setOption'])
+  const frames = (list: readonly Statement[]): boolean =>
+    list.every((s) => framing.has(s.kind) || (s.kind === 'if' && frames(s.statements) && frames(s.otherwise)))
+  return !(statements instanceof SqlError) && frames(statements)
 }
