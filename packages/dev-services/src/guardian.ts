@@ -7,7 +7,7 @@
  * It is started in a session of its own, out of reach of the terminal's signals. JSON lines in, JSON lines out.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { chownSync, closeSync, mkdtempSync, openSync, rmSync } from 'node:fs'
+import { chownSync, closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -33,6 +33,27 @@ function signalGroup(pid: number, signal: NodeJS.Signals | 0): boolean {
   } catch {
     return false
   }
+}
+
+/**
+ * Whether anybody in the group still runs. A signal reaches zombies too, and in a container whose first process does not
+ * collect them an orphan stays one for ever; so where there is a /proc, it is asked.
+ */
+function groupLives(group: number): boolean {
+  if (process.platform !== 'linux') return true
+  return readdirSync('/proc').some((name) => {
+    if (!/^\d+$/.test(name)) return false
+    try {
+      // `pid (command) state ppid pgrp …`, and the command may contain anything.
+      const stat = readFileSync(`/proc/${name}/stat`, 'utf8')
+      const [state = '', , pgrp] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      if (Number(pgrp) !== group) return false
+      // The first thread of a killed process can be a zombie while others still hold its sockets (Erlang has dozens).
+      return !'ZX'.includes(state) || readdirSync(`/proc/${name}/task`).length > 1
+    } catch {
+      return false
+    }
+  })
 }
 
 async function start(spec: ProcessSpec): Promise<{ process: number; pid: number }> {
@@ -76,7 +97,7 @@ async function end(id: number, signal?: NodeJS.Signals): Promise<void> {
   }
   // What the leader left behind in its group goes too, also when the leader ended by itself.
   const deadline = Date.now() + 2_000
-  while (signalGroup(pid, 'SIGKILL') && Date.now() < deadline) await delay(10)
+  while (signalGroup(pid, 'SIGKILL') && groupLives(pid) && Date.now() < deadline) await delay(10)
   for (const [command, ...args] of spec.after ?? []) {
     if (!command) continue
     const child = spawn(command, args, { stdio: 'ignore', env: spec.env })
