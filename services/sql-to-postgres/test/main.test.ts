@@ -6,7 +6,7 @@ import { proxyTo } from '../../../packages/broker/test/support/proxy.ts'
 import { testRabbit } from '../../../packages/broker/test/support/rabbit.ts'
 import { patient } from './support/events.ts'
 import { testPortal } from './support/postgres.ts'
-import { runProcess } from './support/service.ts'
+import { freePort, runProcess } from './support/service.ts'
 
 const main = '../../src/main.ts'
 const [rabbit, postgres] = await Promise.all([testRabbit(t), testPortal(t)])
@@ -34,7 +34,7 @@ t.test('with both servers away it waits, says so once, starts when they come, an
   const [amqp, sql] = [await proxyTo(t, rabbit.url), await proxyTo(t, postgres.url)]
   amqp.refuse = true
   sql.refuse = true
-  const port = Number(new URL((await proxyTo(t, postgres.url)).url).port) + 1
+  const port = await freePort()
   const health = `http://127.0.0.1:${port}`
   const service = runProcess(t, main, {
     ...settings,

@@ -31,8 +31,8 @@ export const note = (key: number, version: number, text = 'a note', table = 'ali
     capturedAt: '2026-01-01T00:00:00.000Z',
   })
 
-/** Waits for a condition, 15 s at most. */
-export async function until(what: string, condition: () => boolean | Promise<boolean>, ms = 15_000): Promise<void> {
+/** Waits for a condition, 30 s at most. */
+export async function until(what: string, condition: () => boolean | Promise<boolean>, ms = 30_000): Promise<void> {
   const deadline = Date.now() + ms
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`in vain: ${what}`)
