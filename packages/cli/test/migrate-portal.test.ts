@@ -1,33 +1,24 @@
-import { randomUUID } from 'node:crypto'
 import { appendFile, cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { startPostgres } from '@clinic-sync/dev-services'
+import { testPostgres } from '@clinic-sync/dev-services/testing'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { migrate, type MigrateOptions } from '../src/migrate/index.ts'
 
 const MIGRATIONS = fileURLToPath(new URL('../../../migrations/postgres', import.meta.url))
 
-const postgres = await startPostgres({ durable: false })
-t.teardown(() => postgres.stop())
-
 /** A database of its own, and a copy of the migrations that may be spoilt. */
 async function fresh(t: Test) {
-  const name = `migrate_${randomUUID().replaceAll('-', '')}`
-  await query(postgres.url, `CREATE DATABASE ${name}`)
-  const url = Object.assign(new URL(postgres.url), { pathname: `/${name}` }).href
+  const { url } = await testPostgres(t)
   const folder = await mkdtemp(join(tmpdir(), 'clinic-sync-migrate-'))
   await cp(MIGRATIONS, folder, { recursive: true })
-  t.teardown(async () => {
-    await rm(folder, { recursive: true })
-    await query(postgres.url, `DROP DATABASE ${name} WITH (FORCE)`)
-  })
+  t.teardown(() => rm(folder, { recursive: true }))
   const lines: string[] = []
   const run = (options: Partial<MigrateOptions> = {}) =>
     migrate({ side: 'portal', url, folder, withPortalTables: true, onLine: (line) => lines.push(line), ...options })
-  return { url, folder, lines, run, files: (await readdir(folder)).sort() }
+  return { url, folder, lines, run, files: (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort() }
 }
 
 async function query(url: string, text: string): Promise<Record<string, unknown>[]> {

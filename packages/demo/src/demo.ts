@@ -12,6 +12,7 @@ import { type EditResult, makeEdit } from './live/edit.ts'
 import { liveEdits } from './live/edits.ts'
 import { runBackfill } from './run/backfill.ts'
 import { connectClinic } from './run/clinic-pool.ts'
+import { ownVhost } from './run/own-vhost.ts'
 import { createPortalDatabase } from './run/portal-database.ts'
 import { prepareClinic } from './run/prepare-clinic.ts'
 import type { Releasers } from './run/releasers.ts'
@@ -46,6 +47,8 @@ export async function startDemo({ screen, release, confirm, yes }: DemoOptions):
   screen.section('Starting what is needed')
   const found = await startDevServices({
     need: ['postgres', 'rabbit', 'sqlserver'],
+    // A clinic that has worked for years before the sync comes to it.
+    migrated: false,
     yes,
     say: (line) => screen.line(`  ${line}`),
   })
@@ -55,7 +58,11 @@ export async function startDemo({ screen, release, confirm, yes }: DemoOptions):
     screen.line(screen.faint('  The SQL Server is a simulator: it speaks the real protocol, but it is no SQL Server.'))
   const portalDatabase = await createPortalDatabase(found.postgres.url)
   release.add('portal database', () => portalDatabase.drop())
-  const addresses = { clinic: found.sqlserver.url, portal: portalDatabase.url, rabbit: found.rabbit.url }
+  const addresses = {
+    clinic: found.sqlserver.url,
+    portal: portalDatabase.url,
+    rabbit: await ownVhost(found.rabbit, release),
+  }
 
   screen.section('Preparing the two databases')
   const clinic = await connectClinic(addresses.clinic)

@@ -72,7 +72,7 @@ async function stayUp(demo: Demo): Promise<void> {
   screen.section('Running. Try it; Ctrl-C stops everything and leaves nothing behind')
   screen.pair('SQL Server', addresses.clinic)
   screen.pair('Postgres', addresses.portal)
-  screen.pair('RabbitMQ', demo.managementUrl ?? addresses.rabbit)
+  screen.pair('RabbitMQ', managementFor(demo))
   screen.pair('ingress', `${services.ingressUrl}/readyz`)
   screen.pair('logs', `${demo.folder}/*.log`)
   screen.line('\n  From another terminal:')
@@ -87,6 +87,13 @@ async function stayUp(demo: Demo): Promise<void> {
   release.add('prompt', async () => end())
   const child = await services.died
   throw new Error(`${child.name} has ended. Its last log lines:\n${child.tail()}`)
+}
+
+/** The management UI and its login, which a browser does not take from the address. */
+function managementFor({ managementUrl, addresses }: Demo): string {
+  if (managementUrl === undefined) return addresses.rabbit
+  const { origin, username, password } = new URL(managementUrl)
+  return `${origin} (user ${username}, password ${password})`
 }
 
 async function confirm(question: string): Promise<boolean> {

@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os'
 import t from 'tap'
 import { childEnvironment, nodeArguments } from '../src/run/child.ts'
 
+// Whole services are started: on a busy machine that alone takes longer than a test may by default.
+t.setTimeout(120_000)
+
 const folders = async () => (await readdir(tmpdir())).filter((name) => name.startsWith('clinic-sync-demo-')).sort()
 
 interface Ended {

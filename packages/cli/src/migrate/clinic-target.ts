@@ -78,8 +78,9 @@ async function apply(connection: ScriptConnection, file: MigrationFile): Promise
       `INSERT INTO sync.Migrations (Name, Checksum) VALUES (N'${file.name.replaceAll("'", "''")}', '${file.checksum}')`,
     )
   } catch (cause) {
-    const { message } = toDatabaseError(cause, 'recording the file')
-    throw new SyncError('SYNC_MIGRATION_FAILED', `${file.path}, ${batchOf(file, message)}${message}`, { cause })
+    const { message, code } = toDatabaseError(cause, 'recording the file')
+    const what = code === 'SYNC_DATABASE_DOWN' ? code : 'SYNC_MIGRATION_FAILED'
+    throw new SyncError(what, `${file.path}, ${batchOf(file, message)}${message}`, { cause })
   }
 }
 

@@ -46,10 +46,9 @@ export async function startServices(
     LOG_LEVEL: 'info',
   }
   const children = ['ingress', 'sql-to-postgres'].map((name) => {
-    const child = startChild({ name, script: `services/${name}/src/main.ts`, settings, folder })
-    release.add(name, () => child.stop())
-    return child
+    return startChild({ name, script: `services/${name}/src/main.ts`, settings, folder })
   })
+  release.add('ingress and sql-to-postgres', () => Promise.all(children.map((child) => child.stop())))
   const [ingress, consumer] = children
   if (ingress && consumer) await Promise.all([untilReady(ingress, ingressPort), untilReady(consumer, healthPort)])
   const died = new Promise<Child>((resolve) => {
