@@ -24,8 +24,6 @@ export interface Bench {
   readonly url: string
   readonly portal: Portal
   readonly log: ReturnType<typeof logged>
-  /** Whether the server is this test's own, to be stopped at will. */
-  readonly restart: (() => Promise<void>) | undefined
   /** Another connection: a doctor's, or somebody's who looks. */
   connect(): Promise<pg.Client>
   /** Rows with every value as Postgres prints it. */
@@ -62,7 +60,6 @@ export async function bench(options: { migrated?: boolean } = {}): Promise<Bench
     url: url.href,
     portal,
     log,
-    restart: service.restart,
     connect,
     async rows(sql, values = []) {
       viewer ??= await connect()
@@ -71,10 +68,13 @@ export async function bench(options: { migrated?: boolean } = {}): Promise<Bench
     async close() {
       await portal.close()
       await Promise.all(clients.map((client) => client.end().catch(() => {})))
-      const last = new pg.Client(service.url)
-      await last.connect()
-      await last.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)
-      await last.end()
+      // A server of our own takes its databases with it.
+      if (!service.restart) {
+        const last = new pg.Client(service.url)
+        await last.connect()
+        await last.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)
+        await last.end()
+      }
       await service.stop()
     },
   }
