@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline/promises'
 import { parseDevServicesFlags } from './flags.ts'
@@ -81,9 +82,12 @@ async function becomeRoot(env: NodeJS.ProcessEnv): Promise<string[] | undefined>
 async function consent(options: ServiceOptions, env: NodeJS.ProcessEnv): Promise<string | undefined> {
   if (mayInstall(options, env)) return undefined
   if (!process.stdin.isTTY || !process.stderr.isTTY) return 'not installed unasked (--yes or CI=true allows it)'
-  const prompt = createInterface({ input: process.stdin, output: process.stderr })
+  // Not as a terminal: readline would switch it to raw mode, in which Ctrl-C no longer ends the process.
+  const prompt = createInterface({ input: process.stdin, output: process.stderr, terminal: false })
   try {
-    const answer = await prompt.question(`RabbitMQ is not on this machine. Install the package ${PACKAGE} now? [Y/n] `)
+    const closed = once(prompt, 'close').then(() => 'no')
+    const question = `RabbitMQ is not on this machine. Install the package ${PACKAGE} now? [Y/n] `
+    const answer = await Promise.race([prompt.question(question), closed])
     return /^(y(es)?)?$/i.test(answer.trim()) ? undefined : 'declined'
   } finally {
     prompt.close()
