@@ -12,15 +12,6 @@ export type Step =
   | 'outcome-settled'
   | 'terminated'
 
-export interface OutboxCall {
-  readonly id: number
-  readonly method: 'takeChanges' | 'settleChanges'
-  readonly argument: unknown
-}
-
-export type FromService = { readonly url: string } | { readonly call: OutboxCall }
+export type FromService = { readonly url: string } | { readonly armed: Step }
 /** It loads its modules, then waits for `go`: the next process gets ready while one is being killed. */
-export type ToService =
-  | { readonly go: true }
-  | { readonly arm: Step }
-  | { readonly id: number; readonly result: unknown }
+export type ToService = { readonly go: true } | { readonly arm: Step }

@@ -1,24 +1,28 @@
 import { connectBroker } from '@clinic-sync/broker'
-import type { Settlement } from '@clinic-sync/contracts'
+import { parseAddress } from '@clinic-sync/clinic'
+import { startSimulator } from '@clinic-sync/sqlserver-simulator'
+import sql from 'mssql'
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { Fake } from './fake-outbox.ts'
 import { recordingLog, until } from './help.ts'
 import type { FromService, Step, ToService } from './kill-messages.ts'
 import { testRabbit } from './rabbit.ts'
 
-const SECRET = 'kill-test-secret-0123456789'
+/** Records changed before each kill. */
 const CHANGES = 50
+/** What one take of the drain looks at. */
+const BATCH = 500
 
 // Nine processes are started and seven killed: longer than tap's 30 s on a busy machine.
-t.setTimeout(90_000)
+t.setTimeout(180_000)
 
+const simulator = await startSimulator({ migrated: true })
+t.teardown(() => simulator.stop())
 const rabbitUrl = await testRabbit(t)
-
-/** The clinic's outbox, which outlives the ingress. */
-const clinic = new Fake('clinic')
+const editor = await new sql.ConnectionPool(parseAddress(simulator.url)).connect()
+t.teardown(() => editor.close())
 
 /** Event ids that reached the consumer, each as often as it came. */
 const arrived: string[] = []
@@ -42,8 +46,7 @@ broker.consumeEvents(
 
 interface Service {
   readonly process: ChildProcess
-  readonly url: string
-  send(message: ToService): void
+  arm(step: Step): Promise<void>
   /** Resolves with what it ended by. */
   readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>
 }
@@ -51,7 +54,13 @@ interface Service {
 function load(): ChildProcess {
   const child = fork(fileURLToPath(new URL('./kill-fixture.ts', import.meta.url)), {
     execArgv: ['--import=tsx', '--conditions=@clinic-sync/source'],
-    env: { ...process.env, RABBITMQ_URL: rabbitUrl, SYNC_WEBHOOK_SECRET: SECRET, LOG_LEVEL: 'fatal' },
+    env: {
+      ...process.env,
+      SQLSERVER_URL: simulator.url,
+      RABBITMQ_URL: rabbitUrl,
+      SYNC_WEBHOOK_SECRET: 'kill-test-secret-0123456789',
+      LOG_LEVEL: 'fatal',
+    },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
   t.teardown(() => child.kill('SIGKILL'))
@@ -63,70 +72,76 @@ let spare = load()
 async function startService(): Promise<Service> {
   const child = spare
   const ended = once(child, 'exit').then(([code, signal]) => ({ code, signal }) as Awaited<Service['ended']>)
-  const send = (message: ToService) => {
-    if (child.connected) child.send(message, () => undefined)
+  const tell = async (message: ToService): Promise<FromService> => {
+    const answer = once(child, 'message') as Promise<[FromService]>
+    child.send(message)
+    return (await answer)[0]
   }
-  const url = await new Promise<string>((resolve, reject) => {
-    void ended.then(() => reject(new Error('the ingress did not start')))
-    child.on('message', (message: FromService) => {
-      if ('url' in message) return resolve(message.url)
-      const { id, method, argument } = message.call
-      const work =
-        method === 'takeChanges'
-          ? clinic.takeChanges(argument as number)
-          : clinic.settleChanges(argument as readonly Settlement[])
-      void work.then((result) => send({ id, result: result ?? null }))
-    })
-    send({ go: true })
-  })
+  const notStarted = ended.then(() => Promise.reject(new Error('the ingress did not start')))
+  notStarted.catch(() => undefined)
+  const started = await Promise.race([tell({ go: true }), notStarted])
+  const url = 'url' in started ? started.url : ''
   spare = load()
-  // Only now does SIGTERM find a drain at work rather than one that waits for RabbitMQ.
   await until('it is ready', async () => (await fetch(`${url}/readyz`)).ok)
-  return { process: child, url, send, ended }
+  const arm = async (step: Step) => void (await tell({ arm: step }))
+  return { process: child, arm, ended }
 }
 
-const ring = (service: Service) =>
-  fetch(`${service.url}/api/sync/queue-notify`, { method: 'POST', headers: { 'x-sync-secret': SECRET } }).catch(
-    // A kill may come before the answer.
-    () => undefined,
+/** Inserts doctors, in one statement. */
+async function edit(changes: number): Promise<void> {
+  const rows = Array.from({ length: changes }, (_, i) => `(N'Dr. Kill ${i}')`)
+  await editor.query(`INSERT INTO dbo.AlignerDoctors (DoctorName) VALUES ${rows.join(', ')}`)
+}
+
+async function countOf(status: string): Promise<number> {
+  const { recordset } = await editor
+    .request()
+    .input('status', sql.NVarChar(20), status)
+    .query<{ N: number }>('SELECT COUNT(*) AS N FROM dbo.SyncQueue WHERE Status = @status')
+  return recordset[0]?.N ?? 0
+}
+
+let captured = 0
+const allSynced = async () => (await countOf('Synced')) === captured
+
+/** Outbox rows whose event never came. */
+async function missing(): Promise<string[]> {
+  const came = new Set(arrived)
+  const { recordset } = await editor.query<{ RecordID: number; EventVersion: string }>(
+    'SELECT RecordID, EventVersion FROM dbo.SyncQueue',
   )
-
-let nextKey = 0
-function edit(changes = CHANGES): void {
-  for (let i = 0; i < changes; i++) clinic.change(++nextKey)
+  return recordset
+    .map((row) => `clinic/aligner_doctors/${row.RecordID}/${row.EventVersion}`)
+    .filter((id) => !came.has(id))
 }
-
-const allSynced = () => clinic.rows.every((row) => row.status === 'Synced')
-const missing = () => clinic.rows.filter((row) => !arrived.includes(`clinic/aligner_notes/${row.key}/${row.id}`))
 
 t.test('the ingress is killed between any two steps', async (t) => {
   let service = await startService()
   const steps: Step[] = ['taken', 'sending', 'published', 'confirmed', 'settled', 'outcome-received', 'outcome-settled']
   for (const step of steps) {
-    service.send({ arm: step })
-    edit()
+    await service.arm(step)
     const before = arrived.length
-    await ring(service)
+    await edit(CHANGES)
+    captured += CHANGES
     if (step === 'published') {
       await until('events have arrived', () => arrived.length > before)
       service.process.kill('SIGKILL')
     }
     t.match(await service.ended, { signal: 'SIGKILL' }, `killed: ${step}`)
     service = await startService()
-    await until(`all is synced after a kill: ${step}`, allSynced, 20_000)
-    t.same(missing(), [], `every change arrived: ${step}`)
+    await until(`all is synced after a kill: ${step}`, allSynced)
+    t.same(await missing(), [], `every change arrived: ${step}`)
   }
 
-  service.send({ arm: 'terminated' })
-  edit(1200)
-  await ring(service)
+  await service.arm('terminated')
+  await edit(900)
+  captured += 900
   t.same(await service.ended, { code: 0, signal: null }, 'SIGTERM ends it with 0')
-  const pending = clinic.pending()
-  t.equal(pending, 1200 - 500, 'the batch in flight was finished, and no other begun')
+  t.equal(await countOf('Pending'), 900 - BATCH, 'the batch in flight was finished, and no other begun')
 
   service = await startService()
-  await until('all is synced after SIGTERM', allSynced, 20_000)
-  t.same(missing(), [], 'every change arrived')
+  await until('all is synced after SIGTERM', allSynced)
+  t.same(await missing(), [], 'every change arrived')
   const again = arrived.length - new Set(arrived).size
   t.ok(again <= steps.length * CHANGES, `${again} events came again, under the same ids`)
   service.process.kill('SIGTERM')
