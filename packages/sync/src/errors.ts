@@ -11,7 +11,8 @@ export const ADVICE = {
     'Check that the database runs and can be reached with the configured URL; the service retries by itself.',
   SYNC_DATABASE:
     'See the SQLSTATE or error number; the failed rows name their reason in the outbox and the dead-letter queue.',
-  SYNC_INGRESS: 'Check that the ingress runs and that INGRESS_URL and SYNC_OPERATOR_TOKEN are those it was started with.',
+  SYNC_INGRESS:
+    'Check that the ingress runs and that INGRESS_URL and SYNC_OPERATOR_TOKEN are those it was started with.',
   SYNC_BROKER_DOWN: 'Check that RabbitMQ runs and can be reached with RABBITMQ_URL; the service reconnects by itself.',
   SYNC_UNROUTABLE: 'A queue is missing in RabbitMQ: restart the service, which declares them all.',
   SYNC_PUBLISH_REFUSED:

@@ -1,7 +1,10 @@
 import { pino } from 'pino'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-export type Line = Record<string, unknown> & { readonly level: number; readonly msg: string }
+export interface Line extends Record<string, unknown> {
+  readonly level: number
+  readonly msg: string
+}
 
 /** A logger at trace level, and what it was given. */
 export function recordingLog() {

@@ -2,11 +2,10 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
-import type { Line } from './help.ts'
 
 /** The ingress as a process, as it is run for real. */
 export interface Service {
-  readonly lines: readonly (Omit<Line, 'level'> & { readonly level: string })[]
+  readonly lines: readonly { readonly level: string; readonly msg: string }[]
   readonly ended: Promise<number | null>
   kill(signal: NodeJS.Signals): void
   /** Where it listens, from its own start-up line. */
