@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto'
-import { Guarded, type Ending } from './guarded.ts'
-import { capture, find } from './machine.ts'
+import { Guarded } from './guarded.ts'
+import { capture, find, until } from './machine.ts'
 import { freePorts } from './ports.ts'
 import type { ServiceOptions } from './service.ts'
 
 export type Container = {
   /** Ports on 127.0.0.1, in the order of the container's. */
   ports: number[]
-  exited: Promise<Ending>
+  /** Calls `probe` until it gives a value; throws with the container's last words when it ended or `timeoutMs` are over. */
+  answers<T>(timeoutMs: number, probe: () => Promise<T>): Promise<T>
   stop(): Promise<void>
 }
 
@@ -69,7 +70,19 @@ export async function startContainer({
       graceMs: 1_000,
       after: [[docker, 'rm', '--force', '--volumes', name]],
     })
-    return { ports, exited, stop: () => guarded.close() }
+    return {
+      ports,
+      stop: () => guarded.close(),
+      answers: async (timeoutMs, probe) => {
+        try {
+          return await until(timeoutMs, probe, exited)
+        } catch (error) {
+          const words = guarded.tail('container.log')
+          await guarded.close()
+          throw new Error(`${image} did not start: ${words}`, { cause: error })
+        }
+      },
+    }
   } catch (error) {
     await guarded.close()
     throw error

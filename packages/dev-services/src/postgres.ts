@@ -173,11 +173,6 @@ async function inDocker(options: PostgresOptions): Promise<DevService | string> 
   })
   if (typeof container === 'string') return container
   const url = `postgres://postgres:${password}@127.0.0.1:${container.ports[0]}/postgres`
-  try {
-    const number = await until(60_000, () => version(url), container.exited)
-    return { url, how: `Postgres: Docker postgres:18 (${number}) on port ${container.ports[0]}`, stop: container.stop }
-  } catch (error) {
-    await container.stop()
-    throw error
-  }
+  const number = await container.answers(60_000, () => version(url))
+  return { url, how: `Postgres: Docker postgres:18 (${number}) on port ${container.ports[0]}`, stop: container.stop }
 }

@@ -1,6 +1,5 @@
 import { aptRabbit } from './apt.ts'
 import { startContainer } from './docker.ts'
-import { until } from './machine.ts'
 import { installedRabbit, startPrivateRabbit } from './rabbit-private.ts'
 import { managementReady } from './rabbit-management.ts'
 import { firstOf, shown, type RabbitService, type ServiceOptions } from './service.ts'
@@ -67,16 +66,11 @@ async function inDocker(options: ServiceOptions): Promise<RabbitService | string
   if (typeof container === 'string') return container
   const [port, managementPort] = container.ports
   const managementUrl = `http://guest:guest@127.0.0.1:${managementPort}`
-  try {
-    const version = await until(60_000, () => managementReady(managementUrl), container.exited)
-    return {
-      url: `amqp://guest:guest@127.0.0.1:${port}`,
-      managementUrl,
-      how: `RabbitMQ: Docker ${image} (${version}) on port ${port}`,
-      stop: container.stop,
-    }
-  } catch (error) {
-    await container.stop()
-    throw error
+  const version = await container.answers(60_000, () => managementReady(managementUrl))
+  return {
+    url: `amqp://guest:guest@127.0.0.1:${port}`,
+    managementUrl,
+    how: `RabbitMQ: Docker ${image} (${version}) on port ${port}`,
+    stop: container.stop,
   }
 }

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
 import { startContainer } from './docker.ts'
-import { until } from './machine.ts'
 import { firstOf, shown, type DevService, type ServiceOptions } from './service.ts'
 
 export type SqlServerOptions = ServiceOptions & {
@@ -62,12 +61,7 @@ async function inDocker(options: ServiceOptions): Promise<DevService | string> {
   })
   if (typeof container === 'string') return container
   const port = container.ports[0] ?? 0
-  try {
-    await until(120_000, () => answersPrelogin(port), container.exited)
-  } catch (error) {
-    await container.stop()
-    throw error
-  }
+  await container.answers(120_000, () => answersPrelogin(port))
   return {
     url: `mssql://sa:${password}@127.0.0.1:${port}/master?encrypt=true&trustServerCertificate=true`,
     how: `SQL Server: Docker ${image} on port ${port}`,
