@@ -31,8 +31,7 @@ export async function openDatabase(serverUrl: string): Promise<Target> {
   }
   const connection = openScriptConnection(url.href)
   try {
-    // Twice: running a migration again must do no harm.
-    for (const file of [...FILES, ...FILES]) await runBatches(connection, await readFile(new URL(file, ROOT), 'utf8'))
+    for (const file of FILES) await runBatches(connection, await readFile(new URL(file, ROOT), 'utf8'))
   } catch (error) {
     await connection.close()
     await drop()
