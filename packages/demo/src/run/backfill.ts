@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { childEnvironment, nodeArguments } from './child.ts'
+import { childEnvironment, DIES_WITH_US, nodeArguments } from './child.ts'
 import type { Releasers } from './releasers.ts'
 
 /**
@@ -8,10 +8,10 @@ import type { Releasers } from './releasers.ts'
  * @throws Error if it does not end with 0.
  */
 export async function runBackfill(settings: Readonly<Record<string, string>>, folder: string, release: Releasers) {
-  const child = spawn(process.execPath, [...nodeArguments('packages/cli/src/main.ts'), 'backfill'], {
+  const child = spawn(process.execPath, [DIES_WITH_US, ...nodeArguments('packages/cli/src/main.ts'), 'backfill'], {
     cwd: folder,
     env: childEnvironment(settings),
-    stdio: ['ignore', 'inherit', 'inherit'],
+    stdio: ['pipe', 'inherit', 'inherit'],
     detached: true,
   })
   const ended = new Promise<number | null>((resolve) => {

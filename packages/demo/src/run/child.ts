@@ -36,6 +36,14 @@ export const nodeArguments = (script: string): string[] => [
   fileURLToPath(new URL(script, ROOT)),
 ]
 
+/**
+ * Ends a child when this process is gone, even by SIGKILL: the pipe to its standard input closes then. Only for the demo:
+ * a service in production has no such pipe.
+ */
+export const DIES_WITH_US =
+  '--import=data:text/javascript,' +
+  encodeURIComponent("process.stdin.on('end', () => process.kill(process.pid, 'SIGTERM')).resume().unref?.()")
+
 /** The environment without any of our own settings, then the given ones. */
 export function childEnvironment(settings: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   const environment: NodeJS.ProcessEnv = { ...process.env }
@@ -50,10 +58,10 @@ export function startChild({ name, script, args = [], settings, folder }: ChildO
   const logFile = `${folder}/${name}.log`
   const log = openSync(logFile, 'a')
   // A group of its own: Ctrl-C reaches the demo alone, which then stops everything in order.
-  const child = spawn(process.execPath, [...nodeArguments(script), ...args], {
+  const child = spawn(process.execPath, [DIES_WITH_US, ...nodeArguments(script), ...args], {
     cwd: folder,
     env: childEnvironment(settings),
-    stdio: ['ignore', log, log],
+    stdio: ['pipe', log, log],
     detached: true,
   })
   closeSync(log)
