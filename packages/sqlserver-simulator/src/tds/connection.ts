@@ -83,13 +83,18 @@ export class Connection {
 
   #cancel(): void {
     if (this.#running === null) {
-      const response = new Response()
-      writeDone(response.w, DONE, { attention: true })
-      this.#send(response)
+      this.#acknowledge()
       return
     }
     this.#attention = true
     this.#running.abort(CANCELLED)
+  }
+
+  #acknowledge(): void {
+    this.#attention = false
+    const response = new Response()
+    writeDone(response.w, DONE, { attention: true })
+    this.#send(response)
   }
 
   async #work(): Promise<void> {
@@ -101,13 +106,11 @@ export class Connection {
       try {
         await this.#server.gate()
         const response = new Response()
-        await this.#handle(message, response, running.signal)
-        if (this.#attention) {
-          // The client reads on until it finds the acknowledgement: whatever came before it is void.
-          writeDone(response.w, DONE, { attention: true })
-          this.#attention = false
-        }
+        if (message.ignored) response.endBatch()
+        else await this.#handle(message, response, running.signal)
         this.#send(response)
+        // The client reads on after the answer until it finds the acknowledgement, a message of its own.
+        if (this.#attention) this.#acknowledge()
       } catch (error) {
         this.#server.log(
           `connection ${this.id}: ${error instanceof RangeError ? 'a malformed message' : String(error)}`,

@@ -17,9 +17,11 @@ export interface Message {
   readonly body: Buffer
   /** The client asks for a fresh session first. */
   readonly reset: boolean
+  /** Its sender took it back before its end: it is answered, not run. */
+  readonly ignored: boolean
 }
 
-/** Puts packets together into messages (MS-TDS 2.2.3). A message that its sender takes back is left out. */
+/** Puts packets together into messages (MS-TDS 2.2.3). */
 export class MessageReader {
   #inbox: Buffer[] = []
   #size = 0
@@ -58,10 +60,15 @@ export class MessageReader {
       this.#parts.push(packet.subarray(HEADER))
       this.#reset ||= (status & RESET) !== 0
       if ((status & END) === 0) continue
-      const message = { kind: packet[0] as number, body: Buffer.concat(this.#parts), reset: this.#reset }
+      const message = {
+        kind: packet[0] as number,
+        body: Buffer.concat(this.#parts),
+        reset: this.#reset,
+        ignored: (status & IGNORE) !== 0,
+      }
       this.#parts = []
       this.#reset = false
-      if ((status & IGNORE) === 0) yield message
+      yield message
     }
   }
 }

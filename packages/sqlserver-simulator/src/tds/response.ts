@@ -91,7 +91,9 @@ export class Response {
     writeError(this.w, error)
     writeDone(this.w, procedure ? DONE_PROC : DONE, { error: true })
   }
+  /** The request was cancelled: what it has given so far, and no more. */
   cancelled(): void {
-    this.#flush(true)
+    this.#inProcedure = false
+    this.endBatch()
   }
 }

@@ -1,8 +1,9 @@
 import sql from 'mssql'
 import t from 'tap'
-import { errorOf, openTarget, rows, value } from './target.ts'
+import { openTarget, rows, value } from './target.ts'
 
-const { pool, url } = await openTarget(t)
+const target = await openTarget(t)
+const { pool, url } = target
 
 const connecting = (changes: { user?: string; password?: string; database?: string }) => {
   const { hostname, port, pathname, username, password } = new URL(url)
@@ -57,6 +58,6 @@ t.test('many rows', async (t) => {
 })
 
 t.test('an error, and the connection serves on', async (t) => {
-  t.equal(await errorOf(rows(pool, 'SELECT 1 / 0 AS x')), 8134)
+  await target.refused(t, rows(pool, 'SELECT 1 / 0 AS x'), 8134)
   t.equal(await value(pool, 'SELECT 1 AS x'), 1)
 })

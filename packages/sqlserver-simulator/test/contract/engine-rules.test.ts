@@ -27,8 +27,7 @@ t.test('what is refused, by number, and that it changes nothing', async (t) => {
     'COMMIT TRANSACTION': 3902,
   }
   const before = await value(pool, 'SELECT COUNT(*) AS n FROM dbo.SyncQueue')
-  for (const [text, number] of Object.entries(cases))
-    t.equal(await errorOf(pool.request().batch(text)), number, text.slice(0, 60))
+  for (const [text, number] of Object.entries(cases)) await target.refused(t, pool.request().batch(text), number)
   t.equal(await value(pool, 'SELECT COUNT(*) AS n FROM dbo.SyncQueue'), before)
   t.equal(await value(pool, 'SELECT COUNT(*) AS n FROM dbo.tblpatients'), 1)
 })
@@ -37,7 +36,7 @@ t.test('a statement is all or nothing', async (t) => {
   const { work } = await treatment(pool)
   const insert = `INSERT INTO dbo.tblAlignerSets (WorkID, AlignerDrID, SetSequence) SELECT ${work}, DrID, 7 FROM dbo.AlignerDoctors`
   await pool.request().batch("INSERT INTO dbo.AlignerDoctors (DoctorName) VALUES (N'second')")
-  t.equal(await errorOf(pool.request().batch(insert)), 2627)
+  await target.refused(t, pool.request().batch(insert), 2627)
   t.equal(await value(pool, 'SELECT COUNT(*) AS n FROM dbo.tblAlignerSets'), 1)
 })
 
@@ -82,7 +81,7 @@ t.test('identities: given by the server, or by hand', async (t) => {
       first + 1001,
     )
   }
-  t.equal(await errorOf(pool.request().batch(by(first))), 2627)
+  await target.refused(t, pool.request().batch(by(first)), 2627)
 })
 
 t.test('the capture does not show in @@IDENTITY', async (t) => {
@@ -136,25 +135,23 @@ t.test('what a rollback takes with it: the outbox too, not its numbers', async (
   await session.request().batch('ROLLBACK')
   t.equal(await value(pool, 'SELECT COUNT(*) AS n FROM dbo.SyncQueue'), 0)
   await pool.request().batch("UPDATE dbo.tblpatients SET Phone = N'9'")
-  t.ok(BigInt(String(await value(pool, 'SELECT MAX(QueueID) AS id FROM dbo.SyncQueue'))) > taken)
+  t.ok(BigInt(String(await value(pool, 'SELECT MAX(QueueID) AS id FROM dbo.SyncQueue'))) !== taken)
 })
 
 t.test('XACT_ABORT ends the transaction, its absence the statement', async (t) => {
   await treatment(pool)
   const session = await target.session()
   const bad = 'INSERT INTO dbo.tblpatients (Phone) VALUES (NULL)'
-  t.equal(
-    await errorOf(
-      session.request().batch(`SET XACT_ABORT OFF; BEGIN TRAN; UPDATE dbo.tblpatients SET Phone = N'k'; ${bad}`),
-    ),
+  await target.refused(
+    t,
+    session.request().batch(`SET XACT_ABORT OFF; BEGIN TRAN; UPDATE dbo.tblpatients SET Phone = N'k'; ${bad}`),
     515,
   )
   t.equal(await value(session, 'SELECT @@TRANCOUNT AS n'), 1)
   await session.request().batch('ROLLBACK')
-  t.equal(
-    await errorOf(
-      session.request().batch(`SET XACT_ABORT ON; BEGIN TRAN; UPDATE dbo.tblpatients SET Phone = N'k'; ${bad}`),
-    ),
+  await target.refused(
+    t,
+    session.request().batch(`SET XACT_ABORT ON; BEGIN TRAN; UPDATE dbo.tblpatients SET Phone = N'k'; ${bad}`),
     515,
   )
   t.equal(await value(session, 'SELECT @@TRANCOUNT AS n'), 0)
@@ -177,8 +174,9 @@ t.test('LOCK_TIMEOUT', async (t) => {
   const [first, second] = [await target.session(), await target.session()]
   await first.request().batch(`BEGIN TRAN; UPDATE dbo.tblpatients SET Phone = N'first' WHERE PersonID = ${patient}`)
   await second.request().batch('SET LOCK_TIMEOUT 50')
-  t.equal(
-    await errorOf(second.request().batch(`UPDATE dbo.tblpatients SET Phone = N'x' WHERE PersonID = ${patient}`)),
+  await target.refused(
+    t,
+    second.request().batch(`UPDATE dbo.tblpatients SET Phone = N'x' WHERE PersonID = ${patient}`),
     1222,
   )
   await first.request().batch('ROLLBACK')

@@ -30,10 +30,10 @@ t.test('date, from 0001 to 9999', async (t) => {
     '9999-12-31',
   ]) {
     t.equal(await through('tblpatients', 'DateofBirth', `'${date}'`, 'CONVERT(varchar(10), DateofBirth, 23)'), date)
-    const [row] = await rows(pool, 'SELECT DateofBirth FROM dbo.tblpatients')
-    t.equal((row?.DateofBirth as Date).toISOString().slice(0, 10), date)
+    const read = (await value(pool, 'SELECT DateofBirth FROM dbo.tblpatients')) as Date
+    t.equal(read.toISOString().slice(0, 10), date)
   }
-  t.equal(await errorOf(rows(pool, "UPDATE dbo.tblpatients SET DateofBirth = '2023-02-29'")), 241)
+  await target.refused(t, rows(pool, "UPDATE dbo.tblpatients SET DateofBirth = '2023-02-29'"), 241)
 })
 
 t.test('datetime rounds to 1/300 s, from 1753 on', async (t) => {
@@ -52,7 +52,7 @@ t.test('datetime rounds to 1/300 s, from 1753 on', async (t) => {
       await through('tblAlignerSets', 'PdfUploadedAt', `'${given}'`, 'CONVERT(varchar(30), PdfUploadedAt, 121)'),
       found,
     )
-  t.equal(await errorOf(rows(pool, "UPDATE dbo.tblAlignerSets SET PdfUploadedAt = '1752-12-31T00:00:00'")), 242)
+  await target.refused(t, rows(pool, "UPDATE dbo.tblAlignerSets SET PdfUploadedAt = '1752-12-31T00:00:00'"), 242)
 })
 
 t.test('datetime2(0) rounds', async (t) => {
@@ -77,8 +77,8 @@ t.test('decimal(10,2) is exact, rounds half away from zero, and overflows', asyn
   }
   for (const [literal, found] of Object.entries(cases))
     t.equal(await through('tblAlignerSets', 'SetCost', literal, read), found, literal)
-  t.equal(await errorOf(rows(pool, 'UPDATE dbo.tblAlignerSets SET SetCost = 100000000')), 8115)
-  t.equal(await errorOf(rows(pool, "UPDATE dbo.tblAlignerSets SET SetCost = 'abc'")), 8114)
+  await target.refused(t, rows(pool, 'UPDATE dbo.tblAlignerSets SET SetCost = 100000000'), 8115)
+  await target.refused(t, rows(pool, "UPDATE dbo.tblAlignerSets SET SetCost = 'abc'"), 8114)
 })
 
 t.test('decimals of 2^53 and beyond, sums of them', async (t) => {
@@ -97,11 +97,11 @@ t.test('integers end where they end', async (t) => {
   await treatment(pool)
   t.equal(await through('tblAlignerSets', 'Days', '2147483647', 'Days'), 2147483647)
   t.equal(await through('tblAlignerSets', 'Days', '-2147483648', 'Days'), -2147483648)
-  t.equal(await errorOf(rows(pool, 'UPDATE dbo.tblAlignerSets SET Days = 2147483648')), 8115)
-  t.equal(await errorOf(rows(pool, 'UPDATE dbo.tblAlignerSets SET Days = Days * -2')), 8115)
+  await target.refused(t, rows(pool, 'UPDATE dbo.tblAlignerSets SET Days = 2147483648'), 8115)
+  await target.refused(t, rows(pool, 'UPDATE dbo.tblAlignerSets SET Days = Days * -2'), 8115)
   t.equal(await through('tblpatients', 'Language', '255', 'Language'), 255)
-  t.equal(await errorOf(rows(pool, 'UPDATE dbo.tblpatients SET Language = 256')), 220)
-  t.equal(await errorOf(rows(pool, "UPDATE dbo.tblAlignerSets SET Days = N'12x'")), 245)
+  await target.refused(t, rows(pool, 'UPDATE dbo.tblpatients SET Language = 256'), 220)
+  await target.refused(t, rows(pool, "UPDATE dbo.tblAlignerSets SET Days = N'12x'"), 245)
 })
 
 t.test('texts: empty, blanks, any character', async (t) => {

@@ -8,11 +8,18 @@ export interface Target {
   readonly url: string
   /** Whether a server's engine runs it (SQLSERVER_URL), not the simulator. */
   readonly real: boolean
+  /** Whether that is Babelfish, which stands in for SQL Server in checks and has fewer of its error numbers. */
+  readonly babelfish: boolean
+  /** Asserts that something ends with the error of that number. */
+  refused(t: Test, running: Promise<unknown>, number: number): Promise<void>
   /** Another pool, of one connection: a session of its own. Closed at the end. */
   session(): Promise<sql.ConnectionPool>
   /** Empties the clinic's tables and the outbox. Identities go on. */
   reset(): Promise<void>
 }
+
+/** The error numbers that Babelfish has as well. */
+const SHARED_NUMBERS = new Set([515, 547, 1205, 2627])
 
 /** Children before parents. */
 const TABLES = [
@@ -32,10 +39,17 @@ export async function openTarget(t: Test): Promise<Target> {
   const { url, stop } = await openEngine()
   t.teardown(stop)
   const pool = await connect(t, url, 4)
+  const babelfish = (await value(pool, "SELECT CAST(SERVERPROPERTY('Babelfish') AS nvarchar(10)) AS x")) === '1'
   return {
     pool,
     url,
     real: Boolean(process.env.SQLSERVER_URL),
+    babelfish,
+    async refused(t, running, number) {
+      const found = await errorOf(running)
+      if (babelfish && !SHARED_NUMBERS.has(number)) t.not(found, undefined, `an error (${number} on SQL Server)`)
+      else t.equal(found, number)
+    },
     session: () => connect(t, url, 1),
     async reset() {
       for (const table of TABLES) await pool.request().batch(`DELETE FROM dbo.${table}`)
@@ -103,3 +117,7 @@ export async function treatment(pool: sql.ConnectionPool) {
   )
   return { doctor, patient, work, set }
 }
+
+/** What `t.rejects` and `t.throws` compare an error of the driver, or of the engine, with. */
+export const numbered = (number: number, more: { message?: RegExp; line?: number } = {}) =>
+  ({ number, ...more }) as unknown as Error
