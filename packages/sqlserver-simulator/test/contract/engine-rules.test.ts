@@ -193,10 +193,13 @@ t.test('of two that wait for each other, one is ended', async (t) => {
   const doctorBy = (name: string) => `UPDATE dbo.AlignerDoctors SET LogoPath = N'${name}' WHERE DrID = ${doctor}`
   await first.request().batch(`BEGIN TRAN; ${patientBy('first')}`)
   await second.request().batch(`BEGIN TRAN; ${doctorBy('second')}`)
-  const ends = await Promise.all([
-    errorOf(first.request().batch(doctorBy('first'))),
-    errorOf(second.request().batch(patientBy('second'))),
-  ])
+  const cross = async (session: typeof first, text: string) => {
+    const number = await errorOf(session.request().batch(text))
+    // SQL Server has rolled it back already; Babelfish leaves that to the client.
+    if (number !== undefined) await session.request().batch('IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION')
+    return number
+  }
+  const ends = await Promise.all([cross(first, doctorBy('first')), cross(second, patientBy('second'))])
   t.same([...ends].sort(), [1205, undefined])
   const winner = ends[0] === undefined ? first : second
   await winner.request().batch('COMMIT')

@@ -69,9 +69,10 @@ t.test('a refusal by the parser leaves the whole batch undone', async (t) => {
 })
 
 t.test('OUTPUT without INTO on a table with triggers is what SQL Server refuses too', async (t) => {
-  await t.rejects(rows(pool, "INSERT INTO dbo.tblpatients (PatientName) OUTPUT inserted.PersonID VALUES (N'x')"), {
-    number: 334,
-  })
+  await t.rejects(
+    rows(pool, "INSERT INTO dbo.tblpatients (PatientName) OUTPUT inserted.PersonID VALUES (N'x')"),
+    numbered(334),
+  )
   const made = await rows(
     pool,
     "INSERT INTO sync.Settings (Name, Value) OUTPUT inserted.Name, inserted.* VALUES (N'a', N'b')",
