@@ -25,6 +25,7 @@ export interface Pipeline {
   readonly portal: pg.Pool
   readonly portalUrl: string
   readonly rabbitUrl: string
+  readonly ingressUrl: string
   readonly sides: { readonly clinic: Clinic; readonly portal: Portal }
   /** Everything that the services have logged. */
   logs(): Promise<string>
@@ -85,6 +86,7 @@ export async function startPipeline(t: Test, logLevel = 'info'): Promise<Pipelin
     portal,
     portalUrl: postgres.url,
     rabbitUrl: rabbit.url,
+    ingressUrl: `http://127.0.0.1:${ingressPort}`,
     sides,
     logs: async () => (await Promise.all(children.map((child) => readFile(child.logFile, 'utf8')))).join(''),
     until,
