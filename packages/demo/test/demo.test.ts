@@ -1,13 +1,18 @@
 import { spawn } from 'node:child_process'
-import { readdir } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import t from 'tap'
 import { childEnvironment, nodeArguments } from '../src/run/child.ts'
 
 // Whole services are started: on a busy machine that alone takes longer than a test may by default.
 t.setTimeout(120_000)
 
-const folders = async () => (await readdir(tmpdir())).filter((name) => name.startsWith('clinic-sync-demo-')).sort()
+/** The only place where the demo may put anything: what it leaves there is seen. */
+const folder = await mkdtemp(join(tmpdir(), 'clinic-sync-demo-test-'))
+// Postgres does not run as root: its own user must get through.
+await chmod(folder, 0o755)
+t.teardown(() => rm(folder, { recursive: true }))
 
 interface Ended {
   readonly code: number | null
@@ -17,7 +22,7 @@ interface Ended {
 /** Runs the demo with the simulator, whatever this machine's settings say, and calls back with its output so far. */
 function runDemo(args: readonly string[], onOutput: (output: string, kill: () => void) => void): Promise<Ended> {
   const child = spawn(process.execPath, [...nodeArguments('packages/demo/src/main.ts'), ...args], {
-    env: { ...childEnvironment({}), NO_COLOR: '1' },
+    env: { ...childEnvironment({}), NO_COLOR: '1', TMPDIR: folder },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let output = ''
@@ -30,21 +35,25 @@ function runDemo(args: readonly string[], onOutput: (output: string, kill: () =>
 }
 
 t.test('--once: every edit arrives, both sides are equal, nothing is left', async (t) => {
-  const before = await folders()
   const { code, output } = await runDemo(['--once'], () => undefined)
   t.equal(code, 0, output)
   t.match(output, /simulator/)
   t.match(output, /10 live edits, 10 arrived/)
   t.match(output, /rows, [\d,]+ values compared: no difference/)
-  t.same(await folders(), before)
+  t.same(
+    (await readdir(folder)).filter((name) => name.startsWith('clinic-sync')),
+    [],
+  )
 })
 
 t.test('Ctrl-C, while the services start: it stops cleanly', async (t) => {
-  const before = await folders()
   const { code, output } = await runDemo([], (output, interrupt) => {
     if (output.includes('Starting the services')) interrupt()
   })
   t.equal(code, 0, output)
   t.match(output, /Stopping/)
-  t.same(await folders(), before)
+  t.same(
+    (await readdir(folder)).filter((name) => name.startsWith('clinic-sync')),
+    [],
+  )
 })

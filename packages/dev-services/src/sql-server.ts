@@ -4,7 +4,7 @@ import { startContainer } from './docker.ts'
 import { firstOf, shown, type DevService, type ServiceOptions } from './service.ts'
 
 export type SqlServerOptions = ServiceOptions & {
-  /** Simulator only: start with the clinic's tables and the schema `sync` in place. Default false, as on a real server. */
+  /** Simulator only: start with the schema `sync` in place beside the clinic's tables. Default false, as on a real server. */
   migrated?: boolean
 }
 
@@ -34,7 +34,7 @@ export function startSqlServer(options: SqlServerOptions = {}): Promise<DevServi
         try: async () => {
           // Loaded only when needed: whoever brings a SQL Server does not pay for it.
           const { startSimulator } = await import('@clinic-sync/sqlserver-simulator')
-          const simulator = await startSimulator(options.migrated === undefined ? {} : { migrated: options.migrated })
+          const simulator = await startSimulator({ migrated: options.migrated ?? false })
           return {
             url: simulator.url,
             how: `SQL Server: the development simulator (not a real SQL Server) on port ${simulator.port}`,
