@@ -27,6 +27,7 @@ interface PoolOptions {
 export interface Closable {
   close(): void
   on(event: 'errorMessage', listener: (message: { number: number }) => void): unknown
+  on(event: 'connect', listener: (error?: Error) => void): unknown
   on(event: 'end', listener: () => void): unknown
 }
 
