@@ -70,6 +70,16 @@ t.test('a file that was edited after it was applied is refused, and nothing is d
   t.same(await recorded(url), files)
 })
 
+t.test('a generated file that has changed with the mapping is applied again', async (t) => {
+  const { url, folder, run, files } = await fresh(t)
+  await run()
+  await appendFile(join(folder, '02_sync_apply.sql'), '\nCREATE TABLE sync.from_the_mapping ();\n')
+  t.same((await run()).applied, ['02_sync_apply.sql'])
+  t.same(await recorded(url), files)
+  t.same(await query(url, "SELECT to_regclass('sync.from_the_mapping') IS NOT NULL AS there"), [{ there: true }])
+  t.same((await run()).applied, [])
+})
+
 t.test('CRLF line ends are no edit', async (t) => {
   const { folder, run } = await fresh(t)
   await writeFile(join(folder, '99_new.sql'), 'CREATE TABLE sync.new_one ();\nSELECT 1;\n')

@@ -1,2 +1,3 @@
+export { GENERATED_HEADER } from './generated.ts'
 export * from './tables/index.ts'
 export * from './types.ts'

@@ -74,8 +74,10 @@ async function apply(connection: ScriptConnection, file: MigrationFile): Promise
   try {
     await runBatches(connection, file.sql)
     // Both are ours: a file's name and hex digits.
+    const name = file.name.replaceAll("'", "''")
     await connection.batch(
-      `INSERT INTO sync.Migrations (Name, Checksum) VALUES (N'${file.name.replaceAll("'", "''")}', '${file.checksum}')`,
+      `DELETE FROM sync.Migrations WHERE Name = N'${name}';
+       INSERT INTO sync.Migrations (Name, Checksum) VALUES (N'${name}', '${file.checksum}')`,
     )
   } catch (cause) {
     const { message, code } = toDatabaseError(cause, 'recording the file')

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { Side } from '@clinic-sync/contracts'
+import { GENERATED_HEADER } from '@clinic-sync/mapping'
 
 export interface MigrationFile {
   /** File name, such as `02_capture.sql`: how it is recorded in the database. */
@@ -11,6 +12,8 @@ export interface MigrationFile {
   readonly sql: string
   /** SHA-256, in hex, of the file with LF line ends: a checkout on Windows has the same. */
   readonly checksum: string
+  /** Written by `npm run generate`: replaces what it made before, so a changed one is applied again. */
+  readonly generated: boolean
 }
 
 const FOLDERS: Readonly<Record<Side, string>> = { clinic: 'migrations/sqlserver', portal: 'migrations/postgres' }
@@ -29,7 +32,13 @@ export async function migrationFiles(side: Side, folder?: string): Promise<Migra
   return Promise.all(
     names.map(async (name) => {
       const sql = (await readFile(`${place}/${name}`, 'utf8')).replaceAll('\r\n', '\n')
-      return { name, path: `${FOLDERS[side]}/${name}`, sql, checksum: checksumOf(sql) }
+      return {
+        name,
+        path: `${FOLDERS[side]}/${name}`,
+        sql,
+        checksum: checksumOf(sql),
+        generated: sql.startsWith(GENERATED_HEADER),
+      }
     }),
   )
 }

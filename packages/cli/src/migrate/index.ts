@@ -30,10 +30,10 @@ export interface Migrated {
 const PORTAL_TABLES = /portal_tables/
 
 /**
- * Brings a side's schema `sync` up to date: runs the migration files that it has not seen, in order, one at a time.
- * Safe to run at any time and from several places at once.
+ * Brings a side's schema `sync` up to date: runs the migration files that it has not seen, and the generated ones that have
+ * changed with the mapping, in order, one at a time. Safe to run at any time and from several places at once.
  *
- * @throws SyncError `SYNC_MIGRATION_EDITED` if a file was changed after it was applied (nothing is done then);
+ * @throws SyncError `SYNC_MIGRATION_EDITED` if a hand-written file was changed after it was applied (nothing is done then);
  *   `SYNC_MIGRATION_FAILED` at the first error, naming the file and its line (files before it stay applied);
  *   `SYNC_DATABASE_DOWN` if the database cannot be reached.
  */
@@ -74,11 +74,13 @@ const since = (started: number) => `${Math.round(performance.now() - started)} m
 function pending(files: readonly MigrationFile[], recorded: ReadonlyMap<string, Recorded>): MigrationFile[] {
   return files.filter((file) => {
     const before = recorded.get(file.name)
-    if (before !== undefined && before.checksum !== file.checksum)
+    if (before === undefined) return true
+    if (before.checksum === file.checksum) return false
+    if (!file.generated)
       throw new SyncError(
         'SYNC_MIGRATION_EDITED',
         `${file.path} was changed after it was applied (${before.at}): nothing was done.`,
       )
-    return before === undefined
+    return true
   })
 }

@@ -55,7 +55,11 @@ async function applyInTransaction(client: pg.Client, file: MigrationFile, unreco
     const toRecord = [...unrecorded, file]
     if (rows[0]?.there)
       for (const { name, checksum } of toRecord)
-        await client.query('INSERT INTO sync.migrations (name, checksum) VALUES ($1, $2)', [name, checksum])
+        await client.query(
+          `INSERT INTO sync.migrations (name, checksum) VALUES ($1, $2)
+           ON CONFLICT (name) DO UPDATE SET checksum = excluded.checksum, applied_at = now()`,
+          [name, checksum],
+        )
     await client.query('COMMIT')
     unrecorded.splice(0, unrecorded.length, ...(rows[0]?.there ? [] : toRecord))
   } catch (cause) {
