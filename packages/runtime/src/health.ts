@@ -1,4 +1,5 @@
 import fastify from 'fastify'
+import { cannotListen } from './listening.ts'
 
 /** Why the service cannot do its work now, one sentence each; none: it can. */
 export type Ready = () => readonly string[]
@@ -14,6 +15,7 @@ export interface Health {
  * without an HTTP face of their own.
  *
  * @param options.port 0: none
+ * @throws SyncError SYNC_CONFIG where it cannot listen: the port is in use, say
  */
 export async function startHealth(options: { port: number; host?: string; ready: Ready }): Promise<Health> {
   const { port, host = '127.0.0.1', ready } = options
@@ -26,6 +28,8 @@ export async function startHealth(options: { port: number; host?: string; ready:
       .code(reasons.length === 0 ? 200 : 503)
       .send({ status: reasons.length === 0 ? 'ready' : 'not ready', reasons })
   })
-  const url = await app.listen({ port, host })
+  const url = await app.listen({ port, host }).catch((cause: unknown) => {
+    throw cannotListen(cause, { host, port, settings: 'HEALTH_PORT' })
+  })
   return { url, close: () => app.close() }
 }

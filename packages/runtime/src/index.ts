@@ -1,4 +1,5 @@
 export { startHealth, type Health, type Ready } from './health.ts'
+export { cannotListen } from './listening.ts'
 export { createLogger, safeError, type Logger } from './logger.ts'
 export { backoffMs, untilUp, type OutageOptions } from './outage.ts'
 export { readSettings, withEnvFile, type Environment } from './read-settings.ts'

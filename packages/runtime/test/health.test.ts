@@ -12,6 +12,10 @@ t.test('healthz answers while the process lives, readyz says why not', async (t)
   t.teardown(() => health.close())
   t.equal((await fetch(`${health.url}/healthz`)).status, 200)
   t.equal((await fetch(`${health.url}/readyz`)).status, 200)
+  await t.rejects(startHealth({ port, ready: () => reasons }), {
+    code: 'SYNC_CONFIG',
+    message: /EADDRINUSE.*check HEALTH_PORT/,
+  })
   reasons.push('the portal is down')
   const answer = await fetch(`${health.url}/readyz`)
   t.equal(answer.status, 503)

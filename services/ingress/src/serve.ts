@@ -1,5 +1,5 @@
 import Fastify from 'fastify'
-import type { Running } from '@clinic-sync/runtime'
+import { cannotListen, type Running } from '@clinic-sync/runtime'
 import { app, options } from './app.ts'
 import { Ingress, type IngressOptions } from './ingress.ts'
 import { type PortalDoorbell, startLines } from './start-lines.ts'
@@ -22,14 +22,22 @@ export interface Served extends Running {
   readonly url: string
 }
 
-/** Listens, then rings both drains. Databases and broker may be down: it answers, retries, and says so in /readyz. */
+/**
+ * Listens, then rings both drains. Databases and broker may be down: it answers, retries, and says so in /readyz.
+ *
+ * @throws SyncError SYNC_CONFIG where it cannot listen
+ */
 export async function serve(settings: ServeOptions): Promise<Served> {
   const { host, port, log, webhookSecret, operatorToken, clinicDoorbell, portalDoorbell } = settings
   const ingress = new Ingress(settings)
   const server = Fastify({ ...options, loggerInstance: log, requestTimeout: REQUEST_MS })
   const { drains, state } = ingress
   await server.register(app, { drains, state, webhookSecret, operatorToken })
-  const url = await server.listen({ host, port, listenTextResolver: (address) => `listening at ${address}` })
+  const url = await server
+    .listen({ host, port, listenTextResolver: (address) => `listening at ${address}` })
+    .catch((cause: unknown) => {
+      throw cannotListen(cause, { host, port, settings: 'INGRESS_HOST and INGRESS_PORT' })
+    })
   for (const line of startLines(clinicDoorbell, portalDoorbell)) log.info(line)
   ingress.start()
   return {

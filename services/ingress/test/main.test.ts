@@ -18,6 +18,8 @@ t.test('a missing or wrong setting: one sentence that names it, and exit code 1'
     ['SYNC_WEBHOOK_SECRET', { ...SETTINGS, SYNC_WEBHOOK_SECRET: '' }],
     ['CLINIC_DOORBELL', { ...SETTINGS, CLINIC_DOORBELL: 'PLANTED' }],
     ['CLINIC_TIME_ZONE', { ...SETTINGS, CLINIC_TIME_ZONE: 'PLANTED/Nowhere' }],
+    // A documentation address (RFC 5737): nobody's own.
+    ['INGRESS_HOST', { ...SETTINGS, INGRESS_HOST: '203.0.113.9' }],
   ]
   await Promise.all(
     cases.map(async ([name, environment]) => {
