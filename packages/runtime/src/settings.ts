@@ -35,7 +35,7 @@ const key = Type.String({ minLength: 16, maxLength: 512 })
 
 /** Every setting of every service, by the name of its environment variable. */
 export const SETTINGS = {
-  SQLSERVER_URL: address('mssql://user:password@host:port/database', 'mssql', 'sqlserver'),
+  SQLSERVER_URL: address('mssql://user:password@host:port/database', 'mssql'),
   POSTGRES_URL: address('postgres://user:password@host:port/database', 'postgres', 'postgresql'),
   RABBITMQ_URL: address('amqp://user:password@host:port/vhost, or amqps://', 'amqp', 'amqps'),
   CLINIC_TIME_ZONE: plain(Type.String({ minLength: 1 }), 'a time zone such as Asia/Baghdad', 'Asia/Baghdad'),
