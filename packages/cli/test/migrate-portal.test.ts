@@ -120,4 +120,9 @@ t.test('a database that cannot be reached is said so', async (t) => {
   await t.rejects(migrate({ side: 'portal', url: 'postgres://nobody@127.0.0.1:1/none' }), {
     code: 'SYNC_DATABASE_DOWN',
   })
+  const certificate = '?sslmode=verify-full&sslrootcert=/no/such/file.pem'
+  await t.rejects(migrate({ side: 'portal', url: `postgres://nobody@127.0.0.1:1/none${certificate}` }), {
+    code: 'SYNC_DATABASE_DOWN',
+    message: /ENOENT/,
+  })
 })

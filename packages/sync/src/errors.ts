@@ -8,7 +8,7 @@ export const ADVICE = {
   SYNC_MIGRATION_EDITED: 'Restore the file as it was applied, and put the change into a new file with a higher number.',
   SYNC_MIGRATION_FAILED: 'Correct the cause, then run `npm run sync -- migrate` again: it goes on with this file.',
   SYNC_DATABASE_DOWN:
-    'Check that the database runs and can be reached with the configured URL; the service retries by itself.',
+    'Check that the database runs and can be reached with the configured URL; a service retries by itself.',
   SYNC_DATABASE:
     'See the SQLSTATE or error number; the failed rows name their reason in the outbox and the dead-letter queue.',
   SYNC_INGRESS:

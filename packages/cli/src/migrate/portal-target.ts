@@ -11,10 +11,12 @@ const EXISTS = "SELECT to_regclass('sync.migrations') IS NOT NULL AS there"
 
 /** Connects to the portal for migrating. One connection, closed by `close`. */
 export async function portalTarget(url: string): Promise<MigrationTarget> {
-  const client = new pg.Client({ connectionString: url, application_name: 'clinic-sync migrate' })
-  // A connection that dies between two queries must not end the process; the next query reports it.
-  client.on('error', () => undefined)
+  let client: pg.Client
   try {
+    // The URL may name a file, such as a certificate, that cannot be read.
+    client = new pg.Client({ connectionString: url, application_name: 'clinic-sync migrate' })
+    // A connection that dies between two queries must not end the process; the next query reports it.
+    client.on('error', () => undefined)
     await client.connect()
   } catch (cause) {
     const number = sqlstate(cause)
