@@ -30,6 +30,13 @@ const DATES: readonly Edge[] = [
 /** The clinic's wall clock (UTC+3 since 1990) against the instant in UTC. */
 const DATETIMES: readonly Edge[] = [
   { clinic: 'NULL', portal: null },
+  // Baghdad's own mean time: UTC+2:57:40 until 1890, UTC+2:57:36 until 1918.
+  { clinic: "'1753-01-01T00:00:00'", portal: '1752-12-31 21:02:20.000' },
+  { clinic: "'1899-12-31T23:59:59.997'", portal: '1899-12-31 21:02:23.997' },
+  // What datetime rounds to 1/300 s.
+  { clinic: "'2026-03-01T10:00:00.001'", portal: '2026-03-01 07:00:00.000' },
+  { clinic: "'2026-03-01T10:00:00.005'", portal: '2026-03-01 07:00:00.007' },
+  { clinic: "'2026-03-01T10:00:59.999'", portal: '2026-03-01 07:01:00.000' },
   { clinic: "'2026-03-01T10:00:00.003'", portal: '2026-03-01 07:00:00.003' },
   { clinic: "'2026-03-01T10:00:00.007'", portal: '2026-03-01 07:00:00.007' },
   { clinic: "'2026-03-01T00:30:00.997'", portal: '2026-02-28 21:30:00.997' },
@@ -95,6 +102,8 @@ t.test('every type arrives exactly, at its edges', async (t) => {
     const { rows } = await portal.query(`SELECT ${select} AS value FROM aligner_sets WHERE aligner_set_id = $1`, [id])
     t.equal(rows[0]?.value, edge.portal, `${select} from ${edge.clinic}`)
   }
+  const work = await portal.query(`SELECT (addition_date AT TIME ZONE 'UTC')::text AS value FROM work`)
+  t.equal(work.rows[0]?.value, '1899-12-31 21:02:23', 'datetime2(0) before 1900')
   const note = await portal.query('SELECT note_text, octet_length(note_text) AS bytes FROM aligner_notes')
   t.ok(note.rows[0]?.note_text === long, `a note of ${note.rows[0]?.bytes} bytes`)
   t.ok(note.rows[0]?.bytes > 2_000_000, 'is one of more than 2 MB')
