@@ -64,7 +64,8 @@ export class Ingress {
     )
     if (clinicDoorbell === 'service-broker') {
       this.state.expect('clinic-doorbell')
-      const bell = watchBell(clinic, (reason) => this.state.tell('clinic-doorbell', reason))
+      const tell = (reason: string | null) => this.state.tell('clinic-doorbell', reason)
+      const bell = watchBell(clinic, tell, () => this.#noBell())
       const ring = (urgent: boolean) => this.drains.clinic.ring(urgent)
       this.#hearing = hearClinic({ clinic: bell, ring, log }, this.#stopping.signal)
     }
@@ -89,6 +90,17 @@ export class Ingress {
     })
   }
 
+  /** Where all but the doorbell is installed, no waiting and no migration helps: the setting must change. */
+  async #noBell(): Promise<void> {
+    const migrated = await this.#outboxes.clinic.check().then(
+      () => true,
+      () => false,
+    )
+    const what =
+      "CLINIC_DOORBELL is service-broker, but the clinic's database has no such doorbell: set it to http or none."
+    if (migrated) this.#fatal(new SyncError('SYNC_CONFIG', what))
+  }
+
   #watch(outbox: Outbox): Outbox {
     this.state.expect(outbox.side)
     return watchOutbox(outbox, (error) => {
@@ -100,7 +112,11 @@ export class Ingress {
   }
 }
 
-function watchBell(clinic: ClinicBell, tell: (reason: string | null) => void): ClinicBell {
+function watchBell(
+  clinic: ClinicBell,
+  tell: (reason: string | null) => void,
+  missing: () => Promise<void>,
+): ClinicBell {
   return {
     async waitForChanges(signal) {
       try {
@@ -109,6 +125,7 @@ function watchBell(clinic: ClinicBell, tell: (reason: string | null) => void): C
         return why
       } catch (error) {
         tell(sentence(error))
+        if (error instanceof SyncError && error.code === 'SYNC_NOT_MIGRATED') await missing()
         throw error
       }
     },

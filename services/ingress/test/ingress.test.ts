@@ -1,6 +1,6 @@
 import type { BrokerState, OutcomeHandler } from '@clinic-sync/broker'
 import type { Direction, OutcomeBatch } from '@clinic-sync/contracts'
-import type { SyncError } from '@clinic-sync/sync'
+import { DatabaseError, type SyncError } from '@clinic-sync/sync'
 import t, { type Test } from 'tap'
 import { Ingress } from '../src/ingress.ts'
 import { startLines, type ClinicDoorbell } from '../src/start-lines.ts'
@@ -8,7 +8,7 @@ import { databaseDown, Fake } from './fake-outbox.ts'
 import { recordingLog, until } from './help.ts'
 
 /** An ingress over outboxes in memory, and the broker's side of it. */
-function start(t: Test, clinicDoorbell: ClinicDoorbell = 'http') {
+function start(t: Test, clinicDoorbell: ClinicDoorbell = 'http', noBell: Error | null = null) {
   const clinic = new Fake('clinic')
   const portal = new Fake('portal')
   const handlers = new Map<Direction, OutcomeHandler>()
@@ -21,7 +21,7 @@ function start(t: Test, clinicDoorbell: ClinicDoorbell = 'http') {
     clinic: Object.assign(clinic, {
       waitForChanges: (signal: AbortSignal) =>
         new Promise<'changed'>((resolve, reject) => {
-          if (clinic.down) return reject(clinic.down)
+          if (clinic.down ?? noBell) return reject(clinic.down ?? noBell)
           ringBell = () => resolve('changed')
           signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
         }),
@@ -163,6 +163,21 @@ t.test('the Service Broker doorbell rings for the clinic', async (t) => {
   t.equal(portal.calls.filter((call) => call === 'take').length, 1)
   t.equal(ingress.state.read().ready, true)
 })
+
+t.test(
+  'a clinic without Service Broker’s doorbell is fatal, and names the setting; not migrated at all, it says that',
+  async (t) => {
+    const missing = new DatabaseError('down', 'It lacks sync.WaitForChanges.', { code: 'SYNC_NOT_MIGRATED' })
+    for (const unmigrated of [false, true]) {
+      const { ingress, clinic, fatal } = start(t, 'service-broker', missing)
+      clinic.unmigrated = unmigrated
+      ingress.start()
+      await until('it is said', () => fatal.length > 0)
+      t.match(fatal, [unmigrated ? { code: 'SYNC_NOT_MIGRATED' } : { code: 'SYNC_CONFIG', message: /CLINIC_DOORBELL/ }])
+      t.equal(fatal.length, 1)
+    }
+  },
+)
 
 t.test('stopping ends everything', async (t) => {
   const { ingress, clinic, handlers, listeners } = start(t, 'service-broker')
