@@ -766,9 +766,63 @@ BEGIN
   FROM unnest(names, keys, deletions, verdicts) AS h (name, key, deleted, verdict)
   WHERE h.name = 'aligner_sets' AND h.verdict = 'write' AND h.deleted;
   IF doomed IS NOT NULL THEN
-    DELETE FROM public.aligner_batches AS c WHERE c.aligner_set_id = ANY (doomed);
-    DELETE FROM public.aligner_notes AS c WHERE c.aligner_set_id = ANY (doomed);
-    DELETE FROM public.aligner_set_payments AS c WHERE c.aligner_set_id = ANY (doomed);
+    PERFORM FROM public.aligner_batches AS c WHERE c.aligner_set_id = ANY (doomed) ORDER BY c.aligner_batch_id FOR UPDATE;
+    WITH gone AS (
+      DELETE FROM public.aligner_batches AS c WHERE c.aligner_set_id = ANY (doomed)
+      RETURNING c.aligner_batch_id AS key, to_jsonb(c) AS lost
+    ), pending AS (
+      UPDATE sync.queue AS q SET
+        status = 'Synced', last_attempt = now(), last_error = 'superseded by the clinic''s delete'
+      FROM gone AS g
+      WHERE q.table_name = 'aligner_batches' AND q.record_id = g.key AND q.status = 'Pending'
+      RETURNING q.record_id
+    ), noted AS (
+      UPDATE sync.row_state AS s SET since = NULL, base = NULL
+      WHERE s.table_name = 'aligner_batches' AND s.record_id IN (SELECT p.record_id FROM pending AS p)
+    )
+    INSERT INTO sync.lost_edits (table_name, record_id, clinic_version, local_version, base, lost_row)
+    SELECT s.table_name, s.record_id, s.clinic_version, s.local_version, s.base, g.lost
+    FROM gone AS g
+    JOIN sync.row_state AS s ON s.table_name = 'aligner_batches' AND s.record_id = g.key
+    WHERE g.key IN (SELECT p.record_id FROM pending AS p);
+    PERFORM FROM public.aligner_notes AS c WHERE c.aligner_set_id = ANY (doomed) ORDER BY c.note_id FOR UPDATE;
+    WITH gone AS (
+      DELETE FROM public.aligner_notes AS c WHERE c.aligner_set_id = ANY (doomed)
+      RETURNING c.note_id AS key, to_jsonb(c) AS lost
+    ), pending AS (
+      UPDATE sync.queue AS q SET
+        status = 'Synced', last_attempt = now(), last_error = 'superseded by the clinic''s delete'
+      FROM gone AS g
+      WHERE q.table_name = 'aligner_notes' AND q.record_id = g.key AND q.status = 'Pending'
+      RETURNING q.record_id
+    ), noted AS (
+      UPDATE sync.row_state AS s SET since = NULL, base = NULL
+      WHERE s.table_name = 'aligner_notes' AND s.record_id IN (SELECT p.record_id FROM pending AS p)
+    )
+    INSERT INTO sync.lost_edits (table_name, record_id, clinic_version, local_version, base, lost_row)
+    SELECT s.table_name, s.record_id, s.clinic_version, s.local_version, s.base, g.lost
+    FROM gone AS g
+    JOIN sync.row_state AS s ON s.table_name = 'aligner_notes' AND s.record_id = g.key
+    WHERE g.key IN (SELECT p.record_id FROM pending AS p);
+    PERFORM FROM public.aligner_set_payments AS c WHERE c.aligner_set_id = ANY (doomed) ORDER BY c.aligner_set_id FOR UPDATE;
+    WITH gone AS (
+      DELETE FROM public.aligner_set_payments AS c WHERE c.aligner_set_id = ANY (doomed)
+      RETURNING c.aligner_set_id AS key, to_jsonb(c) AS lost
+    ), pending AS (
+      UPDATE sync.queue AS q SET
+        status = 'Synced', last_attempt = now(), last_error = 'superseded by the clinic''s delete'
+      FROM gone AS g
+      WHERE q.table_name = 'aligner_set_payments' AND q.record_id = g.key AND q.status = 'Pending'
+      RETURNING q.record_id
+    ), noted AS (
+      UPDATE sync.row_state AS s SET since = NULL, base = NULL
+      WHERE s.table_name = 'aligner_set_payments' AND s.record_id IN (SELECT p.record_id FROM pending AS p)
+    )
+    INSERT INTO sync.lost_edits (table_name, record_id, clinic_version, local_version, base, lost_row)
+    SELECT s.table_name, s.record_id, s.clinic_version, s.local_version, s.base, g.lost
+    FROM gone AS g
+    JOIN sync.row_state AS s ON s.table_name = 'aligner_set_payments' AND s.record_id = g.key
+    WHERE g.key IN (SELECT p.record_id FROM pending AS p);
     RETURN QUERY
     WITH gone AS (
       DELETE FROM public.aligner_sets AS t WHERE t.aligner_set_id = ANY (doomed)
@@ -810,7 +864,25 @@ BEGIN
   FROM unnest(names, keys, deletions, verdicts) AS h (name, key, deleted, verdict)
   WHERE h.name = 'work' AND h.verdict = 'write' AND h.deleted;
   IF doomed IS NOT NULL THEN
-    DELETE FROM public.aligner_sets AS c WHERE c.work_id = ANY (doomed);
+    PERFORM FROM public.aligner_sets AS c WHERE c.work_id = ANY (doomed) ORDER BY c.aligner_set_id FOR UPDATE;
+    WITH gone AS (
+      DELETE FROM public.aligner_sets AS c WHERE c.work_id = ANY (doomed)
+      RETURNING c.aligner_set_id AS key, to_jsonb(c) AS lost
+    ), pending AS (
+      UPDATE sync.queue AS q SET
+        status = 'Synced', last_attempt = now(), last_error = 'superseded by the clinic''s delete'
+      FROM gone AS g
+      WHERE q.table_name = 'aligner_sets' AND q.record_id = g.key AND q.status = 'Pending'
+      RETURNING q.record_id
+    ), noted AS (
+      UPDATE sync.row_state AS s SET since = NULL, base = NULL
+      WHERE s.table_name = 'aligner_sets' AND s.record_id IN (SELECT p.record_id FROM pending AS p)
+    )
+    INSERT INTO sync.lost_edits (table_name, record_id, clinic_version, local_version, base, lost_row)
+    SELECT s.table_name, s.record_id, s.clinic_version, s.local_version, s.base, g.lost
+    FROM gone AS g
+    JOIN sync.row_state AS s ON s.table_name = 'aligner_sets' AND s.record_id = g.key
+    WHERE g.key IN (SELECT p.record_id FROM pending AS p);
     RETURN QUERY
     WITH gone AS (
       DELETE FROM public.work AS t WHERE t.work_id = ANY (doomed)
@@ -893,7 +965,25 @@ BEGIN
   FROM unnest(names, keys, deletions, verdicts) AS h (name, key, deleted, verdict)
   WHERE h.name = 'aligner_doctors' AND h.verdict = 'write' AND h.deleted;
   IF doomed IS NOT NULL THEN
-    DELETE FROM public.aligner_sets AS c WHERE c.aligner_dr_id = ANY (doomed);
+    PERFORM FROM public.aligner_sets AS c WHERE c.aligner_dr_id = ANY (doomed) ORDER BY c.aligner_set_id FOR UPDATE;
+    WITH gone AS (
+      DELETE FROM public.aligner_sets AS c WHERE c.aligner_dr_id = ANY (doomed)
+      RETURNING c.aligner_set_id AS key, to_jsonb(c) AS lost
+    ), pending AS (
+      UPDATE sync.queue AS q SET
+        status = 'Synced', last_attempt = now(), last_error = 'superseded by the clinic''s delete'
+      FROM gone AS g
+      WHERE q.table_name = 'aligner_sets' AND q.record_id = g.key AND q.status = 'Pending'
+      RETURNING q.record_id
+    ), noted AS (
+      UPDATE sync.row_state AS s SET since = NULL, base = NULL
+      WHERE s.table_name = 'aligner_sets' AND s.record_id IN (SELECT p.record_id FROM pending AS p)
+    )
+    INSERT INTO sync.lost_edits (table_name, record_id, clinic_version, local_version, base, lost_row)
+    SELECT s.table_name, s.record_id, s.clinic_version, s.local_version, s.base, g.lost
+    FROM gone AS g
+    JOIN sync.row_state AS s ON s.table_name = 'aligner_sets' AND s.record_id = g.key
+    WHERE g.key IN (SELECT p.record_id FROM pending AS p);
     RETURN QUERY
     WITH gone AS (
       DELETE FROM public.aligner_doctors AS t WHERE t.dr_id = ANY (doomed)

@@ -227,6 +227,38 @@ t.test("the clinic's delete takes a doctor's edit with it: a conflict, on record
   t.same(await apply(event('aligner_notes', both, null)), ['unchanged'], 'deleted on both sides: no conflict')
 })
 
+t.test("a set's delete puts the doctor's unsent edits on record, of rows that the clinic never had too", async (t) => {
+  const [gone, kept] = [++keys + 1000, ++keys + 1000]
+  const born = -gone
+  const parent = { aligner_set_id: gone }
+  await apply(event('aligner_sets', gone, set(gone)), event('aligner_notes', kept, note(kept, parent)))
+  await edit(doctorsClient, 'aligner_notes', kept, { note_text: 'edited too late' })
+  await edit(doctorsClient, 'aligner_notes', born, { ...parent, note_type: 'Doctor', note_text: 'written too late' })
+  t.same(await apply(event('aligner_sets', gone, null)), ['applied'])
+  t.same(
+    (await portal.takeChanges(10)).changes.filter(({ key }) => key === kept || key === born),
+    [],
+    'nothing is sent of a row that is gone',
+  )
+  const lost =
+    "SELECT record_id, lost_row ->> 'note_text' AS text FROM sync.lost_edits WHERE record_id = ANY ($1) ORDER BY 1"
+  const both = [
+    { record_id: String(born), text: 'written too late' },
+    { record_id: String(kept), text: 'edited too late' },
+  ]
+  t.same(
+    (await db.rows(lost, [[born, kept]])).map((row) => ({ ...row })),
+    both,
+  )
+  t.match(await state('aligner_notes', born), { since: null, base: null })
+  t.same(
+    await apply(event('aligner_notes', kept, null)),
+    ['unchanged'],
+    "the row's own delete finds nothing more to do",
+  )
+  t.equal((await db.rows(lost, [[born, kept]])).length, 2)
+})
+
 t.test('what the sync writes is marked for the capture triggers, in its own transaction only', async (t) => {
   await db.rows(`CREATE TABLE public.marks (note_id int, mark text)`)
   await db.rows(`CREATE FUNCTION public.mark() RETURNS trigger LANGUAGE plpgsql AS

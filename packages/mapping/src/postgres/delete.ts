@@ -2,15 +2,41 @@ import type { Table } from '../types.ts'
 import { portalTable } from './common.ts'
 
 /**
- * Deletes a table's part of the batch. Rows that refer to it go first, whether or not the portal's foreign key cascades;
- * their own deletes follow from the clinic and settle their bookkeeping.
+ * Deletes the rows that refer to a doomed parent. Those that the clinic has are followed by their own deletes, which settle
+ * their bookkeeping. An edit that the clinic has not been sent yet, such as a doctor's new note, goes on record here: the
+ * clinic may never hear of its row. Locked in a statement of its own, so that the next one sees the edits of whoever held it.
  */
+const deleteChildren = (child: Table, column: string) => {
+  const [name, key] = [child.name, child.key.name]
+  return `  PERFORM FROM ${portalTable(name)} AS c WHERE c.${column} = ANY (doomed) ORDER BY c.${key} FOR UPDATE;
+  WITH gone AS (
+    DELETE FROM ${portalTable(name)} AS c WHERE c.${column} = ANY (doomed)
+    RETURNING c.${key} AS key, to_jsonb(c) AS lost
+  ), pending AS (
+    UPDATE sync.queue AS q SET
+      status = 'Synced', last_attempt = now(), last_error = 'superseded by the clinic''s delete'
+    FROM gone AS g
+    WHERE q.table_name = '${name}' AND q.record_id = g.key AND q.status = 'Pending'
+    RETURNING q.record_id
+  ), noted AS (
+    UPDATE sync.row_state AS s SET since = NULL, base = NULL
+    WHERE s.table_name = '${name}' AND s.record_id IN (SELECT p.record_id FROM pending AS p)
+  )
+  INSERT INTO sync.lost_edits (table_name, record_id, clinic_version, local_version, base, lost_row)
+  SELECT s.table_name, s.record_id, s.clinic_version, s.local_version, s.base, g.lost
+  FROM gone AS g
+  JOIN sync.row_state AS s ON s.table_name = '${name}' AND s.record_id = g.key
+  WHERE g.key IN (SELECT p.record_id FROM pending AS p);
+`
+}
+
+/** Deletes a table's part of the batch. Rows that refer to it go first, whether or not the portal's foreign key cascades. */
 export function deleteStatements(table: Table, tables: readonly Table[]): string {
   const { key, name } = table
   const children = tables.flatMap((child) =>
     child.parents
       .filter((parent) => parent.table === name && child.deletes.clinic === 'propagate')
-      .map(({ column }) => `  DELETE FROM ${portalTable(child.name)} AS c WHERE c.${column} = ANY (doomed);\n`),
+      .map(({ column }) => deleteChildren(child, column)),
   )
   return `SELECT array_agg(h.key ORDER BY h.key) INTO doomed
 FROM unnest(names, keys, deletions, verdicts) AS h (name, key, deleted, verdict)
