@@ -78,6 +78,28 @@ t.test('queued, retried, synced', async (t) => {
   t.match((await notes())[2], { status: 'Synced' })
 })
 
+t.test('of several outcomes that arrive together the final one counts, in whatever order', async (t) => {
+  const cases = [
+    ['applied', 'retry', 'Synced'],
+    ['retry', 'applied', 'Synced'],
+    ['dead', 'applied', 'Synced'],
+    ['applied', 'dead', 'Synced'],
+    ['dead', 'retry', 'Failed'],
+    ['retry', 'dead', 'Failed'],
+  ] as const
+  for (const [first, second, status] of cases) {
+    const version = String(await edit(doctors, 'aligner_notes', 1, { note_text: `${first} ${second}` }))
+    const outcome = { table: 'aligner_notes', key: 1, version, reason: 'why' }
+    await portal.settleChanges([{ ...outcome, outcome: 'queued' }])
+    await portal.settleChanges([first, second].map((kind) => ({ ...outcome, outcome: kind })))
+    t.match(
+      (await queue(1)).find(({ queue_id }) => queue_id === version),
+      { status },
+      `${first}, ${second}`,
+    )
+  }
+})
+
 t.test('a note born in the portal travels whole, with a key that the clinic never takes', async (t) => {
   const [row] = await db.rows(`INSERT INTO public.aligner_notes (aligner_set_id, note_type, note_text)
     VALUES (1, 'Doctor', 'new') RETURNING note_id`)

@@ -81,8 +81,9 @@ ${indent(tables.map(localRow).join('\n'), 8)}
 $function$;
 
 -- Moves outbox rows on: a JSON array of {table, key, version, outcome, code, reason}. An event's version is the highest
--- queue_id that it carries, so it answers for the record's rows up to that. Then purges what has been settled for longer
--- than the setting RetentionDays, a bounded number at a time. Safe to repeat.
+-- queue_id that it carries, so it answers for the record's rows up to that. Of several outcomes for one row the final one
+-- counts, whatever their order. Then purges what has been settled for longer than the setting RetentionDays, a bounded
+-- number at a time. Safe to repeat.
 CREATE OR REPLACE FUNCTION sync.settle_changes(outcomes jsonb)
 RETURNS void
 LANGUAGE sql
@@ -112,7 +113,10 @@ AS $function$
     attempts = q.attempts + s.attempted::integer,
     last_attempt = now(),
     last_error = s.last_error
-  FROM settled AS s
+  FROM (
+    SELECT DISTINCT ON (f.queue_id) f.* FROM settled AS f
+    ORDER BY f.queue_id, f.status = 'Synced' DESC, f.status = 'Failed' DESC, f.last_error DESC NULLS LAST
+  ) AS s
   WHERE q.queue_id = s.queue_id;
 
   DELETE FROM sync.queue AS q
