@@ -53,7 +53,7 @@ const recordOf = ({ event }: EventDelivery) => `${event.data.table}/${event.data
 interface Ruling {
   readonly delivery: EventDelivery
   readonly disposition: Disposition
-  /** Null: nothing to report yet, the record's newer event will. */
+  /** Null: there is nothing to report. */
   readonly outcome: Outcome | null
 }
 
@@ -80,7 +80,7 @@ async function applyBatch(
     byRecord.set(recordOf(delivery), ruling)
   })
   for (const delivery of superseded) {
-    rulings.set(delivery, ruleOnSuperseded(delivery, byRecord.get(recordOf(delivery))))
+    rulings.set(delivery, ruleOnSuperseded(delivery, byRecord.get(recordOf(delivery)), willDie))
   }
   return events.flatMap((delivery) => rulings.get(delivery) ?? [])
 }
@@ -95,14 +95,22 @@ function ruleOn(delivery: EventDelivery, result: Bisected<Outcome>, willDie: (at
 }
 
 /**
- * An older event of a record whose newer one was in the same batch: it shares its fate. While the newer one waits for a retry there is
- * nothing to settle; when that is applied, it settles all versions below its own.
+ * An older event of a record whose newer one was in the same batch: it shares its fate. While the newer one waits for a retry,
+ * so does this one, as long as it has retries left: should the newer one die, its outcome says nothing of older versions.
  */
-function ruleOnSuperseded(delivery: EventDelivery, newer: Ruling | undefined): Ruling {
+function ruleOnSuperseded(
+  delivery: EventDelivery,
+  newer: Ruling | undefined,
+  willDie: (attempt: number) => boolean,
+): Ruling {
   const done = { delivery, disposition: { action: 'done' } } as const
-  if (newer === undefined || newer.disposition.action === 'retry') return { ...done, outcome: null }
-  if (newer.disposition.action === 'dead') {
-    return { ...done, outcome: outcomeFor(delivery, 'dead', newer.disposition.failure) }
+  if (newer === undefined) return { ...done, outcome: null }
+  const { disposition } = newer
+  if (disposition.action === 'retry' && !willDie(delivery.attempt)) {
+    return { delivery, disposition, outcome: outcomeFor(delivery, 'retry', disposition.failure) }
+  }
+  if (disposition.action !== 'done') {
+    return { ...done, outcome: outcomeFor(delivery, 'dead', disposition.failure) }
   }
   const reason = `version ${newer.delivery.event.data.version} was applied instead`
   const { table, key, version } = delivery.event.data

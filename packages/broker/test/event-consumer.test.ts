@@ -109,7 +109,7 @@ t.test('each failure becomes its disposition: retry, dead, and dead after the la
   t.notMatch(JSON.stringify([result, published]), /Leila/)
 })
 
-t.test('an older version in the same batch is settled with the newer one, or not yet', async (t) => {
+t.test('an older version in the same batch is settled with the newer one, or waits with it', async (t) => {
   const { handle, published } = handlerFor((events) =>
     events[0]?.data.key === 1 && events.length === 1
       ? Promise.reject(new DatabaseError('transient', 'a lock'))
@@ -118,11 +118,27 @@ t.test('an older version in the same batch is settled with the newer one, or not
         : applied(events),
   )
   const events = [note(1, 1), note(2, 5), note(1, 2), note(2, 4)].map((event) => delivery(event))
-  t.strictSame(actions(await handle({ events, bad: [] })), ['done', 'done', 'retry', 'done'])
+  t.strictSame(actions(await handle({ events, bad: [] })), ['retry', 'done', 'retry', 'done'])
   t.strictSame(
     published[0]?.outcomes.map(({ key, version, outcome }) => `${key} ${version} ${outcome}`),
-    ['2 5 applied', '1 2 retry', '2 4 stale'],
+    ['1 1 retry', '2 5 applied', '1 2 retry', '2 4 stale'],
   )
+})
+
+t.test('no version is left without a final outcome when a newer one of its record dies in the end', async (t) => {
+  const { handle, published } = handlerFor(() => Promise.reject(new DatabaseError('transient', 'a lock')))
+  let waiting = [delivery(note(1, 5)), delivery(note(1, 7), 1)]
+  while (waiting.length > 0) {
+    const rulings = await handle({ events: waiting, bad: [] })
+    waiting = waiting.flatMap(({ event, attempt }, i) =>
+      rulings[i]?.action === 'retry' ? [delivery(event, attempt + 1)] : [],
+    )
+  }
+  const last = new Map(published.flatMap(({ outcomes }) => outcomes.map(({ version, outcome }) => [version, outcome])))
+  t.strictSame([...last].toSorted(), [
+    ['5', 'dead'],
+    ['7', 'dead'],
+  ])
 })
 
 t.test('a message that could not be read is reported as dead where its headers say what it was', async (t) => {
