@@ -5,7 +5,7 @@ import type { Outbox } from './empty-outbox.ts'
 export type Observer = (error: unknown) => void
 
 /**
- * The outbox, checked once before its first use, with every answer and failure reported: readiness is known from the
+ * The outbox, checked before its first use, with every answer and failure reported: readiness is known from the
  * work itself, and costs no query of its own.
  *
  * @throws SyncError SYNC_NOT_MIGRATED from whatever is called first, where the schema `sync` is missing.
@@ -31,7 +31,11 @@ export function watchOutbox(outbox: Outbox, observe: Observer): Outbox {
 
   return {
     side: outbox.side,
-    check: () => use(async () => undefined),
+    check() {
+      // Whoever asks wants to know now, not what was found at the first use.
+      checked = undefined
+      return use(async () => undefined)
+    },
     takeChanges: (max) => use(() => outbox.takeChanges(max)),
     settleChanges: (settlements) => use(() => outbox.settleChanges(settlements)),
   }

@@ -12,6 +12,7 @@ function start(t: Test, clinicDoorbell: ClinicDoorbell = 'http', noBell: Error |
   const clinic = new Fake('clinic')
   const portal = new Fake('portal')
   const handlers = new Map<Direction, OutcomeHandler>()
+  const checks = new Map<Direction, () => Promise<void>>()
   const listeners = new Set<() => void>()
   const fatal: SyncError[] = []
   const state: BrokerState = { ready: true, publisher: 'up', consumers: [] }
@@ -29,8 +30,9 @@ function start(t: Test, clinicDoorbell: ClinicDoorbell = 'http', noBell: Error |
     portal,
     broker: {
       publishEvents: (events) => (events[0]?.source === 'clinic' ? clinic : portal).publishEvents(events),
-      consumeOutcomes(direction, handler) {
+      consumeOutcomes(direction, handler, { check }) {
         handlers.set(direction, handler)
+        checks.set(direction, check)
         return { state: 'consuming', close: async () => void handlers.delete(direction) }
       },
       onReconnect(listener) {
@@ -53,6 +55,7 @@ function start(t: Test, clinicDoorbell: ClinicDoorbell = 'http', noBell: Error |
     fatal,
     report,
     handlers,
+    checks,
     listeners,
     bell: () => ringBell?.(),
     setBroker: (over: Partial<BrokerState>) => (broker = { ...state, ...over }),
@@ -91,6 +94,15 @@ t.test('outcomes settle the outbox that their events came from', async (t) => {
   t.same([clinic.rows[0]?.status, portal.rows[0]?.status], ['Synced', 'Queued'])
   await report({ direction: 'postgres-to-sql', outcomes })
   t.same([clinic.rows[0]?.status, portal.rows[0]?.status], ['Synced', 'Synced'])
+})
+
+t.test('a look at a database that has gone down says so, however often it answered before', async (t) => {
+  const { ingress, clinic, checks } = start(t)
+  ingress.start()
+  await until('it is ready', () => ingress.state.read().ready)
+  clinic.down = databaseDown()
+  await t.rejects(checks.get('sql-to-postgres')?.() ?? Promise.resolve(), { code: 'SYNC_DATABASE_DOWN' })
+  t.match(ingress.state.read().checks, { clinic: 'It cannot be reached.' })
 })
 
 t.test('a side that is down holds up neither the start nor the other side', async (t) => {
