@@ -1,5 +1,5 @@
 import t from 'tap'
-import { date, int, table, text } from '../src/define.ts'
+import { date, decimal, int, table, text } from '../src/define.ts'
 import { tableNamed } from '../src/index.ts'
 import { watchedTables } from '../src/tsql/capture.ts'
 import { clinicFiles } from '../src/tsql/index.ts'
@@ -20,6 +20,15 @@ t.test('texts are compared as bytes, all else as it is', async (t) => {
 t.test('a row holds the key and every column under its portal name', async (t) => {
   const example = table('patients', { clinic: 'X', key: int('id', 'ID'), columns: [text('name', 'Na]me', 5)] })
   t.match(rowAsJson(example), /t\.\[ID\] AS \[id\],\s+t\.\[Na\]\]me\] AS \[name\]/)
+})
+
+t.test('what JSON would round goes as digits, also types that no table has yet', async (t) => {
+  const long = { ...int('long', 'Long'), type: 'bigint' as const, clinicType: 'bigint', portalType: 'bigint' }
+  const example = table('patients', { clinic: 'X', key: int('id', 'ID'), columns: [long, decimal('d', 'D', 38, 10)] })
+  t.match(
+    rowAsJson(example),
+    /CONVERT\(varchar\(40\), t\.\[Long\]\) AS \[long\],\s+CONVERT\(varchar\(40\), t\.\[D\]\) AS \[d\]/,
+  )
 })
 
 t.test('scope follows references through the tables between', async (t) => {

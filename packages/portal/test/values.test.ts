@@ -1,5 +1,7 @@
 import type { SyncEvent } from '@clinic-sync/contracts'
+import type { Column } from '@clinic-sync/mapping'
 import t from 'tap'
+import { wireObject } from '../../mapping/src/postgres/common.ts'
 import { instantLiteral, storable } from '../src/wire.ts'
 import { batch, bench, event, note, parents, patient, rowOf, set, work } from './help.ts'
 
@@ -115,6 +117,23 @@ t.test('numbers and flags', async (t) => {
   )
   t.equal((await portal.readRows('aligner_notes', 2147483646, 10)).length, 1)
   t.same(await portal.readRows('aligner_notes', 2147483647, 10), [])
+})
+
+t.test('types that no table has yet: bigint, and decimals beyond 2^53, in and out as digits', async (t) => {
+  const columns = [
+    { name: 'b', type: 'bigint' },
+    { name: 'd', type: 'decimal' },
+  ] as Column[]
+  const text = `SELECT ${wireObject('t', columns)}::text AS row FROM jsonb_to_record($1) AS t (b bigint, d numeric(38,10))`
+  for (const values of [
+    { b: '9007199254740993', d: '9007199254740993.0000000001' },
+    { b: '-9223372036854775808', d: '-9999999999999999999999999999.9999999999' },
+    { b: '9223372036854775807', d: '0.0000000000' },
+    { b: null, d: null },
+  ]) {
+    const [row] = await db.rows(text, [JSON.stringify(values)])
+    t.same(JSON.parse(row?.row ?? ''), values)
+  }
 })
 
 t.test('versions beyond 2^53', async (t) => {
