@@ -1,6 +1,7 @@
+import { backoffMs } from '@clinic-sync/sync'
 import type { Channel, ChannelModel } from 'amqplib'
 import type { Log } from './api.ts'
-import { backoffMs, sleep, within } from './backoff.ts'
+import { sleep, within } from './wait.ts'
 import type { Connection } from './connection.ts'
 import { reasonOf } from './errors.ts'
 

@@ -1,7 +1,7 @@
 import { connect, type ChannelModel } from 'amqplib'
-import { SyncError } from '@clinic-sync/sync'
+import { backoffMs, SyncError } from '@clinic-sync/sync'
 import type { Log } from './api.ts'
-import { backoffMs, sleep, within } from './backoff.ts'
+import { sleep, within } from './wait.ts'
 import { reasonOf } from './errors.ts'
 
 /** A connection that lived this long was a good one: the next attempt comes soon again. */

@@ -1,7 +1,7 @@
 import type { ConfirmChannel, Message, Options } from 'amqplib'
 import { SyncError } from '@clinic-sync/sync'
 import type { Log } from './api.ts'
-import { sleep, within } from './backoff.ts'
+import { sleep, within } from './wait.ts'
 import { keepChannel } from './channel.ts'
 import type { Connection } from './connection.ts'
 import { PublishError, reasonOf } from './errors.ts'

@@ -1,7 +1,7 @@
 export { startHealth, type Health, type Ready } from './health.ts'
 export { cannotListen } from './listening.ts'
 export { createLogger, safeError, type Logger } from './logger.ts'
-export { backoffMs, untilUp, type OutageOptions } from './outage.ts'
+export { untilUp, type OutageOptions } from './outage.ts'
 export { readSettings, withEnvFile, type Environment } from './read-settings.ts'
 export { runService, type Running, type ServiceContext, type ServiceOptions } from './run-service.ts'
 export { SETTINGS, type Setting, type SettingName, type Settings } from './settings.ts'

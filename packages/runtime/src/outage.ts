@@ -1,8 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-
-/** 0.1 s, doubling to 30 s, ±20 % so that services do not return in step. `attempt` counts from 0. */
-export const backoffMs = (attempt: number): number =>
-  Math.min(30_000, 100 * 2 ** Math.min(attempt, 20)) * (0.8 + Math.random() * 0.4)
+import { backoffMs } from '@clinic-sync/sync'
 
 export interface OutageOptions {
   readonly signal: AbortSignal

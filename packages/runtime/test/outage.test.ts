@@ -1,6 +1,6 @@
 import { DatabaseError } from '@clinic-sync/sync'
 import t from 'tap'
-import { backoffMs, untilUp } from '../src/index.ts'
+import { untilUp } from '../src/index.ts'
 
 const down = () => new DatabaseError('down', 'connection refused')
 const isOutage = (error: unknown) => error instanceof DatabaseError
@@ -30,9 +30,4 @@ t.test('throws on what is no outage, and ends at once when aborted', async (t) =
   const stop = new AbortController()
   const waiting = untilUp(() => Promise.reject(down()), { ...silent, signal: stop.signal, onDown: () => stop.abort() })
   t.equal(await waiting, false)
-})
-
-t.test('pauses grow from 0.1 s to 30 s', async (t) => {
-  t.ok(backoffMs(0) >= 80 && backoffMs(0) <= 120)
-  t.ok(backoffMs(50) >= 24_000 && backoffMs(50) <= 36_000)
 })

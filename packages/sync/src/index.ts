@@ -1,3 +1,4 @@
+export * from './backoff.ts'
 export * from './bisect.ts'
 export * from './collapse.ts'
 export * from './database.ts'

@@ -1,6 +1,6 @@
+import { Backoff, type Delays } from '@clinic-sync/sync'
 import type { FastifyBaseLogger } from 'fastify'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Backoff, type Delays } from './backoff.ts'
 import { describe } from './describe.ts'
 
 const RETRY: Delays = { min: 200, max: 30_000 }

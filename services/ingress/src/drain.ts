@@ -1,7 +1,6 @@
 import type { Side } from '@clinic-sync/contracts'
-import { SyncError } from '@clinic-sync/sync'
+import { Backoff, type Delays, SyncError } from '@clinic-sync/sync'
 import type { FastifyBaseLogger } from 'fastify'
-import { Backoff, type Delays } from './backoff.ts'
 import { describe } from './describe.ts'
 import { type Drained, emptyOutbox, type Outbox, type Publisher } from './empty-outbox.ts'
 

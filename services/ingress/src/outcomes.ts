@@ -1,8 +1,7 @@
 import type { Outcome, OutcomeBatch } from '@clinic-sync/contracts'
-import { bisect, DatabaseError, type SyncDatabase } from '@clinic-sync/sync'
+import { Backoff, type Delays, bisect, DatabaseError, type SyncDatabase } from '@clinic-sync/sync'
 import type { FastifyBaseLogger } from 'fastify'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Backoff, type Delays } from './backoff.ts'
 import { describe } from './describe.ts'
 
 const RETRY: Delays = { min: 200, max: 30_000 }
