@@ -28,9 +28,16 @@ t.test('no value of a patient is in a log line, an outbox error or a dead letter
     'ALTER TABLE aligner_sets ADD CONSTRAINT no_marker CHECK (folder_path NOT LIKE $$%folder-marker$$)',
   )
   await portal.query('ALTER TABLE patients ALTER COLUMN last_name TYPE varchar(20)')
-  await portal.query('ALTER TABLE aligner_sets ALTER COLUMN notes SET NOT NULL').catch(() => undefined)
-  await run(`INSERT INTO dbo.AlignerDoctors (DoctorName, DoctorEmail) VALUES (N'First', N'${SECRETS.email}')`)
-  await run(`INSERT INTO dbo.AlignerDoctors (DoctorName, DoctorEmail) VALUES (N'Second', N'${SECRETS.email}')`)
+  await portal.query(`UPDATE aligner_doctors SET logo_path = ''`)
+  await portal.query('ALTER TABLE aligner_doctors ALTER COLUMN logo_path SET NOT NULL')
+  await run(
+    `INSERT INTO dbo.AlignerDoctors (DoctorName, DoctorEmail, LogoPath) VALUES (N'First', N'${SECRETS.email}', N'')`,
+  )
+  await pipeline.settled()
+  await run(
+    `INSERT INTO dbo.AlignerDoctors (DoctorName, DoctorEmail, LogoPath) VALUES (N'Second', N'${SECRETS.email}', N'')`,
+  )
+  await run(`INSERT INTO dbo.AlignerDoctors (DoctorName) VALUES (N'${SECRETS.name}')`)
   // It waits for the first doctor to give it up, and here gives way itself.
   let waiting = ''
   await pipeline.until('the second address is refused', async () => {
@@ -58,6 +65,10 @@ t.test('no value of a patient is in a log line, an outbox error or a dead letter
   t.ok(
     reasons.some((reason) => reason.startsWith('patients') && reason.includes('22001')),
     'the length is named',
+  )
+  t.ok(
+    reasons.some((reason) => reason.startsWith('aligner_doctors') && reason.includes('23502')),
+    'the missing value is named',
   )
 
   // The consumer loses its database in the middle of things.
