@@ -2,12 +2,15 @@ import { setTimeout } from 'node:timers/promises'
 import type { Outcome, OutcomeKind, SyncEvent } from '@clinic-sync/contracts'
 import { allColumns, isTableName, tableNamed } from '@clinic-sync/mapping'
 import { DatabaseError } from '@clinic-sync/sync'
+import { check } from './check.ts'
 import type { Database, Log } from './pool.ts'
 import { portalRow } from './wire.ts'
 
 /** Postgres ends one of two transactions that cross; it goes through at the next try. */
 const CROSSED = new Set(['40001', '40P01'])
 const TRIES = 4
+/** The statement does not fit the schema; 42501 is the login's own lack of a right. */
+const OWN_TRIGGER = /^(42(?!501)|3F000)/
 /** Characters of JSON in one call. Postgres' jsonb ends at 256 MB, a JavaScript string at 512 M. */
 const MAX_TEXT = 100_000_000
 
@@ -21,11 +24,21 @@ export async function applyChanges(database: Database, log: Log, events: readonl
       return toOutcomes(events, rows)
     } catch (error) {
       if (!(error instanceof DatabaseError)) throw error
+      if (OWN_TRIGGER.test(error.number ?? '')) throw named(await blamed(error, database), events)
       if (attempt === TRIES || !CROSSED.has(error.number ?? '')) throw named(error, events)
       // Far enough apart that two batches which crossed do not cross again.
       await setTimeout(Math.random() * 20 * 2 ** attempt)
     }
   }
+}
+
+/**
+ * Whose fault it is that something is missing. Where all that the sync needs is there, it is a trigger of the portal's own that
+ * fails on one of the rows: that must not hold up the others, as a database that is down does.
+ */
+async function blamed(error: DatabaseError, database: Database): Promise<DatabaseError> {
+  await check(database)
+  return new DatabaseError('transient', `in a trigger of the portal: ${error.message}`, { number: error.number })
 }
 
 function toJson(events: readonly SyncEvent[], log: Log): string {

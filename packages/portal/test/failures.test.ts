@@ -83,6 +83,23 @@ t.test('an address that moves to another doctor waits for the one who gives it u
   t.match(await apply(taker), [{ outcome: 'applied' }])
 })
 
+t.test("a trigger of the portal's own that misses something holds up its own row only", async (t) => {
+  await apply(event('patients', 30, patient(30)), event('patients', 31, patient(31)))
+  await db.rows(`CREATE FUNCTION public.unfinished() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN PERFORM public.not_there(NEW.person_id); RETURN NEW; END'`)
+  await db.rows(`CREATE TRIGGER unfinished AFTER UPDATE ON public.patients
+    FOR EACH ROW WHEN (NEW.person_id = 30) EXECUTE FUNCTION public.unfinished()`)
+  const edited = [30, 31].map((key) => event('patients', key, patient(key, { last_name: SECRET })))
+  const results = await bisect(
+    edited,
+    portal.applyChanges,
+    (error) => error instanceof DatabaseError && error.failure === 'down',
+  )
+  await db.rows('DROP FUNCTION public.unfinished CASCADE')
+  const message = 'patients/30: in a trigger of the portal: a function is missing (42883)'
+  t.match(results, [{ error: { failure: 'transient', number: '42883', message } }, { value: { outcome: 'applied' } }])
+})
+
 t.test('the same record twice in one batch is refused', async (t) => {
   t.match(await failure(apply(event('aligner_notes', 5, note(5)), event('aligner_notes', 5, note(5)))), {
     number: '22023',
