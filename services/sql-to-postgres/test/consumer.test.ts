@@ -78,7 +78,7 @@ t.test('of several versions in one batch the newest is written, the others are s
 t.test('one poisoned event among 200 is dead alone', async (t) => {
   const here = await consumeHere(t)
   const good = range(1_001, 1_199).map((key) => doctor(key, key, `${key}@example.com`))
-  await here.broker.publishEvents([...good, doctor(1_200, 1_200, '1001@example.com')])
+  await here.broker.publishEvents([...good, doctor(1_200, 1_200, `${'1200'.repeat(70)}@example.com`)])
   await until('it is dead', async () => (await rabbit.channel.checkQueue(deadQueue(direction))).messageCount === 1)
   await until('the others are there', async () => (await count('SELECT count(*) FROM public.aligner_doctors')) === 199)
   await here.broker.close()
@@ -86,10 +86,10 @@ t.test('one poisoned event among 200 is dead alone', async (t) => {
   t.strictSame(tally(all), { applied: 199, dead: 1 })
   t.match(
     all.find(({ outcome }) => outcome === 'dead'),
-    { code: '23505', reason: /aligner_doctors/ },
+    { code: '22001', reason: /aligner_doctors/ },
   )
   const [dead] = await rabbit.take(deadQueue(direction))
-  t.match(dead?.properties.headers, { 'sync-error-type': 'permanent', 'sync-error-code': '23505', 'sync-attempts': 1 })
+  t.match(dead?.properties.headers, { 'sync-error-type': 'permanent', 'sync-error-code': '22001', 'sync-attempts': 1 })
   t.notMatch(JSON.stringify([dead?.properties, all]), /@example/)
 })
 
