@@ -80,7 +80,13 @@ export class Ingress {
     this.#forget?.()
     this.#stopping.abort()
     const drains = Object.values(this.drains).map((drain) => drain.stop())
-    await Promise.all([...drains, ...this.#consumers.map((consumer) => consumer.close()), this.#hearing])
+    // While it is blocked RabbitMQ confirms nothing: what is in flight stays pending, and is published after the next start.
+    const confirms = this.#options.broker.state().publisher !== 'blocked'
+    await Promise.all([
+      ...(confirms ? drains : []),
+      ...this.#consumers.map((consumer) => consumer.close()),
+      this.#hearing,
+    ])
   }
 
   /** Says at once if a database is not migrated, with or without RabbitMQ. If it is down, its drain tries again. */

@@ -122,6 +122,17 @@ t.test('a side that is down holds up neither the start nor the other side', asyn
   t.equal(ingress.state.read().ready, true)
 })
 
+t.test('a stop does not wait for a broker that is blocked and confirms nothing', async (t) => {
+  const { ingress, clinic, setBroker } = start(t)
+  clinic.change(1)
+  clinic.pause = (point) => (point === 'before publish' ? new Promise(() => undefined) : undefined)
+  ingress.start()
+  await until('it publishes', () => clinic.calls.includes('publish'))
+  setBroker({ publisher: 'blocked', ready: false })
+  await ingress.stop()
+  t.equal(clinic.pending(), 1, 'what was not confirmed stays pending')
+})
+
 t.test('the broker is not ready: said in words', async (t) => {
   const { ingress, setBroker } = start(t)
   const reason = () => ingress.state.read().checks['broker']
