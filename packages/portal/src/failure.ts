@@ -8,8 +8,7 @@ import { DatabaseError, type ErrorCode, type FailureClass } from '@clinic-sync/s
 const CLASSES: readonly (readonly [state: string, failure: FailureClass, words: string])[] = [
   ['23503', 'parent', 'a record that it refers to is missing'],
   ['23502', 'permanent', 'must not be null'],
-  // The value may be about to leave another record: an e-mail address that moves between two doctors.
-  ['23505', 'parent', 'must be unique'],
+  ['23505', 'permanent', 'must be unique'],
   ['23514', 'permanent', 'violates a check constraint'],
   ['23', 'permanent', 'violates a constraint'],
   ['22001', 'permanent', 'a text is longer than its column'],
