@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtempSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { migrate } from '@clinic-sync/cli'
@@ -41,7 +42,8 @@ export interface Demo {
 
 /** Starts everything, loads the sample clinic and backfills the portal. @throws Error in words for people */
 export async function startDemo({ screen, release, confirm, yes }: DemoOptions): Promise<Demo> {
-  const folder = await mkdtemp(join(tmpdir(), 'clinic-sync-demo-'))
+  // In one step with the line after it: an end in between would leave the folder.
+  const folder = mkdtempSync(join(tmpdir(), 'clinic-sync-demo-'))
   release.add('temporary folder', () => rm(folder, { recursive: true, force: true }))
 
   screen.section('Starting what is needed')

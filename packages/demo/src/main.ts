@@ -9,7 +9,8 @@ import { screenOn } from './screen.ts'
 
 const USAGE = `npm run demo                    starts everything, shows live edits, and stays up until Ctrl-C
 npm run demo -- --once          the same, compares both databases, and ends with 0 or 1
-npm run demo -- --yes           does not ask before filling an empty database at SQLSERVER_URL
+npm run demo -- --yes           does not ask: not before installing a missing RabbitMQ, not before filling an empty
+                                database at SQLSERVER_URL
 npm run demo -- sql "UPDATE …"  sends T-SQL to the clinic of a running demo, and shows what arrives in the portal`
 
 const screen = screenOn(process.stdout)
@@ -42,6 +43,8 @@ async function main(): Promise<void> {
     return
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal)
+  // The reader of a pipe has gone (`| head`): nobody is there to be shown anything, but everything is still to be undone.
+  process.stdout.on('error', () => void finish(1))
   const started = performance.now()
   screen.line(screen.strong('clinic-sync: a clinic’s SQL Server and a portal’s Postgres, kept equal'))
   const demo = await startDemo({

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { ringIngress } from '@clinic-sync/cli'
 import { listenForArrivals } from '../live/arrivals.ts'
-import { arrivalLine, runStatement } from '../live/sql.ts'
+import { arrivalLine, NOTHING_ARRIVED, runStatement } from '../live/sql.ts'
 import type { Screen } from '../screen.ts'
 import { connectClinic } from './clinic-pool.ts'
 import { findRunning } from './running.ts'
@@ -38,8 +38,7 @@ export async function sqlCommand(screen: Screen, statement: string): Promise<num
     if (committed === undefined) return 1
     if (!/^\s*(select|exec)\b/i.test(statement)) {
       while (performance.now() < last + QUIET) await delay(20)
-      if (seen === 0)
-        screen.line(screen.faint('  Nothing reached the portal: no synced column of a row in scope changed.'))
+      if (seen === 0) screen.line(screen.faint(NOTHING_ARRIVED))
     }
     return 0
   } finally {
