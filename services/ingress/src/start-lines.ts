@@ -11,7 +11,7 @@ const CLINIC: Readonly<Record<ClinicDoorbell, string>> = {
 }
 
 const PORTAL: Readonly<Record<PortalDoorbell, string>> = {
-  webhook: 'Supabase rings with POST /api/sync/webhook on doctors’ edits',
+  webhook: 'POST /api/sync/webhook is answered; this version does not capture doctors’ edits yet',
   none: 'no doorbell is set up; a start, a reconnection or POST /api/sync/trigger starts a drain',
 }
 
