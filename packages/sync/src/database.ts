@@ -42,3 +42,20 @@ export interface SyncDatabase {
   check(): Promise<void>
   close(): Promise<void>
 }
+
+/**
+ * Why a wait for a doorbell ended. `connected`: a connection was made, so changes may have come unheard: look into the
+ * outbox then too. `changed`: it rang.
+ */
+export type Ring = 'connected' | 'changed'
+
+/** A side whose doorbell can be listened for. */
+export interface Doorbell {
+  /**
+   * Waits for the doorbell on one connection of its own, which stays open between calls and costs no query while nothing
+   * happens. A rejection means that the connection is lost; call again, after a delay of your choosing. One wait at a time.
+   *
+   * @throws `signal.reason` once `signal` is aborted; DatabaseError, SYNC_NOT_MIGRATED where the database has no doorbell.
+   */
+  waitForChanges(signal: AbortSignal): Promise<Ring>
+}

@@ -6,8 +6,6 @@ const SCHEMA = 'public'
 
 export const portalTable = (name: string) => `${SCHEMA}.${name}`
 
-export const sharedColumns = (table: Table) => table.columns.filter((column) => column.owner === 'shared')
-
 /** Indents every line but the empty ones. */
 export const indent = (text: string, spaces: number) => text.replace(/^(?=.)/gm, ' '.repeat(spaces))
 

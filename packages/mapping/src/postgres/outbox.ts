@@ -1,6 +1,6 @@
-import { tables } from '../tables/index.ts'
+import { tables, sharedColumns } from '../tables/index.ts'
 import type { Table } from '../types.ts'
-import { indent, portalTable, REVOKE_FUNCTIONS, sharedColumns, wireObject, wireRow } from './common.ts'
+import { indent, portalTable, REVOKE_FUNCTIONS, wireObject, wireRow } from './common.ts'
 
 const readBranch = (table: Table) => `WHEN '${table.name}' THEN
   RETURN QUERY

@@ -1,6 +1,6 @@
-import { allColumns } from '../tables/index.ts'
+import { allColumns, sharedColumns } from '../tables/index.ts'
 import type { Column, Table } from '../types.ts'
-import { fill, indent, portalTable, sharedColumns } from './common.ts'
+import { fill, indent, portalTable } from './common.ts'
 
 /** Whether the clinic's value of a shared column is to be written. `here.found` is null where the portal has no such row. */
 function ruledCondition(table: Table): string {

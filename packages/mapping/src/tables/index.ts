@@ -28,3 +28,9 @@ export const tableNamed = (name: TableName): Table => BY_NAME[name]
 
 /** Key first, then the other columns: the order used in generated SQL. */
 export const allColumns = (table: Table) => [table.key, ...table.columns]
+
+/** The columns that both sides may edit. */
+export const sharedColumns = (table: Table) => table.columns.filter((column) => column.owner === 'shared')
+
+/** Whether the portal's edits of this table travel to the clinic: it captures them, and the clinic rules on them. */
+export const syncsBack = (table: Table) => table.portalInserts || sharedColumns(table).length > 0
