@@ -1,3 +1,4 @@
+import { parseWebhookKeys } from '@clinic-sync/contracts'
 import Type, { type Static, type TSchema } from 'typebox'
 
 /** One setting, as `.env.example` explains it. */
@@ -40,6 +41,14 @@ export const SETTINGS = {
   RABBITMQ_URL: address('amqp://user:password@host:port/vhost, or amqps://', 'amqp', 'amqps'),
   CLINIC_TIME_ZONE: plain(Type.String({ minLength: 1 }), 'a time zone such as Asia/Baghdad', 'Asia/Baghdad'),
   SYNC_WEBHOOK_SECRET: secret(key, 'at least 16 characters'),
+  /** '' for none; else read it with `parseWebhookKeys`. */
+  SYNC_WEBHOOK_KEYS: {
+    ...secret(
+      Type.Refine(Type.String(), (text) => parseWebhookKeys(text) !== null),
+      'one or two keys, each of them whsec_ and the base64 of 24 to 64 bytes',
+    ),
+    fallback: '',
+  },
   SYNC_OPERATOR_TOKEN: secret(key, 'at least 16 characters'),
   INGRESS_HOST: plain(Type.String({ minLength: 1 }), 'an address to listen at', '127.0.0.1'),
   INGRESS_PORT: plain(port, 'a whole number from 0 to 65535', 3000),

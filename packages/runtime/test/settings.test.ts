@@ -8,6 +8,8 @@ import { readSettings, SETTINGS, withEnvFile, type SettingName } from '../src/in
 const names = Object.keys(SETTINGS) as SettingName[]
 const example = await readFile(new URL('../../../.env.example', import.meta.url), 'utf8')
 
+const KEY = `whsec_${'A'.repeat(43)}=`
+
 const complaint = (read: () => unknown): SyncError => {
   try {
     read()
@@ -56,6 +58,9 @@ t.test('a missing or wrong setting is named in one sentence, without its value',
     ['POSTGRES_URL', 'mysql://u:hunter2@h/d', /^POSTGRES_URL must be postgres:/],
     ['POSTGRES_URL', 'postgres://u:p@h:hunter2/d', /^POSTGRES_URL must be postgres:/],
     ['SYNC_WEBHOOK_SECRET', 'hunter2', /^SYNC_WEBHOOK_SECRET must be at least 16 characters/],
+    ['SYNC_WEBHOOK_KEYS', 'hunter2', /^SYNC_WEBHOOK_KEYS must be one or two keys.*whsec_.*\(see SYNC_WEBHOOK_KEYS in/],
+    ['SYNC_WEBHOOK_KEYS', 'whsec_hunter2', /^SYNC_WEBHOOK_KEYS must be one or two keys/],
+    ['SYNC_WEBHOOK_KEYS', `${KEY} ${KEY} ${KEY} hunter2`, /^SYNC_WEBHOOK_KEYS must be one or two keys/],
     ['INGRESS_PORT', '99999', /^INGRESS_PORT must be a whole number from 0 to 65535/],
     ['INGRESS_PORT', 'hunter2', /^INGRESS_PORT must be a whole number/],
     ['LOG_LEVEL', 'hunter2', /^LOG_LEVEL must be one of/],
@@ -67,6 +72,12 @@ t.test('a missing or wrong setting is named in one sentence, without its value',
     t.match(error.message, expected)
     t.notMatch(JSON.stringify([error.message, error.cause]), /hunter2/)
   }
+})
+
+t.test('webhook keys: none, one, or two while they are exchanged', async (t) => {
+  const read = (text?: string) => readSettings(['SYNC_WEBHOOK_KEYS'], { SYNC_WEBHOOK_KEYS: text }).SYNC_WEBHOOK_KEYS
+  for (const text of [undefined, '', ' ']) t.equal(read(text), '')
+  for (const text of [KEY, `${KEY} ${KEY}`, `${KEY}, ${KEY}`]) t.equal(read(text), text)
 })
 
 t.test('a secret may come from a file', async (t) => {
