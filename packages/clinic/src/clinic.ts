@@ -3,6 +3,7 @@ import { isTableName, type TableName, tableNamed } from '@clinic-sync/mapping'
 import {
   type BackfillPage,
   DatabaseError,
+  type Doorbell,
   type KeyedRow,
   type SyncDatabase,
   SyncError,
@@ -10,9 +11,10 @@ import {
 } from '@clinic-sync/sync'
 import sql from 'mssql'
 import type { Logger } from 'pino'
+import { applyChanges } from './apply.ts'
 import { openPool } from './pool.ts'
 import { rowFrom } from './values.ts'
-import { openWaiting, type Ring } from './waiting.ts'
+import { openWaiting } from './waiting.ts'
 import { openZone, type Zone } from './zone.ts'
 
 export interface ClinicOptions {
@@ -23,22 +25,14 @@ export interface ClinicOptions {
   readonly log: Logger
 }
 
-/** The clinic's database. `applyChanges` is missing: the portal's edits do not travel to the clinic yet. */
-export interface Clinic extends Omit<SyncDatabase, 'applyChanges'> {
+/** The clinic's database. */
+export interface Clinic extends SyncDatabase, Doorbell {
   readonly side: 'clinic'
   /**
    * Queues the next `max` synced rows of `table` and moves the stored watermark, in one transaction, so that an
    * interrupted backfill goes on where it was. `restart` begins the table anew.
    */
   backfillPage(table: TableName, max: number, restart: boolean): Promise<BackfillPage>
-  /**
-   * Waits for the doorbell (Service Broker), on one connection that stays open between calls. `changed`: it rang.
-   * `connected`: a connection was made, so changes may have come unheard: look into the outbox then too. A rejection
-   * means that the connection is lost; call again, after a delay of your choosing. One wait at a time.
-   *
-   * @throws `signal.reason` once `signal` is aborted; DatabaseError, SYNC_NOT_MIGRATED where the database has no doorbell.
-   */
-  waitForChanges(signal: AbortSignal): Promise<Ring>
   /** What the doctor command shows: `sync.Inspect`, name → what was found. */
   inspect(): Promise<ReadonlyMap<string, string>>
 }
@@ -65,6 +59,8 @@ export async function openClinic({ url, timeZone, log }: ClinicOptions): Promise
       if (settlements.length === 0) return
       await pool.execute('sync.SettleChanges', { Outcomes: [sql.NVarChar(sql.MAX), JSON.stringify(settlements)] })
     },
+
+    applyChanges: (events) => applyChanges(pool, zone, events),
 
     async readRows(table, after, max) {
       const inputs = { Table: [sql.NVarChar(100), table], After: [sql.Int, after], Max: [sql.Int, max] } as const

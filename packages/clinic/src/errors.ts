@@ -1,4 +1,5 @@
 import { DatabaseError, type FailureClass, SyncError } from '@clinic-sync/sync'
+import { inWords, type Named, namedIn } from './named-in.ts'
 
 /** Error numbers of SQL Server (sys.messages) and what they mean for the work at hand. Others are permanent. */
 const BY_NUMBER: ReadonlyMap<number, FailureClass> = new Map<number, FailureClass>([
@@ -9,6 +10,8 @@ const BY_NUMBER: ReadonlyMap<number, FailureClass> = new Map<number, FailureClas
     1204, // out of locks
     1205, // deadlock victim
     1222, // lock timeout
+    2601, // a key that came meanwhile: the next look sees it
+    2627, // the same
     1105, // the disk or filegroup is full
     3928, // the marked transaction failed
     3960, // snapshot update conflict
@@ -21,7 +24,6 @@ const BY_NUMBER: ReadonlyMap<number, FailureClass> = new Map<number, FailureClas
     40501, // the service is busy
     51222, // sync.EnterOutbox: another session is in the outbox
   ]),
-  ...failing('parent', [547]),
   ...failing('down', [
     233, // no process on the other end
     916, // the login is not a user of the database
@@ -76,15 +78,15 @@ const MISSING_OBJECT = new Set([208, 229, 2812, 15151])
 
 /**
  * Puts a failure of the driver or the server into the words and classes of clinic-sync. SQL Server's own texts hold
- * columns' values (2627, 2628, 245, 8114 …), so none of them is repeated: the message is the error number and `doing`.
- * The driver's error stays on `cause`, which the loggers leave out.
+ * columns' values (2627, 2628, 245, 8114 …), so none of them is repeated: the message is the error number, `doing`, and of
+ * some the names of table, column and constraint. The driver's error stays on `cause`, which the loggers leave out.
  *
  * @param doing what was being done, in our own words: names of procedures and tables, never a value.
  * @param loginNumber the last error number that the server sent during a login, for a failed login has none itself.
  */
 export function toDatabaseError(error: unknown, doing: string, loginNumber?: number): SyncError {
   if (error instanceof SyncError) return error
-  const { number, code, name, procedure } = facts(error)
+  const { number, code, name, procedure, named } = facts(error)
   if (number !== undefined && MISSING_OBJECT.has(number)) {
     return new DatabaseError(
       'down',
@@ -93,12 +95,15 @@ export function toDatabaseError(error: unknown, doing: string, loginNumber?: num
     )
   }
   if (number !== undefined) {
-    const failure = BY_NUMBER.get(number) ?? 'permanent'
     const where = procedure === undefined ? '' : ` in ${procedure}`
-    return new DatabaseError(failure, `SQL Server failed ${doing} with error ${number}${where}.`, {
-      number: String(number),
-      cause: error,
-    })
+    return new DatabaseError(
+      classOf(number, named),
+      `SQL Server failed ${doing} with error ${number}${where}${inWords(named)}.`,
+      {
+        number: String(number),
+        cause: error,
+      },
+    )
   }
   if (code === 'ETIMEOUT' && name === 'RequestError') {
     return new DatabaseError('transient', `SQL Server did not finish ${doing} in time.`, { number: '-2', cause: error })
@@ -122,6 +127,15 @@ export function toDatabaseError(error: unknown, doing: string, loginNumber?: num
   return new DatabaseError('permanent', `${doing} failed (${code ?? name}).`, { cause: error })
 }
 
+/**
+ * A foreign key (547) fails here only where the parent went between a look and a write, and the next look says so: what the
+ * clinic is sent refers to its own rows, so no parent is on its way. A CHECK is for good.
+ */
+function classOf(number: number, { kind }: Named): FailureClass {
+  if (number === 547) return kind === 'CHECK' || kind === 'REFERENCE' ? 'permanent' : 'transient'
+  return BY_NUMBER.get(number) ?? 'permanent'
+}
+
 function failing(failure: FailureClass, numbers: readonly number[]): [number, FailureClass][] {
   return numbers.map((number) => [number, failure])
 }
@@ -129,12 +143,13 @@ function failing(failure: FailureClass, numbers: readonly number[]): [number, Fa
 /** Whatever of the error is safe to say. A procedure's name is an object's name, never a value. */
 function facts(error: unknown) {
   if (!(error instanceof Error))
-    return { number: undefined, code: undefined, name: 'unknown error', procedure: undefined }
+    return { number: undefined, code: undefined, name: 'unknown error', procedure: undefined, named: {} }
   const { number, code, procName } = error as Error & { number?: unknown; code?: unknown; procName?: unknown }
   return {
     number: typeof number === 'number' ? number : undefined,
     code: typeof code === 'string' ? code : undefined,
     name: error.name,
+    named: typeof number === 'number' ? namedIn(number, error.message) : {},
     procedure: typeof procName === 'string' && /^[\w.[\]]{1,128}$/.test(procName) ? procName : undefined,
   }
 }

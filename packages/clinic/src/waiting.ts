@@ -1,9 +1,7 @@
+import type { Ring } from '@clinic-sync/sync'
 import sql from 'mssql'
 import type { Logger } from 'pino'
 import { type Closable, openPool, type Pool } from './pool.ts'
-
-/** Why a wait ended: a connection was made (look into the outbox: rings may have been missed), or the bell rang. */
-export type Ring = 'connected' | 'changed'
 
 export interface Waiting {
   wait(signal: AbortSignal): Promise<Ring>

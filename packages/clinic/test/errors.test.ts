@@ -8,9 +8,8 @@ const driver = (code: string, name = 'ConnectionError') => Object.assign(new Err
 
 t.test('the class of a server error', async (t) => {
   for (const [failure, numbers] of Object.entries({
-    transient: [1205, 1222, 3960, 8645, 701, 601, 9002, 40501],
-    parent: [547],
-    permanent: [2627, 2601, 515, 8152, 2628, 245, 8114, 8115, 50000],
+    transient: [1205, 1222, 2601, 2627, 547, 3960, 8645, 701, 601, 9002, 40501],
+    permanent: [515, 8152, 2628, 245, 8114, 8115, 50000],
     down: [40613, 4060, 18456, 233, 17142, 942],
   })) {
     for (const number of numbers) {
@@ -53,3 +52,61 @@ t.test('our own errors pass', async (t) => {
   const own = new SyncError('SYNC_CONFIG', 'x')
   t.equal(toDatabaseError(own, 'sync.X'), own)
 })
+
+const told = (number: number, message: string) => toDatabaseError(server(number, message), 'sync.X')
+const conflict = (kind: string, constraint: string, place: string) =>
+  `The INSERT statement conflicted with the ${kind} constraint "${constraint}". The conflict occurred in database "clinic", ${place}.`
+
+t.test('a constraint, its table and its column are named; what kind it is decides the class', async (t) => {
+  t.match(told(547, conflict('FOREIGN KEY', 'FK_a_b', `table "dbo.tblAlignerSets", column 'AlignerSetID'`)), {
+    failure: 'transient',
+    message:
+      'SQL Server failed sync.X with error 547, constraint FK_a_b, table dbo.tblAlignerSets, column AlignerSetID.',
+  })
+  t.match(told(547, conflict('CHECK', 'CK_days', `table "dbo.tblAlignerBatches", column 'Days'`)), {
+    failure: 'permanent',
+    message: /constraint CK_days, table dbo.tblAlignerBatches, column Days\.$/,
+  })
+  t.match(told(547, conflict('CHECK', 'CK_two', 'table "dbo.tblAlignerBatches"')), {
+    failure: 'permanent',
+    message: /error 547, constraint CK_two, table dbo.tblAlignerBatches\.$/,
+  })
+  t.match(told(547, conflict('REFERENCE', 'FK_x', `table "dbo.x", column 'y'`).replace('INSERT', 'DELETE')), {
+    failure: 'permanent',
+  })
+  t.match(
+    told(
+      515,
+      "Cannot insert the value NULL into column 'IsRead', table 'clinic.dbo.tblAlignerNotes'; column does not allow nulls. UPDATE fails.",
+    ),
+    { failure: 'permanent', message: /error 515, table clinic.dbo.tblAlignerNotes, column IsRead\.$/ },
+  )
+})
+
+t.test(
+  'of a text that holds a value only the names before it are taken, and none from a text of another form',
+  async (t) => {
+    for (const [number, message, names] of [
+      [
+        2627,
+        "Violation of UNIQUE KEY constraint 'UQ_a'. Cannot insert duplicate key in object 'dbo.b'. The duplicate key value is (in 'dbo.0770').",
+        ', constraint UQ_a, table dbo.b',
+      ],
+      [
+        2601,
+        "Cannot insert duplicate key row in object 'dbo.b' with unique index 'IX_a'. The duplicate key value is ('0770', column '0770').",
+        ', constraint IX_a, table dbo.b',
+      ],
+      [
+        2628,
+        "String or binary data would be truncated in table 'clinic.dbo.b', column 'c'. Truncated value: 'x', column '0770'.",
+        ', table clinic.dbo.b, column c',
+      ],
+      [2627, "0770 Violation of UNIQUE KEY constraint '0770'. Cannot insert duplicate key in object '0770'.", ''],
+      [547, `Konflikt mit "0770", table "0770", column '0770'`, ''],
+      [50000, "Cannot insert the value NULL into column '0770', table '0770'", ''],
+    ] as const) {
+      t.equal(told(number, message).message, `SQL Server failed sync.X with error ${number}${names}.`)
+    }
+  },
+)
