@@ -4,7 +4,8 @@
 
 -- Pending changes, one a record, with the record's current state, all of one snapshot. Nothing is marked as sent.
 --   taken    outbox rows looked at, those included that were settled on the spot
---   changes  JSON array of {table, key, version, seen, since, base, row, capturedAt}; row null where the record is gone
+--   changes  JSON array of {table, key, version, seen, since, base, row, capturedAt}: row is all of the record, null where it
+--            is gone; base the shared columns before the edits in flight, null where there was no row
 -- A row that somebody's open transaction holds needs no waiting here: its last committed state is the one that belongs to
 -- the committed outbox rows.
 CREATE OR REPLACE FUNCTION sync.take_changes(max integer)
@@ -50,48 +51,69 @@ AS $function$
       'row', CASE p.table_name
         WHEN 'aligner_doctors' THEN (
           SELECT json_build_object(
-              'dr_id', t.dr_id
+              'dr_id', t.dr_id, 'doctor_name', t.doctor_name, 'doctor_email', t.doctor_email,
+              'logo_path', t.logo_path
             )
           FROM public.aligner_doctors AS t WHERE t.dr_id = p.record_id
         )
         WHEN 'patients' THEN (
           SELECT json_build_object(
-              'person_id', t.person_id
+              'person_id', t.person_id, 'patient_id', t.patient_id, 'patient_name', t.patient_name,
+              'first_name', t.first_name, 'last_name', t.last_name, 'phone', t.phone
             )
           FROM public.patients AS t WHERE t.person_id = p.record_id
         )
         WHEN 'work' THEN (
           SELECT json_build_object(
-              'work_id', t.work_id
+              'work_id', t.work_id, 'person_id', t.person_id, 'type_of_work', t.type_of_work,
+              'addition_date', sync.wire_instant(t.addition_date)
             )
           FROM public.work AS t WHERE t.work_id = p.record_id
         )
         WHEN 'aligner_sets' THEN (
           SELECT json_build_object(
-              'aligner_set_id', t.aligner_set_id
+              'aligner_set_id', t.aligner_set_id, 'work_id', t.work_id, 'aligner_dr_id', t.aligner_dr_id,
+              'set_sequence', t.set_sequence, 'type', t.type, 'upper_aligners_count', t.upper_aligners_count,
+              'lower_aligners_count', t.lower_aligners_count,
+              'remaining_upper_aligners', t.remaining_upper_aligners,
+              'remaining_lower_aligners', t.remaining_lower_aligners,
+              'creation_date', to_char(t.creation_date, 'YYYY-MM-DD'), 'days', t.days, 'is_active', t.is_active,
+              'notes', t.notes, 'folder_path', t.folder_path, 'set_url', t.set_url, 'set_pdf_url', t.set_pdf_url,
+              'set_cost', t.set_cost::text, 'currency', t.currency,
+              'pdf_uploaded_at', sync.wire_instant(t.pdf_uploaded_at), 'pdf_uploaded_by', t.pdf_uploaded_by,
+              'drive_file_id', t.drive_file_id
             )
           FROM public.aligner_sets AS t WHERE t.aligner_set_id = p.record_id
         )
         WHEN 'aligner_batches' THEN (
           SELECT json_build_object(
-              'aligner_batch_id', t.aligner_batch_id, 'days', t.days
+              'aligner_batch_id', t.aligner_batch_id, 'aligner_set_id', t.aligner_set_id,
+              'batch_sequence', t.batch_sequence, 'upper_aligner_count', t.upper_aligner_count,
+              'lower_aligner_count', t.lower_aligner_count,
+              'upper_aligner_start_sequence', t.upper_aligner_start_sequence,
+              'upper_aligner_end_sequence', t.upper_aligner_end_sequence,
+              'lower_aligner_start_sequence', t.lower_aligner_start_sequence,
+              'lower_aligner_end_sequence', t.lower_aligner_end_sequence,
+              'manufacture_date', to_char(t.manufacture_date, 'YYYY-MM-DD'),
+              'delivered_to_patient_date', to_char(t.delivered_to_patient_date, 'YYYY-MM-DD'), 'days', t.days,
+              'validity_period', t.validity_period,
+              'batch_expiry_date', to_char(t.batch_expiry_date, 'YYYY-MM-DD'), 'notes', t.notes,
+              'is_active', t.is_active
             )
           FROM public.aligner_batches AS t WHERE t.aligner_batch_id = p.record_id
         )
         WHEN 'aligner_notes' THEN (
-          SELECT CASE WHEN p.base IS NULL OR p.record_id < 0 THEN json_build_object(
+          SELECT json_build_object(
               'note_id', t.note_id, 'aligner_set_id', t.aligner_set_id, 'note_type', t.note_type,
               'note_text', t.note_text, 'created_at', sync.wire_instant(t.created_at), 'is_edited', t.is_edited,
               'edited_at', sync.wire_instant(t.edited_at), 'is_read', t.is_read
-            ) ELSE json_build_object(
-              'note_id', t.note_id, 'note_text', t.note_text, 'is_edited', t.is_edited,
-              'edited_at', sync.wire_instant(t.edited_at), 'is_read', t.is_read
-            ) END
+            )
           FROM public.aligner_notes AS t WHERE t.note_id = p.record_id
         )
         WHEN 'aligner_set_payments' THEN (
           SELECT json_build_object(
-              'aligner_set_id', t.aligner_set_id
+              'aligner_set_id', t.aligner_set_id, 'total_paid', t.total_paid::text, 'balance', t.balance::text,
+              'payment_status', t.payment_status
             )
           FROM public.aligner_set_payments AS t WHERE t.aligner_set_id = p.record_id
         )

@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import type { Key, Row, SyncEvent, Value } from '@clinic-sync/contracts'
-import { startPostgres } from '@clinic-sync/dev-services'
+import { type DevService, startPostgres } from '@clinic-sync/dev-services'
 import type { TableName } from '@clinic-sync/mapping'
 import { DatabaseError, toEvent } from '@clinic-sync/sync'
 import pg from 'pg'
@@ -33,9 +33,18 @@ export interface Bench {
 
 const AS_TEXT = { getTypeParser: () => (text: string) => text } as unknown as pg.CustomTypesConfig
 
+interface BenchOptions {
+  migrated?: boolean
+  /** A server that is the test's own, for what all databases of a server share, such as roles. */
+  server?: string
+}
+
 /** A migrated database of its own, gone with `close`. */
-export async function bench(options: { migrated?: boolean } = {}): Promise<Bench> {
-  const service = await startPostgres({ durable: false })
+export async function bench(options: BenchOptions = {}): Promise<Bench> {
+  const { server } = options
+  const service: Pick<DevService, 'url' | 'stop' | 'restart'> = server
+    ? { url: server, stop: async () => {} }
+    : await startPostgres({ durable: false })
   const name = `portal_${process.pid}_${Math.random().toString(36).slice(2, 8)}`
   const url = new URL(service.url)
   const admin = new pg.Client(service.url)
@@ -69,7 +78,7 @@ export async function bench(options: { migrated?: boolean } = {}): Promise<Bench
       await portal.close()
       await Promise.all(clients.map((client) => client.end().catch(() => {})))
       // A server of our own takes its databases with it.
-      if (!service.restart) {
+      if (!service.restart && !server) {
         const last = new pg.Client(service.url)
         await last.connect()
         await last.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)
@@ -204,8 +213,8 @@ export async function rowOf(portal: Portal, table: TableName, key: Key): Promise
 }
 
 /**
- * A doctor's edit with what the capture triggers do for it: the write, the outbox row, `local_version`, `since` and `base`.
- * `write` null deletes. Returns the edit's queue id.
+ * A doctor's edit: updates the row, or inserts it where there is none; `write` null deletes it. Returns the version that the
+ * capture triggers gave it.
  */
 export async function edit(
   client: pg.Client,
@@ -214,43 +223,22 @@ export async function edit(
   write: Readonly<Record<string, unknown>> | null,
 ): Promise<number> {
   const id = table === 'aligner_notes' ? 'note_id' : 'aligner_batch_id'
-  const shared = table === 'aligner_notes' ? ['note_text', 'is_edited', 'edited_at', 'is_read'] : ['days']
-  const pairs = shared
-    .map((name) => `'${name}', ${name === 'edited_at' ? `sync.wire_instant(${name})` : name}`)
-    .join(', ')
-  await client.query('BEGIN')
-  const before = await client.query(
-    `SELECT jsonb_build_object('${id}', ${id}, ${pairs}) AS base FROM public.${table} WHERE ${id} = $1 FOR UPDATE`,
-    [key],
-  )
-  const base: string | null = before.rows[0]?.base ?? null
   const names = Object.keys(write ?? {})
-  if (write === null) await client.query(`DELETE FROM public.${table} WHERE ${id} = $1`, [key])
-  else if (base === null) {
-    await client.query(
-      `INSERT INTO public.${table} (${[id, ...names].join(', ')}) VALUES (${[id, ...names].map((_, i) => `$${i + 1}`).join(', ')})`,
-      [key, ...Object.values(write)],
-    )
-  } else {
-    await client.query(
-      `UPDATE public.${table} SET ${names.map((name, i) => `${name} = $${i + 2}`).join(', ')} WHERE ${id} = $1`,
-      [key, ...Object.values(write)],
-    )
+  const values = [key, ...Object.values(write ?? {})]
+  if (write === null) await client.query(`DELETE FROM public.${table} WHERE ${id} = $1`, values)
+  else {
+    const assignments = names.map((name, i) => `${name} = $${i + 2}`).join(', ')
+    const updated = await client.query(`UPDATE public.${table} SET ${assignments} WHERE ${id} = $1`, values)
+    if (updated.rowCount === 0) {
+      const places = values.map((_, i) => `$${i + 1}`).join(', ')
+      await client.query(`INSERT INTO public.${table} (${[id, ...names].join(', ')}) VALUES (${places})`, values)
+    }
   }
-  const operation = write === null ? 'DELETE' : base === null ? 'INSERT' : 'UPDATE'
-  const queued = await client.query(
-    'INSERT INTO sync.queue (table_name, record_id, operation) VALUES ($1, $2, $3) RETURNING queue_id',
-    [table, key, operation],
+  const captured = await client.query(
+    'SELECT local_version FROM sync.row_state WHERE table_name = $1 AND record_id = $2',
+    [table, key],
   )
-  const version = queued.rows[0].queue_id
-  await client.query(
-    `INSERT INTO sync.row_state AS s (table_name, record_id, local_version, since, base) VALUES ($1, $2, $3, $3, $4)
-     ON CONFLICT (table_name, record_id) DO UPDATE SET local_version = excluded.local_version,
-       since = coalesce(s.since, excluded.since), base = CASE WHEN s.since IS NULL THEN excluded.base ELSE s.base END`,
-    [table, key, version, base],
-  )
-  await client.query('COMMIT')
-  return Number(version)
+  return Number(captured.rows[0]?.local_version)
 }
 
 /** The DatabaseError that `promise` ends with. */

@@ -1,5 +1,6 @@
 import { GENERATED_HEADER, type GeneratedFile } from '../generated.ts'
 import { applyFile } from './apply.ts'
+import { captureFile } from './capture.ts'
 import { outboxFile } from './outbox.ts'
 
 /** The portal's generated migrations. */
@@ -7,5 +8,6 @@ export function portalFiles(): GeneratedFile[] {
   return [
     { path: 'migrations/postgres/02_sync_apply.sql', content: GENERATED_HEADER + applyFile() },
     { path: 'migrations/postgres/03_sync_outbox.sql', content: GENERATED_HEADER + outboxFile() },
+    { path: 'migrations/postgres/04_sync_capture.sql', content: GENERATED_HEADER + captureFile() },
   ]
 }

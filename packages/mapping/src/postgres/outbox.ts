@@ -1,6 +1,6 @@
-import { tables, sharedColumns } from '../tables/index.ts'
+import { tables } from '../tables/index.ts'
 import type { Table } from '../types.ts'
-import { indent, portalTable, REVOKE_FUNCTIONS, wireObject, wireRow } from './common.ts'
+import { indent, portalTable, REVOKE_FUNCTIONS, wireRow } from './common.ts'
 
 const readBranch = (table: Table) => `WHEN '${table.name}' THEN
   RETURN QUERY
@@ -11,17 +11,11 @@ const readBranch = (table: Table) => `WHEN '${table.name}' THEN
   LIMIT max;
 `
 
-/** The portal's part of a record: its shared columns. Of a record that was born in the portal, all of it. */
-function localRow(table: Table): string {
-  const shared = wireObject('t', [table.key, ...sharedColumns(table)])
-  const json = table.portalInserts
-    ? `CASE WHEN p.base IS NULL OR p.record_id < 0 THEN ${wireRow('t', table)} ELSE ${shared} END`
-    : shared
-  return `WHEN '${table.name}' THEN (
-  SELECT ${indent(json, 4).trimStart()}
+/** The whole record: the clinic needs all of a new one, and gives back what it does not let the portal change. */
+const localRow = (table: Table) => `WHEN '${table.name}' THEN (
+  SELECT ${indent(wireRow('t', table), 4).trimStart()}
   FROM ${portalTable(table.name)} AS t WHERE t.${table.key.name} = p.record_id
 )`
-}
 
 /** `sync.take_changes`, `sync.settle_changes`, `sync.read_rows`: the verbs of the portal's outbox, and of verify. */
 export const outboxFile = () => `--
@@ -29,7 +23,8 @@ export const outboxFile = () => `--
 
 -- Pending changes, one a record, with the record's current state, all of one snapshot. Nothing is marked as sent.
 --   taken    outbox rows looked at, those included that were settled on the spot
---   changes  JSON array of {table, key, version, seen, since, base, row, capturedAt}; row null where the record is gone
+--   changes  JSON array of {table, key, version, seen, since, base, row, capturedAt}: row is all of the record, null where it
+--            is gone; base the shared columns before the edits in flight, null where there was no row
 -- A row that somebody's open transaction holds needs no waiting here: its last committed state is the one that belongs to
 -- the committed outbox rows.
 CREATE OR REPLACE FUNCTION sync.take_changes(max integer)

@@ -1,0 +1,317 @@
+-- Generated from packages/mapping by `npm run generate`. Do not edit: change the mapping.
+--
+-- Captures what people change in the portal, in their own transaction: an outbox row and the record's bookkeeping. On the tables
+-- whose edits travel to the clinic; where a mapped column really changed; never what the sync itself writes (sync.applying).
+-- Safe to run again.
+--
+-- The functions run as their owner, since doctors' roles have no right to schema sync, and no policy applies to them.
+-- No time limit of a doctor's ends a wait for the sync, which lasts milliseconds: where both wait for each other, it is the sync
+-- that gives way (lock_timeout in 02).
+-- The triggers' names come first in the alphabet: Postgres fires triggers in that order, and a trigger of the portal's own that
+-- writes the same row once more must find the first change captured, or `base` would be the state in between.
+
+-- What somebody wrote and what became of it: why it was overruled, or lost.
+ALTER TABLE sync.lost_edits ADD COLUMN IF NOT EXISTS reason text NOT NULL DEFAULT 'deleted in the clinic';
+
+-- Captures one edit of a record whose row the caller's transaction has locked, and returns its version.
+--   before  the shared columns before the edit; null where there was no row
+-- While edits are in flight, since and base stay those of the first of them.
+CREATE OR REPLACE FUNCTION sync.capture_edit(record_table text, record_key integer, edit text, before jsonb) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = ''
+AS $function$
+DECLARE
+  version bigint;
+BEGIN
+  INSERT INTO sync.queue (table_name, record_id, operation) VALUES (record_table, record_key, edit)
+  RETURNING queue_id INTO version;
+  INSERT INTO sync.row_state AS s (table_name, record_id, local_version, since, base)
+  VALUES (record_table, record_key, version, version, before)
+  ON CONFLICT (table_name, record_id) DO UPDATE SET
+    local_version = excluded.local_version,
+    since = coalesce(s.since, excluded.since),
+    base = CASE WHEN s.since IS NULL THEN excluded.base ELSE s.base END;
+  RETURN version;
+END
+$function$;
+
+-- Puts on record what was written into columns that are the clinic's: `written`, and what was there. The edit travels all the
+-- same, so that the clinic gives its own value back.
+CREATE OR REPLACE FUNCTION sync.keep_lost_edit(
+  record_table text, record_key integer, version bigint, here jsonb, written jsonb
+) RETURNS void
+LANGUAGE plpgsql
+SET search_path = ''
+AS $function$
+BEGIN
+  INSERT INTO sync.lost_edits (table_name, record_id, clinic_version, local_version, base, lost_row, reason)
+  SELECT s.table_name, s.record_id, s.clinic_version, version, d.here, d.written, 'not the portal''s to change'
+  FROM (
+    SELECT jsonb_object_agg(h.key, h.value) AS here, jsonb_object_agg(h.key, w.value) AS written
+    FROM jsonb_each(here) AS h JOIN jsonb_each(written) AS w ON w.key = h.key
+    WHERE w.value <> h.value
+  ) AS d
+  JOIN sync.row_state AS s ON s.table_name = record_table AND s.record_id = record_key
+  WHERE d.written IS NOT NULL;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.capture_aligner_batches() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = ''
+SET lock_timeout = '0'
+AS $function$
+DECLARE
+  before jsonb; -- the shared columns before this edit
+  version bigint;
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    PERFORM sync.capture_edit('aligner_batches', t.aligner_batch_id, 'DELETE',
+      json_build_object(
+        'days', t.days
+      )::jsonb)
+    FROM public.aligner_batches AS t ORDER BY t.aligner_batch_id;
+    RETURN NULL;
+  END IF;
+
+  IF TG_OP <> 'INSERT' THEN
+    before := json_build_object(
+      'days', OLD.days
+    )::jsonb;
+  END IF;
+  IF TG_OP = 'UPDATE' AND OLD.aligner_batch_id = NEW.aligner_batch_id THEN
+    version := sync.capture_edit('aligner_batches', NEW.aligner_batch_id, 'UPDATE', before);
+    IF ROW(
+      OLD.aligner_set_id, OLD.batch_sequence, OLD.upper_aligner_count, OLD.lower_aligner_count,
+      OLD.upper_aligner_start_sequence, OLD.upper_aligner_end_sequence, OLD.lower_aligner_start_sequence,
+      OLD.lower_aligner_end_sequence, OLD.manufacture_date, OLD.delivered_to_patient_date,
+      OLD.validity_period, OLD.batch_expiry_date, OLD.notes, OLD.is_active
+    )::record *<> ROW(
+      NEW.aligner_set_id, NEW.batch_sequence, NEW.upper_aligner_count, NEW.lower_aligner_count,
+      NEW.upper_aligner_start_sequence, NEW.upper_aligner_end_sequence, NEW.lower_aligner_start_sequence,
+      NEW.lower_aligner_end_sequence, NEW.manufacture_date, NEW.delivered_to_patient_date,
+      NEW.validity_period, NEW.batch_expiry_date, NEW.notes, NEW.is_active
+    )::record THEN
+      PERFORM sync.keep_lost_edit('aligner_batches', NEW.aligner_batch_id, version,
+        json_build_object(
+          'aligner_set_id', OLD.aligner_set_id, 'batch_sequence', OLD.batch_sequence,
+          'upper_aligner_count', OLD.upper_aligner_count, 'lower_aligner_count', OLD.lower_aligner_count,
+          'upper_aligner_start_sequence', OLD.upper_aligner_start_sequence,
+          'upper_aligner_end_sequence', OLD.upper_aligner_end_sequence,
+          'lower_aligner_start_sequence', OLD.lower_aligner_start_sequence,
+          'lower_aligner_end_sequence', OLD.lower_aligner_end_sequence,
+          'manufacture_date', to_char(OLD.manufacture_date, 'YYYY-MM-DD'),
+          'delivered_to_patient_date', to_char(OLD.delivered_to_patient_date, 'YYYY-MM-DD'),
+          'validity_period', OLD.validity_period,
+          'batch_expiry_date', to_char(OLD.batch_expiry_date, 'YYYY-MM-DD'), 'notes', OLD.notes,
+          'is_active', OLD.is_active
+        )::jsonb,
+        json_build_object(
+          'aligner_set_id', NEW.aligner_set_id, 'batch_sequence', NEW.batch_sequence,
+          'upper_aligner_count', NEW.upper_aligner_count, 'lower_aligner_count', NEW.lower_aligner_count,
+          'upper_aligner_start_sequence', NEW.upper_aligner_start_sequence,
+          'upper_aligner_end_sequence', NEW.upper_aligner_end_sequence,
+          'lower_aligner_start_sequence', NEW.lower_aligner_start_sequence,
+          'lower_aligner_end_sequence', NEW.lower_aligner_end_sequence,
+          'manufacture_date', to_char(NEW.manufacture_date, 'YYYY-MM-DD'),
+          'delivered_to_patient_date', to_char(NEW.delivered_to_patient_date, 'YYYY-MM-DD'),
+          'validity_period', NEW.validity_period,
+          'batch_expiry_date', to_char(NEW.batch_expiry_date, 'YYYY-MM-DD'), 'notes', NEW.notes,
+          'is_active', NEW.is_active
+        )::jsonb);
+    END IF;
+    RETURN NULL;
+  END IF;
+  -- A new key is another record.
+  IF TG_OP <> 'INSERT' THEN
+    PERFORM sync.capture_edit('aligner_batches', OLD.aligner_batch_id, 'DELETE', before);
+  END IF;
+  IF TG_OP <> 'DELETE' THEN
+    PERFORM sync.capture_edit('aligner_batches', NEW.aligner_batch_id, 'INSERT', NULL);
+  END IF;
+  RETURN NULL;
+END
+$function$;
+
+CREATE OR REPLACE TRIGGER "00_sync_capture" AFTER INSERT OR DELETE ON public.aligner_batches
+  FOR EACH ROW WHEN (coalesce(current_setting('sync.applying', true), '') <> 'on')
+  EXECUTE FUNCTION sync.capture_aligner_batches();
+CREATE OR REPLACE TRIGGER "00_sync_capture_update" AFTER UPDATE ON public.aligner_batches
+  FOR EACH ROW WHEN (coalesce(current_setting('sync.applying', true), '') <> 'on' AND ROW(
+    OLD.aligner_batch_id, OLD.aligner_set_id, OLD.batch_sequence, OLD.upper_aligner_count,
+    OLD.lower_aligner_count, OLD.upper_aligner_start_sequence, OLD.upper_aligner_end_sequence,
+    OLD.lower_aligner_start_sequence, OLD.lower_aligner_end_sequence, OLD.manufacture_date,
+    OLD.delivered_to_patient_date, OLD.days, OLD.validity_period, OLD.batch_expiry_date, OLD.notes,
+    OLD.is_active
+  )::record *<> ROW(
+    NEW.aligner_batch_id, NEW.aligner_set_id, NEW.batch_sequence, NEW.upper_aligner_count,
+    NEW.lower_aligner_count, NEW.upper_aligner_start_sequence, NEW.upper_aligner_end_sequence,
+    NEW.lower_aligner_start_sequence, NEW.lower_aligner_end_sequence, NEW.manufacture_date,
+    NEW.delivered_to_patient_date, NEW.days, NEW.validity_period, NEW.batch_expiry_date, NEW.notes,
+    NEW.is_active
+  )::record)
+  EXECUTE FUNCTION sync.capture_aligner_batches();
+CREATE OR REPLACE TRIGGER "00_sync_capture_truncate" BEFORE TRUNCATE ON public.aligner_batches
+  FOR EACH STATEMENT WHEN (coalesce(current_setting('sync.applying', true), '') <> 'on')
+  EXECUTE FUNCTION sync.capture_aligner_batches();
+
+CREATE OR REPLACE FUNCTION sync.capture_aligner_notes() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = ''
+SET lock_timeout = '0'
+AS $function$
+DECLARE
+  before jsonb; -- the shared columns before this edit
+  version bigint;
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    PERFORM sync.capture_edit('aligner_notes', t.note_id, 'DELETE',
+      json_build_object(
+        'note_text', t.note_text, 'is_edited', t.is_edited, 'edited_at', sync.wire_instant(t.edited_at),
+        'is_read', t.is_read
+      )::jsonb)
+    FROM public.aligner_notes AS t ORDER BY t.note_id;
+    RETURN NULL;
+  END IF;
+
+  IF TG_OP <> 'INSERT' THEN
+    before := json_build_object(
+      'note_text', OLD.note_text, 'is_edited', OLD.is_edited,
+      'edited_at', sync.wire_instant(OLD.edited_at), 'is_read', OLD.is_read
+    )::jsonb;
+  END IF;
+  IF TG_OP = 'UPDATE' AND OLD.note_id = NEW.note_id THEN
+    version := sync.capture_edit('aligner_notes', NEW.note_id, 'UPDATE', before);
+    IF OLD.note_type = 'Doctor' THEN
+      IF ROW(
+        OLD.aligner_set_id, OLD.note_type, OLD.created_at
+      )::record *<> ROW(
+        NEW.aligner_set_id, NEW.note_type, NEW.created_at
+      )::record THEN
+        PERFORM sync.keep_lost_edit('aligner_notes', NEW.note_id, version,
+          json_build_object(
+            'aligner_set_id', OLD.aligner_set_id, 'note_type', OLD.note_type,
+            'created_at', sync.wire_instant(OLD.created_at)
+          )::jsonb,
+          json_build_object(
+            'aligner_set_id', NEW.aligner_set_id, 'note_type', NEW.note_type,
+            'created_at', sync.wire_instant(NEW.created_at)
+          )::jsonb);
+      END IF;
+    ELSE
+      IF ROW(
+        OLD.aligner_set_id, OLD.note_type, OLD.note_text, OLD.created_at, OLD.is_edited, OLD.edited_at,
+        OLD.is_read
+      )::record *<> ROW(
+        NEW.aligner_set_id, NEW.note_type, NEW.note_text, NEW.created_at, NEW.is_edited, NEW.edited_at,
+        NEW.is_read
+      )::record THEN
+        PERFORM sync.keep_lost_edit('aligner_notes', NEW.note_id, version,
+          json_build_object(
+            'aligner_set_id', OLD.aligner_set_id, 'note_type', OLD.note_type, 'note_text', OLD.note_text,
+            'created_at', sync.wire_instant(OLD.created_at), 'is_edited', OLD.is_edited,
+            'edited_at', sync.wire_instant(OLD.edited_at), 'is_read', OLD.is_read
+          )::jsonb,
+          json_build_object(
+            'aligner_set_id', NEW.aligner_set_id, 'note_type', NEW.note_type, 'note_text', NEW.note_text,
+            'created_at', sync.wire_instant(NEW.created_at), 'is_edited', NEW.is_edited,
+            'edited_at', sync.wire_instant(NEW.edited_at), 'is_read', NEW.is_read
+          )::jsonb);
+      END IF;
+    END IF;
+    RETURN NULL;
+  END IF;
+  -- A new key is another record.
+  IF TG_OP <> 'INSERT' THEN
+    PERFORM sync.capture_edit('aligner_notes', OLD.note_id, 'DELETE', before);
+  END IF;
+  IF TG_OP <> 'DELETE' THEN
+    PERFORM sync.capture_edit('aligner_notes', NEW.note_id, 'INSERT', NULL);
+  END IF;
+  RETURN NULL;
+END
+$function$;
+
+CREATE OR REPLACE TRIGGER "00_sync_capture" AFTER INSERT OR DELETE ON public.aligner_notes
+  FOR EACH ROW WHEN (coalesce(current_setting('sync.applying', true), '') <> 'on')
+  EXECUTE FUNCTION sync.capture_aligner_notes();
+CREATE OR REPLACE TRIGGER "00_sync_capture_update" AFTER UPDATE ON public.aligner_notes
+  FOR EACH ROW WHEN (coalesce(current_setting('sync.applying', true), '') <> 'on' AND ROW(
+    OLD.note_id, OLD.aligner_set_id, OLD.note_type, OLD.note_text, OLD.created_at, OLD.is_edited,
+    OLD.edited_at, OLD.is_read
+  )::record *<> ROW(
+    NEW.note_id, NEW.aligner_set_id, NEW.note_type, NEW.note_text, NEW.created_at, NEW.is_edited,
+    NEW.edited_at, NEW.is_read
+  )::record)
+  EXECUTE FUNCTION sync.capture_aligner_notes();
+CREATE OR REPLACE TRIGGER "00_sync_capture_truncate" BEFORE TRUNCATE ON public.aligner_notes
+  FOR EACH STATEMENT WHEN (coalesce(current_setting('sync.applying', true), '') <> 'on')
+  EXECUTE FUNCTION sync.capture_aligner_notes();
+
+-- Keys of aligner_notes that are born in the portal count down from -1, so that they never meet the clinic's.
+CREATE SEQUENCE IF NOT EXISTS public.aligner_notes_portal_note_id_seq
+  AS integer INCREMENT BY -1 MINVALUE -2147483648 MAXVALUE -1 START WITH -1;
+DO $$
+DECLARE
+  lowest integer;
+  grantee text;
+BEGIN
+  -- Nobody inserts meanwhile.
+  LOCK TABLE public.aligner_notes IN SHARE ROW EXCLUSIVE MODE;
+
+  IF EXISTS (
+    SELECT FROM pg_catalog.pg_attribute AS a
+    WHERE a.attrelid = 'public.aligner_notes'::regclass AND a.attname = 'note_id' AND a.attidentity <> ''
+  ) THEN
+    ALTER TABLE public.aligner_notes ALTER COLUMN note_id DROP IDENTITY;
+  END IF;
+  IF NOT EXISTS (
+    SELECT FROM pg_catalog.pg_attrdef AS d
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+    JOIN pg_catalog.pg_depend AS p ON p.classid = 'pg_catalog.pg_attrdef'::regclass AND p.objid = d.oid
+    WHERE d.adrelid = 'public.aligner_notes'::regclass AND a.attname = 'note_id'
+      AND p.refobjid = 'public.aligner_notes_portal_note_id_seq'::regclass
+  ) THEN
+    ALTER TABLE public.aligner_notes ALTER COLUMN note_id SET DEFAULT nextval('public.aligner_notes_portal_note_id_seq');
+  END IF;
+
+  SELECT least(
+    (SELECT min(t.note_id) FROM public.aligner_notes AS t),
+    (SELECT min(s.record_id) FROM sync.row_state AS s WHERE s.table_name = 'aligner_notes')
+  ) INTO lowest;
+  IF lowest < (SELECT CASE WHEN q.is_called THEN q.last_value ELSE 0 END FROM public.aligner_notes_portal_note_id_seq AS q) THEN
+    PERFORM setval('public.aligner_notes_portal_note_id_seq', lowest);
+  END IF;
+
+  -- Whoever may insert one needs its next key.
+  FOR grantee IN
+    SELECT CASE WHEN g.oid = 0 THEN 'PUBLIC' ELSE format('%I', r.rolname) END
+    FROM (
+      SELECT x.grantee AS oid
+      FROM pg_catalog.pg_class AS c, pg_catalog.aclexplode(c.relacl) AS x
+      WHERE c.oid = 'public.aligner_notes'::regclass AND x.privilege_type = 'INSERT'
+      UNION
+      SELECT x.grantee
+      FROM pg_catalog.pg_attribute AS a, pg_catalog.aclexplode(a.attacl) AS x
+      WHERE a.attrelid = 'public.aligner_notes'::regclass AND x.privilege_type = 'INSERT'
+      UNION
+      SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolname IN ('authenticated', 'service_role')
+    ) AS g
+    LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = g.oid
+    WHERE g.oid = 0 OR r.oid IS NOT NULL
+  LOOP
+    EXECUTE 'GRANT USAGE ON SEQUENCE public.aligner_notes_portal_note_id_seq TO ' || grantee;
+  END LOOP;
+END
+$$;
+
+DO $$
+DECLARE
+  grantee text;
+BEGIN
+  REVOKE ALL ON ALL FUNCTIONS IN SCHEMA sync FROM PUBLIC;
+  FOR grantee IN SELECT rolname FROM pg_catalog.pg_roles WHERE rolname IN ('anon', 'authenticated') LOOP
+    EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA sync FROM %I', grantee);
+  END LOOP;
+END
+$$;

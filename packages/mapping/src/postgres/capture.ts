@@ -1,0 +1,152 @@
+import { allColumns, sharedColumns, syncsBack, tables } from '../tables/index.ts'
+import type { Column, Table } from '../types.ts'
+import { fill, indent, portalTable, REVOKE_FUNCTIONS, wireObject } from './common.ts'
+import { portalKeys } from './keys.ts'
+
+const captureFunction = ({ name }: Table) => `sync.capture_${name}`
+
+/**
+ * Whether the columns differ between OLD and NEW, byte by byte: under a collation of the portal's that calls 'a' and 'A' equal,
+ * `IS DISTINCT FROM` would miss an edit. Nulls are equal. A cast keeps Postgres from comparing column by column.
+ */
+const differ = (columns: readonly Column[]) => {
+  const row = (alias: string) => `ROW(\n${indent(fill(columns.map(({ name }) => `${alias}.${name}`)), 2)}\n)::record`
+  return `${row('OLD')} *<> ${row('NEW')}`
+}
+
+const wireJsonb = (alias: string, columns: readonly Column[]) => `${wireObject(alias, columns)}::jsonb`
+
+/** After an UPDATE that has been captured as \`version\`: what the doctor wrote into columns that are the clinic's. */
+function keepLost(table: Table): string {
+  const { key, name, sharedWhen } = table
+  const shared = sharedColumns(table)
+  const clinics = table.columns.filter(({ owner }) => owner === 'clinic')
+  const keep = (columns: readonly Column[]) => `IF ${differ(columns)} THEN
+  PERFORM sync.keep_lost_edit('${name}', NEW.${key.name}, version,
+${indent(wireJsonb('OLD', columns), 4)},
+${indent(wireJsonb('NEW', columns), 4)});
+END IF;
+`
+  if (!sharedWhen) return keep(clinics)
+  return `IF OLD.${sharedWhen.column} = '${sharedWhen.equals}' THEN
+${indent(keep(clinics), 2)}ELSE
+${indent(keep(shared.length > 0 ? table.columns : clinics), 2)}END IF;
+`
+}
+
+function captureTable(table: Table): string {
+  const { key, name } = table
+  const shared = sharedColumns(table)
+  const all = allColumns(table)
+  const run = `EXECUTE FUNCTION ${captureFunction(table)}()`
+  const applying = `coalesce(current_setting('sync.applying', true), '') <> 'on'`
+  return `CREATE OR REPLACE FUNCTION ${captureFunction(table)}() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = ''
+SET lock_timeout = '0'
+AS $function$
+DECLARE
+  before jsonb; -- the shared columns before this edit
+  version bigint;
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    PERFORM sync.capture_edit('${name}', t.${key.name}, 'DELETE',
+${indent(wireJsonb('t', shared), 6)})
+    FROM ${portalTable(name)} AS t ORDER BY t.${key.name};
+    RETURN NULL;
+  END IF;
+
+  IF TG_OP <> 'INSERT' THEN
+    before := ${indent(wireJsonb('OLD', shared), 4).trimStart()};
+  END IF;
+  IF TG_OP = 'UPDATE' AND OLD.${key.name} = NEW.${key.name} THEN
+    version := sync.capture_edit('${name}', NEW.${key.name}, 'UPDATE', before);
+${indent(keepLost(table), 4)}    RETURN NULL;
+  END IF;
+  -- A new key is another record.
+  IF TG_OP <> 'INSERT' THEN
+    PERFORM sync.capture_edit('${name}', OLD.${key.name}, 'DELETE', before);
+  END IF;
+  IF TG_OP <> 'DELETE' THEN
+    PERFORM sync.capture_edit('${name}', NEW.${key.name}, 'INSERT', NULL);
+  END IF;
+  RETURN NULL;
+END
+$function$;
+
+CREATE OR REPLACE TRIGGER "00_sync_capture" AFTER INSERT OR DELETE ON ${portalTable(name)}
+  FOR EACH ROW WHEN (${applying})
+  ${run};
+CREATE OR REPLACE TRIGGER "00_sync_capture_update" AFTER UPDATE ON ${portalTable(name)}
+  FOR EACH ROW WHEN (${applying} AND ${indent(differ(all), 2).trimStart()})
+  ${run};
+CREATE OR REPLACE TRIGGER "00_sync_capture_truncate" BEFORE TRUNCATE ON ${portalTable(name)}
+  FOR EACH STATEMENT WHEN (${applying})
+  ${run};
+`
+}
+
+/** The capture triggers: design.md, "Capture on the portal", and the keys of records that are born in the portal. */
+export const captureFile = () => `--
+-- Captures what people change in the portal, in their own transaction: an outbox row and the record's bookkeeping. On the tables
+-- whose edits travel to the clinic; where a mapped column really changed; never what the sync itself writes (sync.applying).
+-- Safe to run again.
+--
+-- The functions run as their owner, since doctors' roles have no right to schema sync, and no policy applies to them.
+-- No time limit of a doctor's ends a wait for the sync, which lasts milliseconds: where both wait for each other, it is the sync
+-- that gives way (lock_timeout in 02).
+-- The triggers' names come first in the alphabet: Postgres fires triggers in that order, and a trigger of the portal's own that
+-- writes the same row once more must find the first change captured, or \`base\` would be the state in between.
+
+-- What somebody wrote and what became of it: why it was overruled, or lost.
+ALTER TABLE sync.lost_edits ADD COLUMN IF NOT EXISTS reason text NOT NULL DEFAULT 'deleted in the clinic';
+
+-- Captures one edit of a record whose row the caller's transaction has locked, and returns its version.
+--   before  the shared columns before the edit; null where there was no row
+-- While edits are in flight, since and base stay those of the first of them.
+CREATE OR REPLACE FUNCTION sync.capture_edit(record_table text, record_key integer, edit text, before jsonb) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = ''
+AS $function$
+DECLARE
+  version bigint;
+BEGIN
+  INSERT INTO sync.queue (table_name, record_id, operation) VALUES (record_table, record_key, edit)
+  RETURNING queue_id INTO version;
+  INSERT INTO sync.row_state AS s (table_name, record_id, local_version, since, base)
+  VALUES (record_table, record_key, version, version, before)
+  ON CONFLICT (table_name, record_id) DO UPDATE SET
+    local_version = excluded.local_version,
+    since = coalesce(s.since, excluded.since),
+    base = CASE WHEN s.since IS NULL THEN excluded.base ELSE s.base END;
+  RETURN version;
+END
+$function$;
+
+-- Puts on record what was written into columns that are the clinic's: \`written\`, and what was there. The edit travels all the
+-- same, so that the clinic gives its own value back.
+CREATE OR REPLACE FUNCTION sync.keep_lost_edit(
+  record_table text, record_key integer, version bigint, here jsonb, written jsonb
+) RETURNS void
+LANGUAGE plpgsql
+SET search_path = ''
+AS $function$
+BEGIN
+  INSERT INTO sync.lost_edits (table_name, record_id, clinic_version, local_version, base, lost_row, reason)
+  SELECT s.table_name, s.record_id, s.clinic_version, version, d.here, d.written, 'not the portal''s to change'
+  FROM (
+    SELECT jsonb_object_agg(h.key, h.value) AS here, jsonb_object_agg(h.key, w.value) AS written
+    FROM jsonb_each(here) AS h JOIN jsonb_each(written) AS w ON w.key = h.key
+    WHERE w.value <> h.value
+  ) AS d
+  JOIN sync.row_state AS s ON s.table_name = record_table AND s.record_id = record_key
+  WHERE d.written IS NOT NULL;
+END
+$function$;
+
+${tables.filter(syncsBack).map(captureTable).join('\n')}
+${tables
+  .filter((table) => table.portalInserts)
+  .map(portalKeys)
+  .join('\n')}
+${REVOKE_FUNCTIONS}`
