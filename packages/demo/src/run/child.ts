@@ -15,6 +15,8 @@ export interface Child {
   tail(lines?: number): string
   /** SIGTERM, and SIGKILL if it takes longer than ten seconds. */
   stop(): Promise<void>
+  /** Sends a signal: SIGKILL as a crash, SIGSTOP and SIGCONT as a machine that stands still. Nothing happens once it has ended. */
+  signal(name: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void
 }
 
 export interface ChildOptions {
@@ -77,7 +79,13 @@ export function startChild({ name, script, args = [], settings, folder }: ChildO
     tail: (lines = 12) => readFileSync(logFile, 'utf8').trimEnd().split('\n').slice(-lines).join('\n'),
     async stop() {
       asked = true
+      // A process that stands still would not hear it.
+      child.kill('SIGCONT')
       await stopChild(child, ended)
+    },
+    signal(name) {
+      if (name === 'SIGKILL') asked = true
+      child.kill(name)
     },
   }
 }
