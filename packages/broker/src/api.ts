@@ -6,6 +6,14 @@ export interface EventDelivery {
   readonly event: SyncEvent
   /** Failed attempts so far, counted by us: 0 the first time. */
   readonly attempt: number
+  /** Absent: this delivery has not been put off. */
+  readonly waited?: Waited
+}
+
+/** How often, and how long since the first time (ms), the handler has put a delivery off. */
+export interface Waited {
+  readonly times: number
+  readonly ms: number
 }
 
 /** A message that is not a valid event. The broker package dead-letters it after the handler has returned. */
@@ -20,6 +28,8 @@ export interface BadDelivery {
 export interface EventBatch {
   readonly events: readonly EventDelivery[]
   readonly bad: readonly BadDelivery[]
+  /** How many of `events` may be put off (`later`), those included that have been before. */
+  readonly room: number
 }
 
 /** Why a message is retried or dead, as an operator will read it in the headers of the dead letter. */
@@ -31,9 +41,14 @@ export interface Failure {
   readonly message: string
 }
 
-/** What to do with a delivered event. `retry` becomes `dead` when the retries are used up: see {@link willDie}. */
+/**
+ * What to do with a delivered event. `retry` becomes `dead` when the retries are used up: see {@link willDie}. `later` keeps
+ * it in hand, unacknowledged, and gives it to the handler again after about `afterMs` milliseconds, with others whose time has
+ * come and nothing else; until then the events behind it pass it. No attempt is counted.
+ */
 export type Disposition =
   | { readonly action: 'done' }
+  | { readonly action: 'later'; readonly afterMs: number }
   | { readonly action: 'retry'; readonly failure: Failure }
   | { readonly action: 'dead'; readonly failure: Failure }
 
@@ -59,7 +74,7 @@ export interface ConsumeOptions {
   readonly maxWaitMs?: number
   /** Bytes after which a batch takes no more. Default 16 MiB. */
   readonly maxBatchBytes?: number
-  /** A batch has been acknowledged. For tests and metrics. */
+  /** A batch has been acknowledged, as far as it was not put off. For tests and metrics. */
   readonly onAcked?: () => void | Promise<void>
   /** Called when `state` changes. */
   readonly onState?: (state: ConsumerState) => void

@@ -75,7 +75,7 @@ class RabbitBroker implements Broker {
     const { name, retryDelaysMs, maxMessageBytes } = this.#options
     const work = { direction, handler, retries: retryDelaysMs.length, maxMessageBytes, appId: name }
     return this.#consume(eventQueues(direction), consume, {
-      handle: (batch) => handleEvents(batch, work),
+      handle: (batch, room) => handleEvents(batch, room, work),
       giveUp: (batch, error) => giveUpEvents(batch, error, work),
     })
   }
@@ -84,7 +84,7 @@ class RabbitBroker implements Broker {
     const { name, maxMessageBytes } = this.#options
     const work = { direction, handler, maxMessageBytes, appId: name }
     return this.#consume([outcomeQueue(direction)], consume, {
-      handle: (batch) => handleOutcomes(batch, work),
+      handle: async (batch) => ({ copies: await handleOutcomes(batch, work) }),
       giveUp: (batch, error) => giveUpOutcomes(batch, error, work),
     })
   }

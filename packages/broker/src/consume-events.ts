@@ -1,7 +1,7 @@
 import type { Direction } from '@clinic-sync/contracts'
 import { partitionOf, SyncError } from '@clinic-sync/sync'
 import type { BadDelivery, Disposition, EventDelivery, EventHandler, Failure } from './api.ts'
-import type { Delivered } from './consumer.ts'
+import type { Delivered, Handled } from './consumer.ts'
 import { deadCopy, retryCopy } from './failed.ts'
 import { aboutOf, attemptOf, decodeEvent } from './message.ts'
 import type { OutgoingMessage } from './publisher.ts'
@@ -14,40 +14,49 @@ export interface EventWork {
   readonly appId: string
 }
 
-interface Decoded extends EventDelivery, Delivered {}
-interface Refused extends BadDelivery, Delivered {}
+interface Decoded extends EventDelivery {
+  readonly delivered: Delivered
+}
+interface Refused extends BadDelivery {
+  readonly delivered: Delivered
+}
 
-/** Decodes a batch, lets the handler rule on it, and returns the copies for retry and dead-letter queues. */
-export async function handleEvents(batch: readonly Delivered[], work: EventWork): Promise<OutgoingMessage[]> {
+/** Decodes a batch, lets the handler rule on it, and returns the copies for retry and dead-letter queues, and what is put off. */
+export async function handleEvents(batch: readonly Delivered[], room: number, work: EventWork): Promise<Handled> {
   const events: Decoded[] = []
   const bad: Refused[] = []
   for (const delivered of batch) {
-    const { message } = delivered
+    const { message, waited } = delivered
     try {
       const event = decodeEvent(message, work.direction, work.maxMessageBytes)
-      events.push({ ...delivered, event, attempt: attemptOf(message) })
+      events.push({ delivered, event, attempt: attemptOf(message), ...(waited !== null && { waited }) })
     } catch (error) {
       if (!(error instanceof SyncError)) throw error
-      bad.push({ ...delivered, error, about: aboutOf(message) })
+      bad.push({ delivered, error, about: aboutOf(message) })
     }
   }
-  const dispositions = await work.handler({ events, bad })
+  const dispositions = await work.handler({ events, bad, room })
   if (dispositions.length !== events.length) {
     throw new TypeError(`the handler returned ${dispositions.length} dispositions for ${events.length} events`)
   }
-  const copies = bad.map((refused) =>
-    deadCopy(refused.message, {
+  const copies = bad.map(({ delivered: { message, queue }, error }) =>
+    deadCopy(message, {
       direction: work.direction,
-      failure: { type: 'bad-message', code: refused.error.code, message: refused.error.message },
-      queue: refused.queue,
+      failure: { type: 'bad-message', code: error.code, message: error.message },
+      queue,
       appId: work.appId,
     }),
   )
+  const later = new Map<Delivered, number>()
   events.forEach((decoded, index) => {
     const disposition = dispositions[index]
-    if (disposition !== undefined && disposition.action !== 'done') copies.push(copyOf(decoded, disposition, work))
+    if (disposition === undefined || disposition.action === 'done') return
+    if (disposition.action === 'later') later.set(decoded.delivered, disposition.afterMs)
+    else copies.push(copyOf(decoded, disposition, work))
   })
-  return copies
+  // More would fill a queue's prefetch, and stop it.
+  if (later.size > room) throw new TypeError(`the handler put off ${later.size} events where ${room} had room`)
+  return { copies, later }
 }
 
 /** Every event of the batch is retried, as far as its retries go. */
@@ -55,19 +64,19 @@ export async function giveUpEvents(
   batch: readonly Delivered[],
   error: unknown,
   work: EventWork,
-): Promise<OutgoingMessage[]> {
+): Promise<readonly OutgoingMessage[]> {
   const failure: Failure = {
     type: 'unexpected',
     code: error instanceof Error ? error.name : 'unknown',
     message: 'an unforeseen failure; see the log of the consumer at this time',
   }
   const handler: EventHandler = ({ events }) => Promise.resolve(events.map(() => ({ action: 'retry', failure })))
-  return handleEvents(batch, { ...work, handler })
+  return (await handleEvents(batch, 0, { ...work, handler })).copies
 }
 
 function copyOf(
-  { message, queue, event, attempt }: Decoded,
-  { action, failure }: Exclude<Disposition, { action: 'done' }>,
+  { delivered: { message, queue }, event, attempt }: Decoded,
+  { action, failure }: Exclude<Disposition, { action: 'done' | 'later' }>,
   { direction, retries, appId }: EventWork,
 ): OutgoingMessage {
   if (action === 'dead' || attempt >= retries) return deadCopy(message, { direction, failure, queue, appId })

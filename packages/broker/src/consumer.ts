@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Channel, ConsumeMessage } from 'amqplib'
 import { backoffMs, DatabaseError } from '@clinic-sync/sync'
-import type { ConsumeOptions, Consumer, ConsumerState, Log } from './api.ts'
+import type { ConsumeOptions, Consumer, ConsumerState, Log, Waited } from './api.ts'
 import { sleep, within } from './wait.ts'
 import { keepChannel, type Watched } from './channel.ts'
 import type { Connection } from './connection.ts'
@@ -13,14 +13,23 @@ import { declareTopology } from './topology.ts'
 /** RabbitMQ closes the channel of a delivery unacknowledged for 30 minutes: by then the batch must have been given back. */
 const HOLD_MS = 10 * 60_000
 const CLOSE_MS = 10_000
-/** A batch and a half in hand for each queue: the next batch is there when one is done. */
-const PREFETCH_BATCHES = 1.5
+/** A batch and a half in hand for each queue: the next batch is there when one is done. And one that is put off, so that it never stops a queue. */
+const PREFETCH_BATCHES = 2.5
 const UNEXPECTED_TRIES = 3
 
 /** A delivered message and its queue. */
 export interface Delivered {
   readonly message: ConsumeMessage
   readonly queue: string
+  /** Null: it has not been put off. */
+  readonly waited: Waited | null
+}
+
+export interface Handled {
+  /** Published before the batch is acknowledged. */
+  readonly copies: readonly OutgoingMessage[]
+  /** Not acknowledged, but handled again after so many milliseconds. `room` of them at most. */
+  readonly later?: ReadonlyMap<Delivered, number>
 }
 
 export interface BatchConsumerOptions {
@@ -31,8 +40,8 @@ export interface BatchConsumerOptions {
   readonly queues: readonly string[]
   readonly retryDelaysMs: readonly number[]
   readonly consume: ConsumeOptions
-  /** Works on a batch; what it returns is published before the batch is acknowledged. */
-  readonly handle: (batch: readonly Delivered[]) => Promise<readonly OutgoingMessage[]>
+  /** Works on a batch. `room`: how many of it may be put off. */
+  readonly handle: (batch: readonly Delivered[], room: number) => Promise<Handled>
   /** `handle` has failed several times in a way nobody foresaw: what to publish instead. */
   readonly giveUp: (batch: readonly Delivered[], error: unknown) => Promise<readonly OutgoingMessage[]>
 }
@@ -40,7 +49,10 @@ export interface BatchConsumerOptions {
 /** `settled`: acknowledged. `lost`: the channel is gone, all will be delivered again. `down`: the database is. */
 type Result = 'settled' | 'lost' | 'down'
 
-interface Ended {
+/** What one channel has. */
+interface Open {
+  readonly channel: Channel
+  readonly deliveries: Deliveries
   /** The channel is gone. */
   readonly lost: AbortSignal
   /** The channel is gone, or the consumer closes. */
@@ -90,8 +102,9 @@ export class BatchConsumer implements Consumer {
     const { queues, label, retryDelaysMs } = this.#options
     await declareTopology(channel, retryDelaysMs)
     // Made once a channel, not once a batch: Node 20's AbortSignal.any leaks while its sources live.
-    const ended: Ended = { lost, noMore: AbortSignal.any([lost, this.#stopping.signal]) }
-    const deliveries = new Deliveries(this.#limits, ended.noMore)
+    const noMore = AbortSignal.any([lost, this.#stopping.signal])
+    const deliveries = new Deliveries(this.#limits, noMore)
+    const open: Open = { channel, deliveries, lost, noMore }
     await channel.prefetch(Math.ceil(this.#limits.maxBatch * PREFETCH_BATCHES))
     const queueOf = new Map<string, string>()
     for (const queue of queues) {
@@ -106,8 +119,10 @@ export class BatchConsumer implements Consumer {
     this.#setState('consuming')
     let result: Result = 'settled'
     for (let batch = await deliveries.next(); batch !== null; batch = await deliveries.next()) {
-      const delivered = batch.map((message) => ({ message, queue: queueOf.get(message.fields.consumerTag) ?? '' }))
-      result = await this.#settle(delivered, channel, ended)
+      const delivered = batch.map(({ message, waited }) => {
+        return { message, waited, queue: queueOf.get(message.fields.consumerTag) ?? '' }
+      })
+      result = await this.#settle(delivered, open)
       if (result !== 'settled') break
     }
     if (result === 'down') await this.#pause(channel, lost)
@@ -124,18 +139,20 @@ export class BatchConsumer implements Consumer {
    * when asked, are waited out with the batch in hand: giving it back would count as a delivery, and after 20 of
    * those RabbitMQ dead-letters a message that did nothing wrong.
    */
-  async #settle(batch: readonly Delivered[], channel: Channel, ended: Ended): Promise<Result> {
+  async #settle(batch: readonly Delivered[], open: Open): Promise<Result> {
+    const { lost, noMore } = open
     const since = Date.now()
     const unexpected: unknown[] = []
-    for (let attempt = 0; !ended.lost.aborted && !this.#stop.signal.aborted; attempt++) {
+    for (let attempt = 0; !lost.aborted && !this.#stop.signal.aborted; attempt++) {
       if (attempt > 0) {
-        await sleep(backoffMs(attempt - 1), ended.noMore)
-        if (ended.noMore.aborted) return 'lost'
+        await sleep(backoffMs(attempt - 1), noMore)
+        if (noMore.aborted) return 'lost'
       }
+      let later: Handled['later']
       try {
-        await this.#work(batch, unexpected, ended)
+        later = await this.#work(batch, unexpected, open)
       } catch (error) {
-        if (ended.lost.aborted) return 'lost'
+        if (lost.aborted) return 'lost'
         if (isDown(error)) {
           this.#setState('paused')
           if ((await failureOf(this.#options.consume.check)) !== null) return 'down'
@@ -144,22 +161,29 @@ export class BatchConsumer implements Consumer {
         if (Date.now() - since > HOLD_MS) return 'down'
         continue
       }
-      if (ended.lost.aborted) return 'lost'
-      const last = batch.at(-1)
-      // Everything older on this channel has been acknowledged: batches are taken in the order of delivery.
-      if (last !== undefined) channel.ack(last.message, true)
+      if (lost.aborted) return 'lost'
+      const acked = acknowledge(batch, later, open)
       this.#setState('consuming')
-      await this.#options.consume.onAcked?.()
+      if (acked) await this.#options.consume.onAcked?.()
       return 'settled'
     }
     return 'lost'
   }
 
-  async #work(batch: readonly Delivered[], unexpected: readonly unknown[], ended: Ended): Promise<void> {
+  /** @returns what is to be handled again */
+  async #work(
+    batch: readonly Delivered[],
+    unexpected: readonly unknown[],
+    { lost, deliveries }: Open,
+  ): Promise<Handled['later']> {
     const { handle, giveUp, publisher } = this.#options
-    const copies = unexpected.length < UNEXPECTED_TRIES ? await handle(batch) : await giveUp(batch, unexpected.at(-1))
+    const { copies, later }: Handled =
+      unexpected.length < UNEXPECTED_TRIES
+        ? await handle(batch, this.#limits.maxBatch - deliveries.late)
+        : { copies: await giveUp(batch, unexpected.at(-1)) }
     // On a lost channel the batch will be delivered again: a copy now would only be one too many.
-    if (!ended.lost.aborted) await publisher.publish(copies)
+    if (!lost.aborted) await publisher.publish(copies)
+    return later
   }
 
   #logFailure(batch: readonly Delivered[], error: unknown, attempt: number): void {
@@ -197,6 +221,26 @@ export class BatchConsumer implements Consumer {
     this.#state = state
     this.#options.consume.onState?.(state)
   }
+}
+
+/** Acknowledges a batch but for what is put off. @returns whether there was anything to acknowledge */
+function acknowledge(batch: readonly Delivered[], later: Handled['later'], { channel, deliveries }: Open): boolean {
+  const done: Delivered[] = []
+  for (const delivered of batch) {
+    const ms = later?.get(delivered)
+    if (ms === undefined) done.push(delivered)
+    else deliveries.putOff(delivered, ms)
+  }
+  const last = done.reduce<Delivered | null>((newest, delivered) => {
+    return newest === null || delivered.message.fields.deliveryTag > newest.message.fields.deliveryTag
+      ? delivered
+      : newest
+  }, null)
+  if (last === null) return false
+  // Fresh batches are taken in the order of delivery, so with nothing put off all that is older is done as well.
+  if (deliveries.late === 0) channel.ack(last.message, true)
+  else for (const { message } of done) channel.ack(message)
+  return true
 }
 
 async function failureOf(check: () => Promise<void>): Promise<{ error: unknown } | null> {

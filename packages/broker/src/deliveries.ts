@@ -1,4 +1,5 @@
 import type { ConsumeMessage } from 'amqplib'
+import type { Waited } from './api.ts'
 
 export interface BatchLimits {
   readonly maxBatch: number
@@ -6,11 +7,30 @@ export interface BatchLimits {
   readonly maxBatchBytes: number
 }
 
-/** The deliveries of one channel, handed out in batches and in order. */
+/** A message as it is handed out. */
+export interface TakenMessage {
+  readonly message: ConsumeMessage
+  /** Null: it has not been put off before. */
+  readonly waited: Waited | null
+}
+
+interface Late {
+  readonly message: ConsumeMessage
+  readonly times: number
+  /** When it was put off first, and when it is to be handed out again (ms, monotonic). */
+  readonly since: number
+  readonly due: number
+}
+
+/** What is due within this time goes along with what is due now: one round trip less. */
+const SLACK_MS = 5
+
+/** The deliveries of one channel, handed out in batches and in order; those put off come again when their time has come. */
 export class Deliveries {
   readonly #limits: BatchLimits
   readonly #ended: AbortSignal
   #messages: ConsumeMessage[] = []
+  #late: Late[] = []
   #bytes = 0
   /** When the oldest message in hand arrived (ms, monotonic). */
   #since = 0
@@ -23,6 +43,11 @@ export class Deliveries {
     ended.addEventListener('abort', () => this.#wake(), { once: true })
   }
 
+  /** How many messages are put off now. */
+  get late(): number {
+    return this.#late.length
+  }
+
   push(message: ConsumeMessage): void {
     if (this.#messages.length === 0) this.#since = performance.now()
     this.#messages.push(message)
@@ -30,15 +55,30 @@ export class Deliveries {
     if (this.#messages.length === 1 || this.#isFull()) this.#wake()
   }
 
-  /** The next batch: full, or `maxWaitMs` after its first message. Null when ended. */
-  async next(): Promise<ConsumeMessage[] | null> {
+  /** Hands a message out again after `ms`, in a batch of such messages. */
+  putOff({ message, waited }: TakenMessage, ms: number): void {
+    const now = performance.now()
+    const times = (waited?.times ?? 0) + 1
+    this.#late.push({ message, times, since: now - (waited?.ms ?? 0), due: now + ms })
+  }
+
+  /**
+   * The next batch: those put off whose time has come, or fresh ones: full, or `maxWaitMs` after the first. Never both: one
+   * that is still locked may fail its batch, and would have the fresh ones bisected with it. Null when ended.
+   */
+  async next(): Promise<TakenMessage[] | null> {
     while (!this.#ended.aborted) {
-      if (this.#messages.length === 0) await this.#woken(null)
-      else {
-        const left = this.#since + this.#limits.maxWaitMs - performance.now()
-        if (this.#isFull() || left <= 0) return this.#take()
-        await this.#woken(left)
-      }
+      const now = performance.now()
+      const due = this.#late.reduce((earliest, late) => Math.min(earliest, late.due), Number.POSITIVE_INFINITY)
+      if (due <= now) return this.#takeLate(now)
+      const ready =
+        this.#messages.length === 0
+          ? Number.POSITIVE_INFINITY
+          : this.#isFull()
+            ? now
+            : this.#since + this.#limits.maxWaitMs
+      if (ready <= now) return this.#takeFresh()
+      await this.#woken(Math.min(due, ready) - now)
     }
     return null
   }
@@ -47,22 +87,35 @@ export class Deliveries {
     return this.#messages.length >= this.#limits.maxBatch || this.#bytes >= this.#limits.maxBatchBytes
   }
 
-  #take(): ConsumeMessage[] {
-    let count = 0
-    let bytes = 0
-    for (const { content } of this.#messages) {
-      if (count > 0 && (count >= this.#limits.maxBatch || bytes + content.length > this.#limits.maxBatchBytes)) break
-      count++
-      bytes += content.length
-    }
-    this.#bytes -= bytes
+  #takeFresh(): TakenMessage[] {
+    const taken = this.#messages.splice(0, this.#fitting(this.#messages))
+    this.#bytes -= bytesOf(taken)
     // What stays has waited already: its time runs from its own arrival at the latest, so it goes at once.
-    return this.#messages.splice(0, count)
+    return taken.map((message) => ({ message, waited: null }))
   }
 
-  #woken(ms: number | null): Promise<void> {
+  #takeLate(now: number): TakenMessage[] {
+    const due = this.#late.filter((late) => late.due <= now + SLACK_MS)
+    const taken = new Set(due.slice(0, this.#fitting(due.map(({ message }) => message))))
+    this.#late = this.#late.filter((late) => !taken.has(late))
+    return Array.from(taken, ({ message, times, since }) => ({ message, waited: { times, ms: now - since } }))
+  }
+
+  /** How many of `messages` fit into a batch: at least one. */
+  #fitting(messages: readonly ConsumeMessage[]): number {
+    let count = 0
+    let bytes = 0
+    for (const { content } of messages) {
+      bytes += content.length
+      if (count > 0 && (count >= this.#limits.maxBatch || bytes > this.#limits.maxBatchBytes)) break
+      count++
+    }
+    return count
+  }
+
+  #woken(ms: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = ms === null ? undefined : setTimeout(() => this.#wake(), ms)
+      const timer = Number.isFinite(ms) ? setTimeout(() => this.#wake(), ms) : undefined
       this.#wake = () => {
         clearTimeout(timer)
         this.#wake = () => undefined
@@ -71,3 +124,6 @@ export class Deliveries {
     })
   }
 }
+
+const bytesOf = (messages: readonly ConsumeMessage[]) =>
+  messages.reduce((bytes, { content }) => bytes + content.length, 0)

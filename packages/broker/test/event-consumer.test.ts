@@ -1,7 +1,15 @@
 import type { Outcome, OutcomeBatch, SyncEvent } from '@clinic-sync/contracts'
 import { DatabaseError, SyncError } from '@clinic-sync/sync'
 import t from 'tap'
-import { startEventConsumer, type Broker, type Disposition, type EventHandler, type Step } from '../src/index.ts'
+import {
+  startEventConsumer,
+  type Broker,
+  type Disposition,
+  type EventBatch,
+  type EventHandler,
+  type Step,
+  type Waited,
+} from '../src/index.ts'
 import { keepLines, note } from './support/helpers.ts'
 
 type Apply = (events: readonly SyncEvent[]) => Promise<readonly Outcome[]>
@@ -30,14 +38,18 @@ function handlerFor(applyChanges: Apply) {
     log,
     onStep: (step) => void steps.push(step),
   })
-  return { handle: handler, published, steps, log }
+  const handle = (batch: Omit<EventBatch, 'room'>, room = 200) => handler({ ...batch, room })
+  return { handle, published, steps, log }
 }
 
 const applied: Apply = (events) =>
   Promise.resolve(
     events.map(({ data: { table, key, version } }) => ({ table, key, version, outcome: 'applied' as const })),
   )
-const delivery = (event: SyncEvent, attempt = 0) => ({ event, attempt })
+const delivery = (event: SyncEvent, attempt = 0, waited?: Waited) => ({ event, attempt, ...(waited && { waited }) })
+/** As much as an event is put off in its consumer. */
+const LONG: Waited = { times: 9, ms: 1_000 }
+const locked = (code = '1222') => new DatabaseError('transient', `locked (${code})`, { number: code })
 const actions = (dispositions: readonly Disposition[]) => dispositions.map(({ action }) => action)
 
 t.test('a batch is applied, reported, and only then done with', async (t) => {
@@ -78,7 +90,7 @@ t.test('each failure becomes its disposition: retry, dead, and dead after the la
     }
   })
   const events = [
-    delivery(note(1, 1)),
+    delivery(note(1, 1), 0, LONG),
     delivery(note(2, 1)),
     delivery(note(3, 1)),
     delivery(note(3, 2), 3),
@@ -160,4 +172,103 @@ t.test('a message that could not be read is reported as dead where its headers s
     },
   ])
   t.equal(log.lines.filter(({ level }) => level === 'error').length, 2)
+})
+
+t.test('what somebody holds is put off for 10, 20, 40 … ms, and reported only when a second is over', async (t) => {
+  const codes = ['55P03', '1222', '40P01', '1205', '40001']
+  for (const code of codes) {
+    for (const apply of [
+      () => Promise.reject(locked(code)),
+      ([event]: readonly SyncEvent[]) =>
+        Promise.resolve(
+          event === undefined ? [] : [{ ...event.data, outcome: 'retry' as const, code, reason: 'locked' }],
+        ),
+    ]) {
+      const { handle, published } = handlerFor(apply)
+      for (const [times, ms] of [10, 20, 40, 80, 160, 160].entries()) {
+        const waited = times === 0 ? undefined : { times, ms: 100 * times }
+        const [ruling] = await handle({ events: [delivery(note(1, 1), 0, waited)], bad: [] })
+        t.equal(ruling?.action, 'later', code)
+        if (ruling?.action === 'later') t.ok(Math.abs(ruling.afterMs - ms) <= ms / 5, `${ruling.afterMs}`)
+      }
+      t.equal(published.length, 0)
+      t.match(await handle({ events: [delivery(note(1, 1), 0, LONG)], bad: [] }), [
+        { action: 'retry', failure: { type: 'transient', code } },
+      ])
+      t.match(await handle({ events: [delivery(note(1, 1), 3, LONG)], bad: [] }), [{ action: 'dead' }])
+      t.strictSame(
+        published.flatMap(({ outcomes }) => outcomes.map(({ outcome }) => outcome)),
+        ['retry', 'dead'],
+      )
+    }
+  }
+})
+
+t.test('other transient failures, and missing parents, are not put off', async (t) => {
+  for (const code of ['51222', '57014', undefined]) {
+    const { handle } = handlerFor(() => Promise.reject(new DatabaseError('transient', 'x', { number: code })))
+    t.match(await handle({ events: [delivery(note(1, 1))], bad: [] }), [{ action: 'retry' }])
+  }
+  const { handle } = handlerFor(([event]) =>
+    Promise.resolve(event === undefined ? [] : [{ ...event.data, outcome: 'retry', code: '547' }]),
+  )
+  t.match(await handle({ events: [delivery(note(1, 1))], bad: [] }), [{ action: 'retry', failure: { type: 'parent' } }])
+})
+
+t.test('the versions of a locked record wait together; no more events than have room', async (t) => {
+  const { handle, published } = handlerFor((events) =>
+    Promise.resolve(
+      events.map(({ data }) =>
+        data.key === 9 ? { ...data, outcome: 'applied' } : { ...data, outcome: 'retry', code: '1222' },
+      ),
+    ),
+  )
+  const events = [note(1, 1), note(1, 2), note(9, 3), note(2, 1), note(3, 1)].map((event) => delivery(event))
+  t.strictSame(actions(await handle({ events, bad: [] })), ['later', 'later', 'done', 'later', 'later'])
+  t.strictSame(
+    published.map(({ outcomes }) => outcomes.map(({ key }) => key)),
+    [[9]],
+  )
+  const rulings = actions(await handle({ events, bad: [] }, 2))
+  t.strictSame(rulings.filter((action) => action === 'later').length, 2)
+  t.strictSame(rulings.filter((action) => action === 'retry').length, 2)
+  t.strictSame(actions(await handle({ events, bad: [] }, 0)), ['retry', 'retry', 'done', 'retry', 'retry'])
+})
+
+t.test('a batch that only met somebody is applied as it is twice more, and then bisected', async (t) => {
+  const sizes: number[] = []
+  let failures = 2
+  const { handle } = handlerFor((events) => {
+    sizes.push(events.length)
+    return failures-- > 0 ? Promise.reject(locked('1205')) : applied(events)
+  })
+  const events = [1, 2, 3, 4].map((key) => delivery(note(key, 1)))
+  t.strictSame(actions(await handle({ events, bad: [] })), ['done', 'done', 'done', 'done'])
+  t.strictSame(sizes, [4, 4, 4])
+
+  sizes.length = 0
+  failures = 3
+  t.strictSame(actions(await handle({ events, bad: [] })), ['done', 'done', 'done', 'done'])
+  t.strictSame(sizes, [4, 4, 4, 2, 2])
+
+  sizes.length = 0
+  failures = 1
+  const again = events.map((each) => ({ ...each, waited: { times: 1, ms: 10 } }))
+  t.strictSame(actions(await handle({ events: again, bad: [] })), ['done', 'done', 'done', 'done'])
+  t.strictSame(sizes, [4, 2, 2], 'those put off have been tried as they are')
+})
+
+t.test('a batch that fails for good is bisected at once', async (t) => {
+  const sizes: number[] = []
+  const { handle } = handlerFor((events) => {
+    sizes.push(events.length)
+    return events.some(({ data }) => data.key === 1)
+      ? Promise.reject(new DatabaseError('permanent', 'too long', { number: '22001' }))
+      : applied(events)
+  })
+  t.strictSame(actions(await handle({ events: [delivery(note(1, 1)), delivery(note(2, 1))], bad: [] })), [
+    'dead',
+    'done',
+  ])
+  t.strictSame(sizes, [2, 1, 1])
 })

@@ -1,0 +1,174 @@
+import { setTimeout } from 'node:timers/promises'
+import type { Outcome } from '@clinic-sync/contracts'
+import { backoffMs, bisect, collapse, DatabaseError, type Bisected, type SyncDatabase } from '@clinic-sync/sync'
+import type { Disposition, EventDelivery, Failure } from './api.ts'
+import { describe } from './errors.ts'
+
+/** Not the event's `subject`, which is for people. */
+export const recordOf = ({ event }: EventDelivery) => `${event.data.table}/${event.data.key}`
+
+export interface Ruling {
+  readonly delivery: EventDelivery
+  readonly disposition: Disposition
+  /** Null: there is nothing to report, or not yet. */
+  readonly outcome: Outcome | null
+}
+
+export interface ApplyOptions {
+  readonly target: Pick<SyncDatabase, 'applyChanges'>
+  /** How many of the events may be put off. */
+  readonly room: number
+  readonly willDie: (attempt: number) => boolean
+}
+
+/**
+ * SQLSTATEs and error numbers that say only that somebody else was there first: locked (55P03, 1222), the victim of a
+ * deadlock (40P01, 1205), a serialization failure (40001). A person's transaction takes milliseconds.
+ */
+const PASSING: ReadonlySet<string> = new Set(['55P03', '1222', '40P01', '1205', '40001'])
+/** 10, 20, 40, 80, 160, 160 … ms: seldom later than the lock is gone by more than it was held. */
+const WAITS = { min: 10, max: 160 }
+/** After so many milliseconds an event goes to the retry queue: whoever holds its record is not about to let go. */
+const PATIENCE_MS = 1_000
+/** How often a batch that only met somebody is applied as it is, before it is bisected: that costs 2·n calls at worst. */
+const BATCH_TRIES = 3
+
+/**
+ * Applies a batch, and rules on each of its events. Of those whose record somebody else holds, nothing is reported: they are put
+ * off, to be applied again after 10, 20, 40 … ms, and after a second become retries like any other failure. The events
+ * behind them do not wait, not even newer ones of the same record: what is applied after a newer version is stale.
+ *
+ * @returns one ruling for each event, in order
+ * @throws DatabaseError of class `down`
+ */
+export async function applyBatch(events: readonly EventDelivery[], options: ApplyOptions): Promise<Ruling[]> {
+  const { newest, superseded } = collapse(events, ({ event }) => event)
+  const results = await applyAll(newest, options.target)
+  if (results.length !== newest.length) throw new TypeError('the target returned an outcome too few or too many')
+  const rule = new Rules(options)
+  const rulings = new Map<EventDelivery, Ruling>()
+  const byRecord = new Map<string, { ruling: Ruling; failure: Failed | null }>()
+  newest.forEach((delivery, index) => {
+    const result = results[index]
+    if (result === undefined) return
+    const failure = failureOf(result)
+    const ruling =
+      failure === null ? done(delivery, result.ok ? result.value : null) : rule.onFailure(delivery, failure)
+    rulings.set(delivery, ruling)
+    byRecord.set(recordOf(delivery), { ruling, failure })
+  })
+  for (const delivery of superseded) {
+    const newer = byRecord.get(recordOf(delivery))
+    rulings.set(
+      delivery,
+      newer === undefined ? done(delivery, null) : rule.onSuperseded(delivery, newer.ruling, newer.failure),
+    )
+  }
+  return events.flatMap((delivery) => rulings.get(delivery) ?? [])
+}
+
+/** One result for each; what fails is found by bisection. */
+async function applyAll(
+  deliveries: readonly EventDelivery[],
+  target: ApplyOptions['target'],
+): Promise<Bisected<Outcome>[]> {
+  const apply = (some: readonly EventDelivery[]) => target.applyChanges(some.map(({ event }) => event))
+  // Those put off have been tried as they are, and are again: no further patience in between.
+  let tries = deliveries.some(({ waited }) => waited !== undefined) ? 1 : BATCH_TRIES
+  return bisect(
+    deliveries,
+    async (some) => {
+      for (let attempt = 0; ; attempt++) {
+        try {
+          return await apply(some)
+        } catch (error) {
+          if (--tries <= 0 || some.length === 1 || !isPassing(error)) throw error
+          await setTimeout(backoffMs(attempt, WAITS))
+        }
+      }
+    },
+    (error) => error instanceof DatabaseError && error.failure === 'down',
+  )
+}
+
+const isPassing = (error: unknown): boolean =>
+  error instanceof DatabaseError && error.failure === 'transient' && PASSING.has(error.number ?? '')
+
+type Failed = Failure & { readonly dead: boolean }
+
+/** Rules on the failed events of one batch. */
+class Rules {
+  readonly #willDie: ApplyOptions['willDie']
+  readonly #waits = new Map<number, number>()
+  #room: number
+
+  constructor({ room, willDie }: ApplyOptions) {
+    this.#room = room
+    this.#willDie = willDie
+  }
+
+  onFailure(delivery: EventDelivery, failure: Failed): Ruling {
+    if (this.#mayWait(delivery, failure)) return this.#later(delivery)
+    const action = failure.dead || this.#willDie(delivery.attempt) ? 'dead' : 'retry'
+    return { delivery, disposition: { action, failure }, outcome: outcomeFor(delivery, action, failure) }
+  }
+
+  /**
+   * An older event of a record whose newer one was in the same batch: it shares its fate. While the newer one waits for a retry,
+   * so does this one, as long as it has retries left: should the newer one die, its outcome says nothing of older versions.
+   */
+  onSuperseded(delivery: EventDelivery, newer: Ruling, failure: Failed | null): Ruling {
+    const { action } = newer.disposition
+    if (failure === null || action === 'done') {
+      const reason = `version ${newer.delivery.event.data.version} was applied instead`
+      const { table, key, version } = delivery.event.data
+      return done(delivery, { table, key, version, outcome: 'stale', reason })
+    }
+    if (action === 'later' && this.#mayWait(delivery, failure)) return this.#later(delivery)
+    if (action !== 'dead' && !this.#willDie(delivery.attempt)) {
+      return { delivery, disposition: { action: 'retry', failure }, outcome: outcomeFor(delivery, 'retry', failure) }
+    }
+    return done(delivery, outcomeFor(delivery, 'dead', failure))
+  }
+
+  #mayWait({ waited }: EventDelivery, { type, code }: Failed): boolean {
+    return type === 'transient' && PASSING.has(code) && this.#room > 0 && (waited?.ms ?? 0) < PATIENCE_MS
+  }
+
+  /** Those put off as often come back together: one call for all of them. */
+  #later(delivery: EventDelivery): Ruling {
+    this.#room--
+    const times = delivery.waited?.times ?? 0
+    const afterMs = this.#waits.get(times) ?? backoffMs(times, WAITS)
+    this.#waits.set(times, afterMs)
+    return { delivery, disposition: { action: 'later', afterMs }, outcome: null }
+  }
+}
+
+const done = (delivery: EventDelivery, outcome: Outcome | null): Ruling => ({
+  delivery,
+  disposition: { action: 'done' },
+  outcome,
+})
+
+function failureOf(result: Bisected<Outcome>): Failed | null {
+  if (result.ok) {
+    const { outcome, code, reason } = result.value
+    if (outcome !== 'retry' && outcome !== 'dead') return null
+    const isParent = code === undefined || code === '23503' || code === '547'
+    const type = outcome === 'dead' ? 'permanent' : isParent ? 'parent' : 'transient'
+    return { dead: outcome === 'dead', type, code: code ?? outcome, message: reason ?? outcome }
+  }
+  const { error } = result
+  if (!(error instanceof DatabaseError)) {
+    const { error: name, at = 'an unknown place' } = describe(error)
+    return { dead: false, type: 'unexpected', code: name, message: `an unforeseen failure ${at}` }
+  }
+  const { failure: type, number, code, message } = error
+  return { dead: type === 'permanent', type, code: number ?? code, message }
+}
+
+function outcomeFor({ event }: EventDelivery, outcome: 'retry' | 'dead', { code, message }: Failure): Outcome {
+  const { table, key, version } = event.data
+  return { table, key, version, outcome, code: code.slice(0, 64), reason: message.slice(0, 1000) }
+}
