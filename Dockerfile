@@ -6,7 +6,7 @@ COPY packages packages
 COPY services services
 RUN npm ci --ignore-scripts && npm run build
 RUN rm -rf node_modules \
-  && npm ci --ignore-scripts --omit=dev --workspace=services/ingress --workspace=services/sql-to-postgres --workspace=packages/cli \
+  && npm ci --ignore-scripts --omit=dev --workspace=services/ingress --workspace=services/sql-to-postgres --workspace=services/postgres-to-sql --workspace=packages/cli \
   && rm -rf packages/sqlserver-simulator packages/dev-services packages/demo packages/*/src packages/*/test services/*/src services/*/test
 COPY migrations migrations
 

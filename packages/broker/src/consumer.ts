@@ -13,7 +13,10 @@ import { declareTopology } from './topology.ts'
 /** RabbitMQ closes the channel of a delivery unacknowledged for 30 minutes: by then the batch must have been given back. */
 const HOLD_MS = 10 * 60_000
 const CLOSE_MS = 10_000
-/** A batch and a half in hand for each queue: the next batch is there when one is done. And one that is put off, so that it never stops a queue. */
+/**
+ * A batch and a half in hand for each queue: the next batch is there when one is done. And a batch more: so many may be put
+ * off, and must not stop a queue.
+ */
 const PREFETCH_BATCHES = 2.5
 const UNEXPECTED_TRIES = 3
 

@@ -1,3 +1,9 @@
+export {
+  startConsumerService,
+  type ConsumerServiceOptions,
+  type ConsumerTarget,
+  type ConsumerTestOptions,
+} from './consumer-service.ts'
 export { startHealth, type Health, type Ready } from './health.ts'
 export { cannotListen } from './listening.ts'
 export { createLogger, safeError, type Logger } from './logger.ts'

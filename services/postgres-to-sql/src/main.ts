@@ -1,4 +1,4 @@
-import { NOT_YET } from './index.ts'
+import { runService } from '@clinic-sync/runtime'
+import { start } from './start.ts'
 
-process.stderr.write(`${NOT_YET}\n`)
-process.exitCode = 1
+runService({ name: 'postgres-to-sql', start: (context) => start(context) })

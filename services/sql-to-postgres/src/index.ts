@@ -1,1 +1,1 @@
-export { start, type StartOptions } from './start.ts'
+export { start } from './start.ts'
