@@ -1,3 +1,4 @@
+import type { WebhookKey } from '@clinic-sync/contracts'
 import sensible from '@fastify/sensible'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type FastifyServerOptions, LogController } from 'fastify'
@@ -13,6 +14,8 @@ export interface AppOptions {
   readonly state: Pick<KnownState, 'read'>
   /** SYNC_WEBHOOK_SECRET, for the doorbells. */
   readonly webhookSecret: string
+  /** SYNC_WEBHOOK_KEYS, for signed webhooks. */
+  readonly webhookKeys: readonly WebhookKey[]
   /** SYNC_OPERATOR_TOKEN, for the trigger. */
   readonly operatorToken: string
 }
@@ -29,7 +32,7 @@ export const options = {
 
 /** The HTTP face of the ingress. Register it on the root instance. */
 export const app: FastifyPluginAsyncTypebox<AppOptions> = async (fastify, options) => {
-  const { drains, state, webhookSecret, operatorToken } = options
+  const { drains, state, webhookSecret, webhookKeys, operatorToken } = options
   await fastify.register(sensible)
   answerErrors(fastify)
   readBodies(fastify)
@@ -39,7 +42,7 @@ export const app: FastifyPluginAsyncTypebox<AppOptions> = async (fastify, option
     request.log.debug(line, 'answered')
   })
   const prefix = '/api/sync'
-  await fastify.register(doorbellRoutes, { prefix, drains, secret: webhookSecret })
+  await fastify.register(doorbellRoutes, { prefix, drains, secret: webhookSecret, keys: webhookKeys })
   await fastify.register(triggerRoute, { prefix, drains, token: operatorToken })
   await fastify.register(healthRoutes, { state })
 }

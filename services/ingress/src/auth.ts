@@ -20,8 +20,12 @@ export function carriesSecret(headers: IncomingHttpHeaders, secret: string): boo
 export function requireSecret(secret: string) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     if (carriesSecret(request.headers, secret)) return
-    request.log.warn({ route: request.routeOptions.url, from: request.ip }, 'refused: no or wrong secret')
-    reply.header('www-authenticate', 'Bearer')
+    refused(request, 'no or wrong secret')
     return reply.unauthorized('Send the secret in the header x-sync-secret or as a bearer token.')
   }
+}
+
+/** Puts a refusal on record: what was wrong with the proof, never what it was. */
+export function refused(request: FastifyRequest, why: string, details: object = {}): void {
+  request.log.warn({ route: request.routeOptions.url, from: request.ip, ...details }, `refused: ${why}`)
 }

@@ -1,22 +1,14 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 
 /** Bytes of a request's body at most. */
 export const BODY_LIMIT = 1024 * 1024
 
 /**
  * Reads every body as JSON, whatever its content type says: SQL Server's OLE Automation sends none or text/plain. No body
- * is an empty object. The parser's own message would quote the body, so it is replaced.
+ * is an empty object.
  */
 export function readBodies(app: FastifyInstance): void {
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', { parseAs: 'string', bodyLimit: BODY_LIMIT }, (_request, text, done) => {
-    if (text.length === 0) return done(null, {})
-    try {
-      done(null, JSON.parse(text.toString()))
-    } catch {
-      done(app.httpErrors.badRequest('The body is not JSON.'))
-    }
-  })
+  parseBodies(app, () => undefined)
   app.addHook('onRequest', async (request) => {
     // Fastify refuses a content type that it cannot parse before any parser sees it.
     delete request.headers['content-type']
@@ -24,4 +16,25 @@ export function readBodies(app: FastifyInstance): void {
   app.addHook('preValidation', async (request) => {
     request.body ??= {}
   })
+}
+
+/**
+ * Parses the bodies of these routes, after `inspect` has seen the bytes as they came: what it throws is the answer. The
+ * parser's own message would quote the body, so it is replaced.
+ */
+export function parseBodies(app: FastifyInstance, inspect: (request: FastifyRequest, bytes: Buffer) => void): void {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser(
+    '*',
+    { parseAs: 'buffer', bodyLimit: BODY_LIMIT },
+    async (request: FastifyRequest, bytes: Buffer) => {
+      inspect(request, bytes)
+      if (bytes.length === 0) return {}
+      try {
+        return JSON.parse(bytes.toString()) as unknown
+      } catch {
+        throw app.httpErrors.badRequest('The body is not JSON.')
+      }
+    },
+  )
 }

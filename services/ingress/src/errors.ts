@@ -9,6 +9,7 @@ export function answerErrors(app: FastifyInstance): void {
   app.setErrorHandler<FastifyError>((error, request, reply) => {
     const statusCode = error.statusCode ?? 500
     if (statusCode >= 500) request.log.error(describe(error), 'request failed')
+    if (statusCode === 401) reply.header('www-authenticate', 'Bearer')
     const { field, problem } = error.validation ? named(error.validation) : {}
     return reply.code(statusCode).send({
       statusCode,

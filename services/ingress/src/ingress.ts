@@ -1,27 +1,28 @@
 import type { Broker, Consumer } from '@clinic-sync/broker'
 import { directionFrom, type Side } from '@clinic-sync/contracts'
-import { DatabaseError, SyncError } from '@clinic-sync/sync'
+import { DatabaseError, type Doorbell, SyncError } from '@clinic-sync/sync'
 import type { FastifyBaseLogger } from 'fastify'
-import { type ClinicBell, hearClinic } from './clinic-doorbell.ts'
 import { sentence } from './describe.ts'
 import { Drain } from './drain.ts'
 import type { Outbox } from './empty-outbox.ts'
+import { hearDoorbell } from './hear-doorbell.ts'
 import { KnownState } from './known-state.ts'
 import { settleOutcomes } from './outcomes.ts'
-import type { ClinicDoorbell } from './start-lines.ts'
+import type { ClinicDoorbell, PortalDoorbell } from './start-lines.ts'
 import { watchOutbox } from './watched-outbox.ts'
 
 export interface IngressOptions {
-  readonly clinic: Outbox & ClinicBell
-  readonly portal: Outbox
+  readonly clinic: Outbox & Doorbell
+  readonly portal: Outbox & Doorbell
   readonly broker: Pick<Broker, 'publishEvents' | 'consumeOutcomes' | 'onReconnect' | 'state'>
   readonly clinicDoorbell: ClinicDoorbell
+  readonly portalDoorbell: PortalDoorbell
   readonly log: FastifyBaseLogger
   /** A database is not migrated: the process should say so and end. */
   readonly onFatal: (error: SyncError) => void
 }
 
-/** The ingress without its HTTP face: a drain and a settler for each side, and the clinic's doorbell. */
+/** The ingress without its HTTP face: a drain, a settler and a doorbell for each side. */
 export class Ingress {
   readonly drains: Readonly<Record<Side, Drain>>
   readonly state = new KnownState()
@@ -29,7 +30,7 @@ export class Ingress {
   readonly #outboxes: Readonly<Record<Side, Outbox>>
   readonly #stopping = new AbortController()
   #consumers: Consumer[] = []
-  #hearing: Promise<void> | undefined
+  #hearing: Promise<void>[] = []
   #forget: (() => void) | undefined
   #failed = false
   readonly #fatal: (error: SyncError) => void
@@ -51,7 +52,7 @@ export class Ingress {
 
   /** Drains both sides as soon as RabbitMQ is there, and then whenever something rings. Returns at once. */
   start(): void {
-    const { broker, clinic, clinicDoorbell, log } = this.#options
+    const { broker, clinicDoorbell, portalDoorbell, log } = this.#options
     // Called for the first connection as well: before it, a drain could only fail.
     this.#forget = broker.onReconnect(() => this.ringAll(true))
     for (const outbox of Object.values(this.#outboxes)) this.#look(outbox)
@@ -62,13 +63,8 @@ export class Ingress {
         { check: () => outbox.check() },
       ),
     )
-    if (clinicDoorbell === 'service-broker') {
-      this.state.expect('clinic-doorbell')
-      const tell = (reason: string | null) => this.state.tell('clinic-doorbell', reason)
-      const bell = watchBell(clinic, tell, () => this.#noBell())
-      const ring = (urgent: boolean) => this.drains.clinic.ring(urgent)
-      this.#hearing = hearClinic({ clinic: bell, ring, log }, this.#stopping.signal)
-    }
+    if (clinicDoorbell === 'service-broker') this.#hear('clinic')
+    if (portalDoorbell === 'listen') this.#hear('portal')
   }
 
   ringAll(urgent: boolean): void {
@@ -85,7 +81,7 @@ export class Ingress {
     await Promise.all([
       ...(confirms ? drains : []),
       ...this.#consumers.map((consumer) => consumer.close()),
-      this.#hearing,
+      ...this.#hearing,
     ])
   }
 
@@ -96,8 +92,22 @@ export class Ingress {
     })
   }
 
-  /** Where all but the doorbell is installed, no waiting and no migration helps: the setting must change. */
-  async #noBell(): Promise<void> {
+  /** Rings a side's drain for what is heard on a connection of its own; /readyz knows whether there is one. */
+  #hear(side: Side): void {
+    const name = `${side}-doorbell`
+    this.state.expect(name)
+    const onHeard = (error: unknown) => {
+      this.state.tell(name, error === null ? null : sentence(error))
+      if (error instanceof SyncError && error.code === 'SYNC_NOT_MIGRATED') void this.#noBell(side, error)
+    }
+    const { [side]: doorbell, log } = this.#options
+    const ring = (urgent: boolean) => this.drains[side].ring(urgent)
+    this.#hearing.push(hearDoorbell({ side, doorbell, ring, onHeard, log }, this.#stopping.signal))
+  }
+
+  /** No waiting helps. In the portal the migrations do; a clinic that has all but the doorbell needs another setting. */
+  async #noBell(side: Side, error: SyncError): Promise<void> {
+    if (side === 'portal') return this.#fatal(error)
     const migrated = await this.#outboxes.clinic.check().then(
       () => true,
       () => false,
@@ -115,26 +125,6 @@ export class Ingress {
       if (error === null) this.state.tell(outbox.side, null)
       else if (unusable) this.state.tell(outbox.side, sentence(error))
     })
-  }
-}
-
-function watchBell(
-  clinic: ClinicBell,
-  tell: (reason: string | null) => void,
-  missing: () => Promise<void>,
-): ClinicBell {
-  return {
-    async waitForChanges(signal) {
-      try {
-        const why = await clinic.waitForChanges(signal)
-        tell(null)
-        return why
-      } catch (error) {
-        tell(sentence(error))
-        if (error instanceof SyncError && error.code === 'SYNC_NOT_MIGRATED') await missing()
-        throw error
-      }
-    },
   }
 }
 

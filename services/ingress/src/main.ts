@@ -1,5 +1,6 @@
 import { connectBroker } from '@clinic-sync/broker'
 import { openClinic } from '@clinic-sync/clinic'
+import { parseWebhookKeys } from '@clinic-sync/contracts'
 import { openPortal } from '@clinic-sync/portal'
 import { readSettings, runService } from '@clinic-sync/runtime'
 import { serve } from './serve.ts'
@@ -10,6 +11,7 @@ const SETTINGS = [
   'RABBITMQ_URL',
   'CLINIC_TIME_ZONE',
   'SYNC_WEBHOOK_SECRET',
+  'SYNC_WEBHOOK_KEYS',
   'SYNC_OPERATOR_TOKEN',
   'INGRESS_HOST',
   'INGRESS_PORT',
@@ -35,6 +37,7 @@ runService({
       host: settings.INGRESS_HOST,
       port: settings.INGRESS_PORT,
       webhookSecret: settings.SYNC_WEBHOOK_SECRET,
+      webhookKeys: parseWebhookKeys(settings.SYNC_WEBHOOK_KEYS) ?? [],
       operatorToken: settings.SYNC_OPERATOR_TOKEN,
     })
     return {

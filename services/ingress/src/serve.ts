@@ -1,18 +1,20 @@
+import type { WebhookKey } from '@clinic-sync/contracts'
 import Fastify from 'fastify'
 import { cannotListen, type Running } from '@clinic-sync/runtime'
 import { app, options } from './app.ts'
 import { Ingress, type IngressOptions } from './ingress.ts'
-import { type PortalDoorbell, startLines } from './start-lines.ts'
+import { startLines } from './start-lines.ts'
 
 /** How long a client may take to send a request, in milliseconds. */
 const REQUEST_MS = 30_000
 
 export interface ServeOptions extends IngressOptions {
-  readonly portalDoorbell: PortalDoorbell
   readonly host: string
   /** 0: any free port. */
   readonly port: number
   readonly webhookSecret: string
+  /** None: signed webhooks are refused. */
+  readonly webhookKeys: readonly WebhookKey[]
   readonly operatorToken: string
 }
 
@@ -28,17 +30,17 @@ export interface Served extends Running {
  * @throws SyncError SYNC_CONFIG where it cannot listen
  */
 export async function serve(settings: ServeOptions): Promise<Served> {
-  const { host, port, log, webhookSecret, operatorToken, clinicDoorbell, portalDoorbell } = settings
+  const { host, port, log, webhookSecret, webhookKeys, operatorToken } = settings
   const ingress = new Ingress(settings)
   const server = Fastify({ ...options, loggerInstance: log, requestTimeout: REQUEST_MS })
   const { drains, state } = ingress
-  await server.register(app, { drains, state, webhookSecret, operatorToken })
+  await server.register(app, { drains, state, webhookSecret, webhookKeys, operatorToken })
   const url = await server
     .listen({ host, port, listenTextResolver: (address) => `listening at ${address}` })
     .catch((cause: unknown) => {
       throw cannotListen(cause, { host, port, settings: 'INGRESS_HOST and INGRESS_PORT' })
     })
-  for (const line of startLines(clinicDoorbell, portalDoorbell)) log.info(line)
+  for (const line of startLines(settings)) log.info(line)
   ingress.start()
   return {
     ingress,

@@ -1,25 +1,40 @@
+import type { WebhookKey } from '@clinic-sync/contracts'
+
 /** Which doorbell rings for the clinic: see README.md. */
 export type ClinicDoorbell = 'service-broker' | 'http' | 'none'
 /** Which doorbell rings for the portal. */
-export type PortalDoorbell = 'webhook' | 'none'
+export type PortalDoorbell = 'listen' | 'webhook' | 'none'
+
+/** What is set of the doorbells. */
+export interface Doorbells {
+  readonly clinicDoorbell: ClinicDoorbell
+  readonly portalDoorbell: PortalDoorbell
+  readonly webhookKeys: readonly WebhookKey[]
+}
+
+const NONE = 'no doorbell is set up; a start, a reconnection or POST /api/sync/trigger starts a drain'
 
 const CLINIC: Readonly<Record<ClinicDoorbell, string>> = {
   'service-broker':
     'SQL Server rings through Service Broker at every commit; POST /api/sync/queue-notify is answered as well',
   http: 'SQL Server rings with POST /api/sync/queue-notify on data changes',
-  none: 'no doorbell is set up; a start, a reconnection or POST /api/sync/trigger starts a drain',
+  none: NONE,
 }
 
 const PORTAL: Readonly<Record<PortalDoorbell, string>> = {
-  webhook: 'POST /api/sync/webhook is answered; this version does not capture doctors’ edits yet',
-  none: 'no doorbell is set up; a start, a reconnection or POST /api/sync/trigger starts a drain',
+  listen: 'Postgres rings through NOTIFY when a doctor’s edit is committed; POST /api/sync/webhook is answered as well',
+  webhook: 'Supabase webhooks ring with POST /api/sync/webhook on doctor edits',
+  none: NONE,
 }
 
+const PROOFS = ['the secret', 'the secret or a signature', 'the secret or a signature of either of two keys']
+
 /** What the operator reads at the start: which doorbells are in force on each side, and that nothing polls. */
-export function startLines(clinic: ClinicDoorbell, portal: PortalDoorbell): readonly string[] {
+export function startLines({ clinicDoorbell, portalDoorbell, webhookKeys }: Doorbells): readonly string[] {
+  const proof = portalDoorbell === 'none' ? '' : `, with ${PROOFS[webhookKeys.length]}`
   return [
-    `Webhook-based sync enabled (SQL Server → Supabase): ${CLINIC[clinic]}`,
-    `Reverse sync (Supabase → SQL Server): ${PORTAL[portal]}`,
+    `Webhook-based sync enabled (SQL Server → Supabase): ${CLINIC[clinicDoorbell]}`,
+    `Reverse sync (Supabase → SQL Server): ${PORTAL[portalDoorbell]}${proof}`,
     'Nothing polls: both outboxes are drained now, at every doorbell and at every reconnection',
   ]
 }

@@ -3,12 +3,31 @@ import type { Direction, OutcomeBatch } from '@clinic-sync/contracts'
 import { DatabaseError, type SyncError } from '@clinic-sync/sync'
 import t, { type Test } from 'tap'
 import { Ingress } from '../src/ingress.ts'
-import { startLines, type ClinicDoorbell } from '../src/start-lines.ts'
+import { startLines, type ClinicDoorbell, type PortalDoorbell } from '../src/start-lines.ts'
 import { databaseDown, Fake } from './fake-outbox.ts'
 import { recordingLog, until } from './help.ts'
 
+/** A side with a doorbell; `ring` rings it. It is not there at all where `missing` says so, or while the side is down. */
+function withBell(fake: Fake, missing: Error | null) {
+  let ring: () => void = () => undefined
+  const waitForChanges = (signal: AbortSignal) =>
+    new Promise<'changed'>((resolve, reject) => {
+      if (fake.down ?? missing) return reject(fake.down ?? missing)
+      ring = () => resolve('changed')
+      signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
+    })
+  return { side: Object.assign(fake, { waitForChanges }), ring: () => ring() }
+}
+
+interface Setup {
+  readonly clinicDoorbell?: ClinicDoorbell
+  readonly portalDoorbell?: PortalDoorbell
+  /** What both databases answer that have no doorbell. */
+  readonly noBell?: Error | null
+}
+
 /** An ingress over outboxes in memory, and the broker's side of it. */
-function start(t: Test, clinicDoorbell: ClinicDoorbell = 'http', noBell: Error | null = null) {
+function start(t: Test, { clinicDoorbell = 'http', portalDoorbell = 'webhook', noBell = null }: Setup = {}) {
   const clinic = new Fake('clinic')
   const portal = new Fake('portal')
   const handlers = new Map<Direction, OutcomeHandler>()
@@ -17,17 +36,10 @@ function start(t: Test, clinicDoorbell: ClinicDoorbell = 'http', noBell: Error |
   const fatal: SyncError[] = []
   const state: BrokerState = { ready: true, publisher: 'up', consumers: [] }
   let broker = state
-  let ringBell: (() => void) | undefined
+  const bells = { clinic: withBell(clinic, noBell), portal: withBell(portal, noBell) }
   const ingress = new Ingress({
-    clinic: Object.assign(clinic, {
-      waitForChanges: (signal: AbortSignal) =>
-        new Promise<'changed'>((resolve, reject) => {
-          if (clinic.down ?? noBell) return reject(clinic.down ?? noBell)
-          ringBell = () => resolve('changed')
-          signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
-        }),
-    }),
-    portal,
+    clinic: bells.clinic.side,
+    portal: bells.portal.side,
     broker: {
       publishEvents: (events) => (events[0]?.source === 'clinic' ? clinic : portal).publishEvents(events),
       consumeOutcomes(direction, handler, { check }) {
@@ -43,6 +55,7 @@ function start(t: Test, clinicDoorbell: ClinicDoorbell = 'http', noBell: Error |
       state: () => broker,
     },
     clinicDoorbell,
+    portalDoorbell,
     log: recordingLog().log,
     onFatal: (error) => void fatal.push(error),
   })
@@ -57,7 +70,7 @@ function start(t: Test, clinicDoorbell: ClinicDoorbell = 'http', noBell: Error |
     handlers,
     checks,
     listeners,
-    bell: () => ringBell?.(),
+    bells,
     setBroker: (over: Partial<BrokerState>) => (broker = { ...state, ...over }),
   }
 }
@@ -175,24 +188,32 @@ t.test('nothing is taken before RabbitMQ is there', async (t) => {
   await until('it is drained', () => clinic.pending() === 0)
 })
 
-t.test('the Service Broker doorbell rings for the clinic', async (t) => {
-  const { ingress, clinic, portal, bell } = start(t, 'service-broker')
-  ingress.start()
-  await until('the start is over', () => clinic.calls.includes('take') && portal.calls.includes('take'))
-  t.match(ingress.state.read().checks, { 'clinic-doorbell': /not answered/ })
-  clinic.change(1)
-  bell()
-  await until('it is drained', () => clinic.pending() === 0)
-  t.equal(portal.calls.filter((call) => call === 'take').length, 1)
-  t.equal(ingress.state.read().ready, true)
-})
+for (const [side, other] of [
+  ['clinic', 'portal'],
+  ['portal', 'clinic'],
+] as const) {
+  t.test(`the ${side}'s doorbell rings for the ${side} alone`, async (t) => {
+    const doorbell = side === 'clinic' ? { clinicDoorbell: 'service-broker' } : { portalDoorbell: 'listen' }
+    const { ingress, bells, ...sides } = start(t, doorbell as Setup)
+    ingress.start()
+    await until('the start is over', () => sides[side].calls.includes('take') && sides[other].calls.includes('take'))
+    t.match(ingress.state.read().checks, { [`${side}-doorbell`]: /not answered/ })
+    t.notOk(`${other}-doorbell` in ingress.state.read().checks, 'only what is set is waited for')
+    sides[side].change(1)
+    bells[side].ring()
+    await until('it is drained', () => sides[side].pending() === 0)
+    t.equal(sides[other].calls.filter((call) => call === 'take').length, 1)
+    t.equal(ingress.state.read().ready, true)
+  })
+}
+
+const missing = new DatabaseError('down', 'It lacks a doorbell.', { code: 'SYNC_NOT_MIGRATED' })
 
 t.test(
   'a clinic without Service Broker’s doorbell is fatal, and names the setting; not migrated at all, it says that',
   async (t) => {
-    const missing = new DatabaseError('down', 'It lacks sync.WaitForChanges.', { code: 'SYNC_NOT_MIGRATED' })
     for (const unmigrated of [false, true]) {
-      const { ingress, clinic, fatal } = start(t, 'service-broker', missing)
+      const { ingress, clinic, fatal } = start(t, { clinicDoorbell: 'service-broker', noBell: missing })
       clinic.unmigrated = unmigrated
       ingress.start()
       await until('it is said', () => fatal.length > 0)
@@ -202,8 +223,37 @@ t.test(
   },
 )
 
+t.test('a portal without its doorbell is fatal: the migrations bring it', async (t) => {
+  for (const unmigrated of [false, true]) {
+    const { ingress, portal, fatal } = start(t, { portalDoorbell: 'listen', noBell: missing })
+    portal.unmigrated = unmigrated
+    ingress.start()
+    await until('it is said', () => fatal.length > 0)
+    t.match(fatal, [{ code: 'SYNC_NOT_MIGRATED', advice: /npm run sync -- migrate/ }])
+    t.equal(fatal.length, 1)
+  }
+})
+
+t.test('a portal that goes away is not ready, and heard again when it is back', async (t) => {
+  const { ingress, portal, bells } = start(t, { portalDoorbell: 'listen' })
+  portal.down = databaseDown()
+  ingress.start()
+  const doorbell = () => ingress.state.read().checks['portal-doorbell'] ?? ''
+  await until('it is known', () => doorbell() === 'It cannot be reached.')
+  portal.change(1)
+  portal.down = null
+  await until('it is heard again', () => {
+    bells.portal.ring()
+    return doorbell() === 'ok'
+  })
+  await until('it is drained', () => portal.pending() === 0)
+})
+
 t.test('stopping ends everything', async (t) => {
-  const { ingress, clinic, handlers, listeners } = start(t, 'service-broker')
+  const { ingress, clinic, handlers, listeners } = start(t, {
+    clinicDoorbell: 'service-broker',
+    portalDoorbell: 'listen',
+  })
   ingress.start()
   await ingress.stop()
   t.same([handlers.size, listeners.size], [0, 0])
@@ -212,8 +262,20 @@ t.test('stopping ends everything', async (t) => {
   t.equal(clinic.pending(), 1)
 })
 
-t.test('the start lines say which doorbells are in force', async (t) => {
-  t.match(startLines('service-broker', 'webhook'), [/sync enabled.*Service Broker/, /webhook/, /Nothing polls/])
-  t.match(startLines('http', 'none'), [/queue-notify/, /no doorbell/, /Nothing polls/])
-  t.match(startLines('none', 'webhook'), [/no doorbell/, /webhook/, /Nothing polls/])
+t.test('the start lines say which doorbells are in force, and what proves a webhook', async (t) => {
+  const key = new Uint8Array(32)
+  const lines = (clinicDoorbell: ClinicDoorbell, portalDoorbell: PortalDoorbell, keys: number) =>
+    startLines({ clinicDoorbell, portalDoorbell, webhookKeys: Array.from({ length: keys }, () => key) })
+  t.match(lines('service-broker', 'listen', 0), [
+    /^Webhook-based sync enabled.*Service Broker/,
+    /^Reverse sync.*NOTIFY.*with the secret$/,
+    /^Nothing polls/,
+  ])
+  t.match(lines('http', 'webhook', 1), [
+    /SQL Server rings with POST.*queue-notify on data changes/,
+    /Reverse sync.*Supabase webhooks ring.*doctor edits, with the secret or a signature$/,
+    /Nothing polls/,
+  ])
+  t.match(lines('none', 'none', 2), [/no doorbell/, /no doorbell.*starts a drain$/, /Nothing polls/])
+  t.match(lines('http', 'listen', 2)[1], /the secret or a signature of either of two keys$/)
 })

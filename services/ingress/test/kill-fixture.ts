@@ -2,6 +2,8 @@ import { connectBroker } from '@clinic-sync/broker'
 import { openClinic } from '@clinic-sync/clinic'
 import type { OutcomeBatch } from '@clinic-sync/contracts'
 import { runService } from '@clinic-sync/runtime'
+import type { Doorbell } from '@clinic-sync/sync'
+import { once } from 'node:events'
 import type { Outbox } from '../src/empty-outbox.ts'
 import { serve } from '../src/serve.ts'
 import type { FromService, Step, ToService } from './kill-messages.ts'
@@ -24,11 +26,12 @@ function reached(step: Step): void {
   process.kill(process.pid, step === 'terminated' ? 'SIGTERM' : 'SIGKILL')
 }
 
-const portal: Outbox = {
+const portal: Outbox & Doorbell = {
   side: 'portal',
   check: async () => undefined,
   takeChanges: async () => ({ changes: [], rows: 0, locked: 0 }),
   settleChanges: async () => undefined,
+  waitForChanges: (signal) => once(signal, 'abort').then(() => Promise.reject(signal.reason)),
 }
 
 runService({
@@ -83,6 +86,7 @@ runService({
       host: '127.0.0.1',
       port: 0,
       webhookSecret: secret,
+      webhookKeys: [],
       operatorToken: secret,
     })
     tell({ url: served.url })

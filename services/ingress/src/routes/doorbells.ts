@@ -1,39 +1,52 @@
 import { DoorbellResponse, QueueNotify, SupabaseWebhook } from '@clinic-sync/contracts'
-import { isTableName, TABLE_NAMES } from '@clinic-sync/mapping'
+import { isTableName, syncsBack, tableNamed, tables } from '@clinic-sync/mapping'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { requireSecret } from '../auth.ts'
 import type { Drain } from '../drain.ts'
 import { allowOnly } from '../methods.ts'
+import { requireProof, type WebhookProofOptions } from '../webhook-proof.ts'
 
-export interface DoorbellRoutesOptions {
+/** `secret`: for both doorbells. `keys`: what Supabase's side may sign with instead. */
+export interface DoorbellRoutesOptions extends WebhookProofOptions {
   readonly drains: { readonly clinic: Pick<Drain, 'ring'>; readonly portal: Pick<Drain, 'ring'> }
-  /** SYNC_WEBHOOK_SECRET */
-  readonly secret: string
 }
+
+const BACK = tables.filter(syncsBack).map(({ name }) => name)
 
 /**
  * The HTTP doorbells. They answer 202 before a drain reads anything: a call from a trigger still holds its transaction's
  * locks. What they carry is checked, so that a misconfigured webhook gets a clear answer, and then ignored.
  */
-export const doorbellRoutes: FastifyPluginAsyncTypebox<DoorbellRoutesOptions> = async (app, { drains, secret }) => {
+export const doorbellRoutes: FastifyPluginAsyncTypebox<DoorbellRoutesOptions> = async (app, options) => {
+  const { drains, secret, keys } = options
   const schema = { response: { 202: DoorbellResponse } }
 
   app.register(async (guarded: typeof app) => {
     guarded.addHook('onRequest', requireSecret(secret))
-
     guarded.post('/queue-notify', { schema: { ...schema, body: QueueNotify } }, async (_request, reply) => {
       setImmediate(() => drains.clinic.ring())
       return reply.code(202).send({ rang: 'clinic' })
     })
+  })
 
+  app.register(async (guarded: typeof app) => {
+    const useOnce = requireProof(guarded, { secret, keys })
     guarded.post('/webhook', { schema: { ...schema, body: SupabaseWebhook } }, async (request, reply) => {
       const { table, schema = 'public' } = request.body
-      if (schema !== 'public' || !isTableName(table))
-        throw app.httpErrors.unprocessableEntity(`table is none of those synced: ${TABLE_NAMES.join(', ')}`)
+      const problem = schema === 'public' ? problemWith(table) : 'schema is not public'
+      if (problem !== null)
+        throw app.httpErrors.unprocessableEntity(`${problem}: webhooks belong on ${BACK.join(' and ')}`)
+      useOnce(request)
       setImmediate(() => drains.portal.ring())
       return reply.code(202).send({ rang: 'portal' })
     })
   })
   allowOnly(app, '/queue-notify', ['POST'])
   allowOnly(app, '/webhook', ['POST'])
+}
+
+/** Why a webhook of this table is set up wrongly. Only a name of our own is repeated. */
+function problemWith(table: string): string | null {
+  if (!isTableName(table)) return 'table is none of those synced'
+  return syncsBack(tableNamed(table)) ? null : `${table} does not sync back, only the clinic edits it`
 }

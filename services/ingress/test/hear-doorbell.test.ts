@@ -1,5 +1,5 @@
 import t from 'tap'
-import { hearClinic } from '../src/clinic-doorbell.ts'
+import { hearDoorbell } from '../src/hear-doorbell.ts'
 import { databaseDown } from './fake-outbox.ts'
 import { recordingLog, until } from './help.ts'
 
@@ -22,18 +22,22 @@ t.test('rings for every change and every connection, and comes back', async (t) 
   const { log, lines } = recordingLog()
   const rings: boolean[] = []
   const stop = new AbortController()
-  const clinic = bell(['connected', 'changed', 'changed', 'lost', 'lost', 'lost', 'connected', 'changed'])
+  const heard: string[] = []
+  const doorbell = bell(['connected', 'changed', 'changed', 'lost', 'lost', 'lost', 'connected', 'changed'])
   const ring = (urgent: boolean) => void rings.push(urgent)
-  const hearing = hearClinic({ clinic, ring, log, retry: { min: 1, max: 2 } }, stop.signal)
+  const onHeard = (error: unknown) => void heard.push(error === null ? 'ok' : 'lost')
+  const retry = { min: 1, max: 2 }
+  const hearing = hearDoorbell({ side: 'portal', doorbell, ring, onHeard, log, retry }, stop.signal)
   await until('all is heard', () => rings.length === 5)
   t.same(rings, [true, false, false, true, false], 'a connection is urgent')
   stop.abort()
   await hearing
+  t.same(heard, ['ok', 'ok', 'ok', 'lost', 'lost', 'lost', 'ok', 'ok'], 'a stop is no loss')
   t.same(
     lines.filter((line) => line.level > 20).map((line) => [line.level, line.msg]),
     [
-      [40, "the clinic's doorbell is not heard: connecting again"],
-      [30, "the clinic's doorbell is heard again"],
+      [40, "the portal's doorbell is not heard: connecting again"],
+      [30, "the portal's doorbell is heard again"],
     ],
   )
 })
@@ -42,7 +46,8 @@ t.test('stops while it waits for a retry', async () => {
   const stop = new AbortController()
   const { log, lines } = recordingLog()
   const retry = { min: 60_000, max: 60_000 }
-  const hearing = hearClinic({ clinic: bell(['lost']), ring: () => undefined, log, retry }, stop.signal)
+  const doorbell = bell(['lost'])
+  const hearing = hearDoorbell({ side: 'clinic', doorbell, ring: () => undefined, log, retry }, stop.signal)
   await until('it is lost', () => lines.length > 0)
   stop.abort()
   await hearing

@@ -1,0 +1,47 @@
+import type { Side } from '@clinic-sync/contracts'
+import { Backoff, type Delays, type Doorbell } from '@clinic-sync/sync'
+import type { FastifyBaseLogger } from 'fastify'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe } from './describe.ts'
+
+const RETRY: Delays = { min: 200, max: 30_000 }
+
+export interface HearDoorbellOptions {
+  readonly side: Side
+  readonly doorbell: Doorbell
+  /** `urgent`: the side has just been reached again, so what waits for a retry need not wait longer. */
+  readonly ring: (urgent: boolean) => void
+  /** Told of each wait's end: null when it was connected or rang, else why the doorbell is not heard. */
+  readonly onHeard?: (error: unknown) => void
+  readonly log: FastifyBaseLogger
+  readonly retry?: Delays
+}
+
+/**
+ * Hears a side's doorbell on one connection, at no cost while nothing happens: Service Broker in the clinic, LISTEN in the
+ * portal. Rings at every connection too, once it listens, since what changed while there was none was not heard. Ends when
+ * `signal` is aborted.
+ */
+export async function hearDoorbell(options: HearDoorbellOptions, signal: AbortSignal): Promise<void> {
+  const { side, doorbell, ring, onHeard, log } = options
+  const backoff = new Backoff(options.retry ?? RETRY)
+  let lost = false
+  while (!signal.aborted) {
+    try {
+      const why = await doorbell.waitForChanges(signal)
+      if (signal.aborted) return
+      if (lost) log.info(`the ${side}'s doorbell is heard again`)
+      lost = false
+      backoff.reset()
+      onHeard?.(null)
+      ring(why === 'connected')
+    } catch (error) {
+      if (signal.aborted) return
+      if (!lost) log.warn(describe(error), `the ${side}'s doorbell is not heard: connecting again`)
+      else log.debug(describe(error), `the ${side}'s doorbell is still not heard`)
+      lost = true
+      onHeard?.(error)
+      await sleep(backoff.next(), undefined, { signal }).catch(() => undefined)
+    }
+  }
+}

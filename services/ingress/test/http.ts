@@ -1,0 +1,66 @@
+import type { WebhookKey } from '@clinic-sync/contracts'
+import Fastify, { type InjectOptions } from 'fastify'
+import type { Test } from 'tap'
+import { app, options } from '../src/app.ts'
+import { KnownState } from '../src/known-state.ts'
+
+export const SECRET = 'webhook-secret-0123456789'
+export const TOKEN = 'operator-token-0123456789'
+export const PLANTED = 'مريم PLANTED-VALUE'
+
+type Answer = { published: number; locked: number } | Error
+
+/** The app with drains that count their rings; `lines` is everything that was logged. */
+export async function start(
+  t: Test,
+  answers: { clinic?: Answer; portal?: Answer } = {},
+  webhookKeys: readonly WebhookKey[] = [],
+) {
+  const rings: string[] = []
+  const lines: string[] = []
+  const drain = (side: 'clinic' | 'portal') => ({
+    ring: () => void rings.push(side),
+    request: async () => {
+      rings.push(`${side}!`)
+      const answer = answers[side] ?? { published: 0, locked: 0 }
+      if (answer instanceof Error) throw answer
+      return answer
+    },
+  })
+  const state = new KnownState()
+  const stream = { write: (line: string) => void lines.push(line) }
+  const fastify = Fastify({ ...options, logger: { level: 'trace', stream } })
+  t.teardown(() => fastify.close())
+  const drains = { clinic: drain('clinic'), portal: drain('portal') }
+  await fastify.register(app, { drains, state, webhookSecret: SECRET, webhookKeys, operatorToken: TOKEN })
+
+  async function send(url: string, request: InjectOptions = {}) {
+    const response = await fastify.inject({ method: 'POST', url, ...request })
+    // The ring follows the answer.
+    await new Promise((resolve) => setImmediate(resolve))
+    t.notOk(response.body.includes('PLANTED'), 'an answer repeats nothing that was sent')
+    const body = response.body.startsWith('{') ? response.json() : response.body
+    return { status: response.statusCode, body, headers: response.headers }
+  }
+  return { fastify, send, rings, lines, state }
+}
+
+export const withSecret = (
+  payload?: InjectOptions['payload'],
+  headers: Record<string, string> = {},
+): InjectOptions => ({
+  headers: { 'x-sync-secret': SECRET, ...headers },
+  ...(payload === undefined ? {} : { payload }),
+})
+export const json = { 'content-type': 'application/json' }
+export const asOperator = (payload?: InjectOptions['payload']): InjectOptions => ({
+  headers: { authorization: `Bearer ${TOKEN}` },
+  ...(payload === undefined ? {} : { payload }),
+})
+export const hook = {
+  type: 'UPDATE',
+  table: 'aligner_notes',
+  schema: 'public',
+  record: { note_text: PLANTED },
+  old_record: {},
+}
