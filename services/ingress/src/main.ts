@@ -4,6 +4,7 @@ import { parseWebhookKeys } from '@clinic-sync/contracts'
 import { openPortal } from '@clinic-sync/portal'
 import { readSettings, runService } from '@clinic-sync/runtime'
 import { serve } from './serve.ts'
+import { refuseTransactionMode } from './transaction-mode.ts'
 
 const SETTINGS = [
   'SQLSERVER_URL',
@@ -23,6 +24,7 @@ runService({
   name: 'ingress',
   async start({ environment, log, fail }) {
     const settings = readSettings(SETTINGS, environment)
+    refuseTransactionMode(settings, log)
     const clinic = await openClinic({ url: settings.SQLSERVER_URL, timeZone: settings.CLINIC_TIME_ZONE, log })
     const portal = await openPortal({ url: settings.POSTGRES_URL, log })
     const broker = await connectBroker({ url: settings.RABBITMQ_URL, log, name: 'ingress' })
