@@ -76,12 +76,11 @@ AS $function$
               'set_sequence', t.set_sequence, 'type', t.type, 'upper_aligners_count', t.upper_aligners_count,
               'lower_aligners_count', t.lower_aligners_count,
               'remaining_upper_aligners', t.remaining_upper_aligners,
-              'remaining_lower_aligners', t.remaining_lower_aligners,
-              'creation_date', to_char(t.creation_date, 'YYYY-MM-DD'), 'days', t.days, 'is_active', t.is_active,
-              'notes', t.notes, 'folder_path', t.folder_path, 'set_url', t.set_url, 'set_pdf_url', t.set_pdf_url,
-              'set_cost', t.set_cost::text, 'currency', t.currency,
-              'pdf_uploaded_at', sync.wire_instant(t.pdf_uploaded_at), 'pdf_uploaded_by', t.pdf_uploaded_by,
-              'drive_file_id', t.drive_file_id
+              'remaining_lower_aligners', t.remaining_lower_aligners, 'creation_date', t.creation_date,
+              'days', t.days, 'is_active', t.is_active, 'notes', t.notes, 'folder_path', t.folder_path,
+              'set_url', t.set_url, 'set_pdf_url', t.set_pdf_url, 'set_cost', t.set_cost::text,
+              'currency', t.currency, 'pdf_uploaded_at', sync.wire_instant(t.pdf_uploaded_at),
+              'pdf_uploaded_by', t.pdf_uploaded_by, 'drive_file_id', t.drive_file_id
             )
           FROM public.aligner_sets AS t WHERE t.aligner_set_id = p.record_id
         )
@@ -93,11 +92,9 @@ AS $function$
               'upper_aligner_start_sequence', t.upper_aligner_start_sequence,
               'upper_aligner_end_sequence', t.upper_aligner_end_sequence,
               'lower_aligner_start_sequence', t.lower_aligner_start_sequence,
-              'lower_aligner_end_sequence', t.lower_aligner_end_sequence,
-              'manufacture_date', to_char(t.manufacture_date, 'YYYY-MM-DD'),
-              'delivered_to_patient_date', to_char(t.delivered_to_patient_date, 'YYYY-MM-DD'), 'days', t.days,
-              'validity_period', t.validity_period,
-              'batch_expiry_date', to_char(t.batch_expiry_date, 'YYYY-MM-DD'), 'notes', t.notes,
+              'lower_aligner_end_sequence', t.lower_aligner_end_sequence, 'manufacture_date', t.manufacture_date,
+              'delivered_to_patient_date', t.delivered_to_patient_date, 'days', t.days,
+              'validity_period', t.validity_period, 'batch_expiry_date', t.batch_expiry_date, 'notes', t.notes,
               'is_active', t.is_active
             )
           FROM public.aligner_batches AS t WHERE t.aligner_batch_id = p.record_id
@@ -218,12 +215,11 @@ BEGIN
         'set_sequence', t.set_sequence, 'type', t.type, 'upper_aligners_count', t.upper_aligners_count,
         'lower_aligners_count', t.lower_aligners_count,
         'remaining_upper_aligners', t.remaining_upper_aligners,
-        'remaining_lower_aligners', t.remaining_lower_aligners,
-        'creation_date', to_char(t.creation_date, 'YYYY-MM-DD'), 'days', t.days, 'is_active', t.is_active,
-        'notes', t.notes, 'folder_path', t.folder_path, 'set_url', t.set_url, 'set_pdf_url', t.set_pdf_url,
-        'set_cost', t.set_cost::text, 'currency', t.currency,
-        'pdf_uploaded_at', sync.wire_instant(t.pdf_uploaded_at), 'pdf_uploaded_by', t.pdf_uploaded_by,
-        'drive_file_id', t.drive_file_id
+        'remaining_lower_aligners', t.remaining_lower_aligners, 'creation_date', t.creation_date,
+        'days', t.days, 'is_active', t.is_active, 'notes', t.notes, 'folder_path', t.folder_path,
+        'set_url', t.set_url, 'set_pdf_url', t.set_pdf_url, 'set_cost', t.set_cost::text,
+        'currency', t.currency, 'pdf_uploaded_at', sync.wire_instant(t.pdf_uploaded_at),
+        'pdf_uploaded_by', t.pdf_uploaded_by, 'drive_file_id', t.drive_file_id
       )::text
     FROM public.aligner_sets AS t
     WHERE after IS NULL OR t.aligner_set_id > after
@@ -238,11 +234,9 @@ BEGIN
         'upper_aligner_start_sequence', t.upper_aligner_start_sequence,
         'upper_aligner_end_sequence', t.upper_aligner_end_sequence,
         'lower_aligner_start_sequence', t.lower_aligner_start_sequence,
-        'lower_aligner_end_sequence', t.lower_aligner_end_sequence,
-        'manufacture_date', to_char(t.manufacture_date, 'YYYY-MM-DD'),
-        'delivered_to_patient_date', to_char(t.delivered_to_patient_date, 'YYYY-MM-DD'), 'days', t.days,
-        'validity_period', t.validity_period,
-        'batch_expiry_date', to_char(t.batch_expiry_date, 'YYYY-MM-DD'), 'notes', t.notes,
+        'lower_aligner_end_sequence', t.lower_aligner_end_sequence, 'manufacture_date', t.manufacture_date,
+        'delivered_to_patient_date', t.delivered_to_patient_date, 'days', t.days,
+        'validity_period', t.validity_period, 'batch_expiry_date', t.batch_expiry_date, 'notes', t.notes,
         'is_active', t.is_active
       )::text
     FROM public.aligner_batches AS t

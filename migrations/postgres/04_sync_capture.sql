@@ -85,13 +85,13 @@ BEGIN
       OLD.aligner_set_id, OLD.batch_sequence, OLD.upper_aligner_count, OLD.lower_aligner_count,
       OLD.upper_aligner_start_sequence, OLD.upper_aligner_end_sequence, OLD.lower_aligner_start_sequence,
       OLD.lower_aligner_end_sequence, OLD.manufacture_date, OLD.delivered_to_patient_date,
-      OLD.validity_period, OLD.batch_expiry_date, OLD.notes, OLD.is_active
-    )::record *<> ROW(
+      OLD.validity_period, OLD.batch_expiry_date, OLD.notes::text COLLATE "C", OLD.is_active
+    ) IS DISTINCT FROM ROW(
       NEW.aligner_set_id, NEW.batch_sequence, NEW.upper_aligner_count, NEW.lower_aligner_count,
       NEW.upper_aligner_start_sequence, NEW.upper_aligner_end_sequence, NEW.lower_aligner_start_sequence,
       NEW.lower_aligner_end_sequence, NEW.manufacture_date, NEW.delivered_to_patient_date,
-      NEW.validity_period, NEW.batch_expiry_date, NEW.notes, NEW.is_active
-    )::record THEN
+      NEW.validity_period, NEW.batch_expiry_date, NEW.notes::text COLLATE "C", NEW.is_active
+    ) THEN
       PERFORM sync.keep_lost_edit('aligner_batches', NEW.aligner_batch_id, version,
         json_build_object(
           'aligner_set_id', OLD.aligner_set_id, 'batch_sequence', OLD.batch_sequence,
@@ -100,11 +100,9 @@ BEGIN
           'upper_aligner_end_sequence', OLD.upper_aligner_end_sequence,
           'lower_aligner_start_sequence', OLD.lower_aligner_start_sequence,
           'lower_aligner_end_sequence', OLD.lower_aligner_end_sequence,
-          'manufacture_date', to_char(OLD.manufacture_date, 'YYYY-MM-DD'),
-          'delivered_to_patient_date', to_char(OLD.delivered_to_patient_date, 'YYYY-MM-DD'),
-          'validity_period', OLD.validity_period,
-          'batch_expiry_date', to_char(OLD.batch_expiry_date, 'YYYY-MM-DD'), 'notes', OLD.notes,
-          'is_active', OLD.is_active
+          'manufacture_date', OLD.manufacture_date,
+          'delivered_to_patient_date', OLD.delivered_to_patient_date, 'validity_period', OLD.validity_period,
+          'batch_expiry_date', OLD.batch_expiry_date, 'notes', OLD.notes, 'is_active', OLD.is_active
         )::jsonb,
         json_build_object(
           'aligner_set_id', NEW.aligner_set_id, 'batch_sequence', NEW.batch_sequence,
@@ -113,11 +111,9 @@ BEGIN
           'upper_aligner_end_sequence', NEW.upper_aligner_end_sequence,
           'lower_aligner_start_sequence', NEW.lower_aligner_start_sequence,
           'lower_aligner_end_sequence', NEW.lower_aligner_end_sequence,
-          'manufacture_date', to_char(NEW.manufacture_date, 'YYYY-MM-DD'),
-          'delivered_to_patient_date', to_char(NEW.delivered_to_patient_date, 'YYYY-MM-DD'),
-          'validity_period', NEW.validity_period,
-          'batch_expiry_date', to_char(NEW.batch_expiry_date, 'YYYY-MM-DD'), 'notes', NEW.notes,
-          'is_active', NEW.is_active
+          'manufacture_date', NEW.manufacture_date,
+          'delivered_to_patient_date', NEW.delivered_to_patient_date, 'validity_period', NEW.validity_period,
+          'batch_expiry_date', NEW.batch_expiry_date, 'notes', NEW.notes, 'is_active', NEW.is_active
         )::jsonb);
     END IF;
     RETURN NULL;
@@ -141,15 +137,15 @@ CREATE OR REPLACE TRIGGER "00_sync_capture_update" AFTER UPDATE ON public.aligne
     OLD.aligner_batch_id, OLD.aligner_set_id, OLD.batch_sequence, OLD.upper_aligner_count,
     OLD.lower_aligner_count, OLD.upper_aligner_start_sequence, OLD.upper_aligner_end_sequence,
     OLD.lower_aligner_start_sequence, OLD.lower_aligner_end_sequence, OLD.manufacture_date,
-    OLD.delivered_to_patient_date, OLD.days, OLD.validity_period, OLD.batch_expiry_date, OLD.notes,
-    OLD.is_active
-  )::record *<> ROW(
+    OLD.delivered_to_patient_date, OLD.days, OLD.validity_period, OLD.batch_expiry_date,
+    OLD.notes::text COLLATE "C", OLD.is_active
+  ) IS DISTINCT FROM ROW(
     NEW.aligner_batch_id, NEW.aligner_set_id, NEW.batch_sequence, NEW.upper_aligner_count,
     NEW.lower_aligner_count, NEW.upper_aligner_start_sequence, NEW.upper_aligner_end_sequence,
     NEW.lower_aligner_start_sequence, NEW.lower_aligner_end_sequence, NEW.manufacture_date,
-    NEW.delivered_to_patient_date, NEW.days, NEW.validity_period, NEW.batch_expiry_date, NEW.notes,
-    NEW.is_active
-  )::record)
+    NEW.delivered_to_patient_date, NEW.days, NEW.validity_period, NEW.batch_expiry_date,
+    NEW.notes::text COLLATE "C", NEW.is_active
+  ))
   EXECUTE FUNCTION sync.capture_aligner_batches();
 CREATE OR REPLACE TRIGGER "00_sync_capture_truncate" BEFORE TRUNCATE ON public.aligner_batches
   FOR EACH STATEMENT WHEN (coalesce(current_setting('sync.applying', true), '') <> 'on')
@@ -184,10 +180,10 @@ BEGIN
     version := sync.capture_edit('aligner_notes', NEW.note_id, 'UPDATE', before);
     IF OLD.note_type = 'Doctor' THEN
       IF ROW(
-        OLD.aligner_set_id, OLD.note_type, OLD.created_at
-      )::record *<> ROW(
-        NEW.aligner_set_id, NEW.note_type, NEW.created_at
-      )::record THEN
+        OLD.aligner_set_id, OLD.note_type::text COLLATE "C", OLD.created_at
+      ) IS DISTINCT FROM ROW(
+        NEW.aligner_set_id, NEW.note_type::text COLLATE "C", NEW.created_at
+      ) THEN
         PERFORM sync.keep_lost_edit('aligner_notes', NEW.note_id, version,
           json_build_object(
             'aligner_set_id', OLD.aligner_set_id, 'note_type', OLD.note_type,
@@ -200,12 +196,12 @@ BEGIN
       END IF;
     ELSE
       IF ROW(
-        OLD.aligner_set_id, OLD.note_type, OLD.note_text, OLD.created_at, OLD.is_edited, OLD.edited_at,
-        OLD.is_read
-      )::record *<> ROW(
-        NEW.aligner_set_id, NEW.note_type, NEW.note_text, NEW.created_at, NEW.is_edited, NEW.edited_at,
-        NEW.is_read
-      )::record THEN
+        OLD.aligner_set_id, OLD.note_type::text COLLATE "C", OLD.note_text::text COLLATE "C",
+        OLD.created_at, OLD.is_edited, OLD.edited_at, OLD.is_read
+      ) IS DISTINCT FROM ROW(
+        NEW.aligner_set_id, NEW.note_type::text COLLATE "C", NEW.note_text::text COLLATE "C",
+        NEW.created_at, NEW.is_edited, NEW.edited_at, NEW.is_read
+      ) THEN
         PERFORM sync.keep_lost_edit('aligner_notes', NEW.note_id, version,
           json_build_object(
             'aligner_set_id', OLD.aligner_set_id, 'note_type', OLD.note_type, 'note_text', OLD.note_text,
@@ -237,12 +233,12 @@ CREATE OR REPLACE TRIGGER "00_sync_capture" AFTER INSERT OR DELETE ON public.ali
   EXECUTE FUNCTION sync.capture_aligner_notes();
 CREATE OR REPLACE TRIGGER "00_sync_capture_update" AFTER UPDATE ON public.aligner_notes
   FOR EACH ROW WHEN (coalesce(current_setting('sync.applying', true), '') <> 'on' AND ROW(
-    OLD.note_id, OLD.aligner_set_id, OLD.note_type, OLD.note_text, OLD.created_at, OLD.is_edited,
-    OLD.edited_at, OLD.is_read
-  )::record *<> ROW(
-    NEW.note_id, NEW.aligner_set_id, NEW.note_type, NEW.note_text, NEW.created_at, NEW.is_edited,
-    NEW.edited_at, NEW.is_read
-  )::record)
+    OLD.note_id, OLD.aligner_set_id, OLD.note_type::text COLLATE "C", OLD.note_text::text COLLATE "C",
+    OLD.created_at, OLD.is_edited, OLD.edited_at, OLD.is_read
+  ) IS DISTINCT FROM ROW(
+    NEW.note_id, NEW.aligner_set_id, NEW.note_type::text COLLATE "C", NEW.note_text::text COLLATE "C",
+    NEW.created_at, NEW.is_edited, NEW.edited_at, NEW.is_read
+  ))
   EXECUTE FUNCTION sync.capture_aligner_notes();
 CREATE OR REPLACE TRIGGER "00_sync_capture_truncate" BEFORE TRUNCATE ON public.aligner_notes
   FOR EACH STATEMENT WHEN (coalesce(current_setting('sync.applying', true), '') <> 'on')

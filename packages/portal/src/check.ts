@@ -1,4 +1,4 @@
-import { allColumns, tables } from '@clinic-sync/mapping'
+import { allColumns, syncsBack, tables } from '@clinic-sync/mapping'
 import { DatabaseError } from '@clinic-sync/sync'
 import type { Database } from './pool.ts'
 
@@ -9,7 +9,13 @@ const FUNCTIONS = [
   'sync.read_rows(text,integer,integer)',
 ]
 
-/** What of `$1` (functions) and `$2`.`$3` (tables, columns) is missing, and whether the server takes writes. */
+/** What captures people's edits; a switched off trigger would let them go unnoticed. */
+const TRIGGERS = ['00_sync_capture', '00_sync_capture_update', '00_sync_capture_truncate']
+
+/**
+ * What of `$1` (functions), `$2`.`$3` (tables, columns) and the triggers `$5` of `$4` is missing, and whether the server
+ * takes writes.
+ */
 const QUERY = `
   SELECT 'function' AS kind, f.name
     FROM unnest($1::text[]) AS f (name) WHERE to_regprocedure(f.name) IS NULL
@@ -20,15 +26,21 @@ const QUERY = `
     WHERE NOT EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = to_regclass('public.' || c.table_name)
       AND a.attname = c.name AND NOT a.attisdropped)
   UNION ALL
+  SELECT 'trigger', c.table_name FROM unnest($4::text[]) AS c (table_name) CROSS JOIN unnest($5::text[]) AS g (name)
+    WHERE NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = to_regclass('public.' || c.table_name)
+      AND t.tgname = g.name AND t.tgenabled IN ('O', 'A'))
+  UNION ALL
   SELECT 'read-only', '' WHERE current_setting('transaction_read_only') = 'on'`
 
-/** Resolves if schema sync and every mapped table and column are there and can be written. */
+/** Resolves if schema sync, every mapped table and column, and the capture triggers are there, and all can be written. */
 export async function check(database: Database): Promise<void> {
   const columns = tables.flatMap((table) => allColumns(table).map(({ name }) => [table.name, name] as const))
   const rows = await database.query(QUERY, [
     FUNCTIONS,
     columns.map(([table]) => table),
     columns.map(([, name]) => name),
+    tables.filter(syncsBack).map(({ name }) => name),
+    TRIGGERS,
   ])
   const missing = (kind: string) => rows.filter((row) => row.kind === kind).map((row) => row.name)
   if (missing('function').length > 0) {
@@ -39,6 +51,9 @@ export async function check(database: Database): Promise<void> {
     throw notMigrated(`the portal lacks table ${table.replace(/\.[^.]*$/, '')} (00_portal_tables.sql makes it)`)
   const [column] = missing('column')
   if (column) throw notMigrated(`the portal lacks column ${column}`)
+  const [silent] = missing('trigger')
+  if (silent)
+    throw notMigrated(`the portal does not capture edits of ${silent} (04_sync_capture.sql makes its triggers)`)
   if (missing('read-only').length > 0) {
     throw new DatabaseError('down', "the portal's database is read-only (25006)", { number: '25006' })
   }

@@ -16,7 +16,7 @@ t.test('a database without schema sync says so, and how to get it', async (t) =>
   t.match(await failure(portal.takeChanges(10)), error)
 })
 
-t.test('a portal that lacks a table or a column is told which', async (t) => {
+t.test('a portal that lacks a table, a column or a trigger is told which', async (t) => {
   await runMigration(db.url, ...(await migrations()))
   await portal.check()
   await db.rows('ALTER TABLE public.aligner_doctors RENAME TO aligner_doctors_old')
@@ -31,6 +31,13 @@ t.test('a portal that lacks a table or a column is told which', async (t) => {
     message: 'the portal lacks column public.aligner_batches.batch_expiry_date',
   })
   await db.rows('ALTER TABLE public.aligner_batches RENAME next_batch_ready_date TO batch_expiry_date')
+  await portal.check()
+  await db.rows('ALTER TABLE public.aligner_notes DISABLE TRIGGER "00_sync_capture_update"')
+  t.match(await failure(portal.check()), {
+    code: 'SYNC_NOT_MIGRATED',
+    message: /^the portal does not capture edits of aligner_notes/,
+  })
+  await db.rows('ALTER TABLE public.aligner_notes ENABLE TRIGGER "00_sync_capture_update"')
   await portal.check()
 })
 

@@ -5,18 +5,19 @@ import { portalKeys } from './keys.ts'
 
 const captureFunction = ({ name }: Table) => `sync.capture_${name}`
 
-/**
- * Whether the columns differ between OLD and NEW, byte by byte: under a collation of the portal's that calls 'a' and 'A' equal,
- * `IS DISTINCT FROM` would miss an edit. Nulls are equal. A cast keeps Postgres from comparing column by column.
- */
+/** As it is compared: texts byte by byte, so that no collation of the portal's calls an edit of case or accents none. */
+const compared = (alias: string, { name, type }: Column) =>
+  type === 'text' ? `${alias}.${name}::text COLLATE "C"` : `${alias}.${name}`
+
+/** Whether the columns differ between OLD and NEW; nulls are equal. */
 const differ = (columns: readonly Column[]) => {
-  const row = (alias: string) => `ROW(\n${indent(fill(columns.map(({ name }) => `${alias}.${name}`)), 2)}\n)::record`
-  return `${row('OLD')} *<> ${row('NEW')}`
+  const row = (alias: string) => `ROW(\n${indent(fill(columns.map((column) => compared(alias, column))), 2)}\n)`
+  return `${row('OLD')} IS DISTINCT FROM ${row('NEW')}`
 }
 
 const wireJsonb = (alias: string, columns: readonly Column[]) => `${wireObject(alias, columns)}::jsonb`
 
-/** After an UPDATE that has been captured as \`version\`: what the doctor wrote into columns that are the clinic's. */
+/** After an UPDATE that has been captured as `version`: what the doctor wrote into columns that are the clinic's. */
 function keepLost(table: Table): string {
   const { key, name, sharedWhen } = table
   const shared = sharedColumns(table)

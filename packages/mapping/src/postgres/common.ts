@@ -23,11 +23,13 @@ export function fill(items: readonly string[], width = 100): string {
   return [...lines, line].join('\n')
 }
 
-/** A column's value in its form on the wire (see `Value` in @clinic-sync/contracts). */
+/**
+ * A column's value as JSON functions give it the form that it has on the wire (see `Value` in @clinic-sync/contracts). They write
+ * a date as YYYY-MM-DD; to_char fails on years that only a date can hold.
+ */
 export function wireValue(alias: string, { name, type }: Column): string {
   const value = `${alias}.${name}`
   if (type === 'instant') return `sync.wire_instant(${value})`
-  if (type === 'date') return `to_char(${value}, 'YYYY-MM-DD')`
   return type === 'bigint' || type === 'decimal' ? `${value}::text` : value
 }
 
