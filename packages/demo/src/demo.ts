@@ -9,15 +9,18 @@ import { openPortal } from '@clinic-sync/portal'
 import { createLogger } from '@clinic-sync/runtime'
 import { compareSides } from './compare.ts'
 import { listenForArrivals } from './live/arrivals.ts'
+import { type ConflictResult, conflicts, makeConflict } from './live/conflict.ts'
+import { doctorEdits } from './live/doctor-edits.ts'
 import { type EditResult, makeEdit } from './live/edit.ts'
-import { liveEdits } from './live/edits.ts'
+import type { People } from './live/person.ts'
+import { staffEdits } from './live/staff-edits.ts'
 import { runBackfill } from './run/backfill.ts'
 import { connectClinic } from './run/clinic-pool.ts'
 import { ownVhost } from './run/own-vhost.ts'
 import { createPortalDatabase } from './run/portal-database.ts'
 import { prepareClinic } from './run/prepare-clinic.ts'
 import type { Releasers } from './run/releasers.ts'
-import { reportComparison, reportEdit, reportLatencies } from './run/report.ts'
+import { reportComparison, reportConflict, reportEdit, reportLatencies } from './run/report.ts'
 import { type Addresses, type Services, startServices } from './run/services.ts'
 import type { Screen } from './screen.ts'
 
@@ -83,7 +86,7 @@ export async function startDemo({ screen, release, confirm, yes }: DemoOptions):
   screen.section('Starting the services')
   const services = await startServices(addresses, simulator ? 'service-broker' : 'http', folder, release)
   screen.pair('ingress', services.ingressUrl)
-  screen.pair('consumer', `sql-to-postgres (logs in ${folder})`)
+  screen.pair('consumers', `sql-to-postgres, postgres-to-sql (logs in ${folder})`)
 
   screen.section('Bringing the clinic into the empty portal: npm run sync -- backfill')
   await unlessDied(services, runBackfill(services.settings, folder, release))
@@ -93,22 +96,38 @@ export async function startDemo({ screen, release, confirm, yes }: DemoOptions):
   return { addresses, managementUrl: found.rabbit.managementUrl, folder, services, clinic, arrivals }
 }
 
-/** Every kind of edit once, each printed as it arrives. */
-export async function showEdits(screen: Screen, demo: Demo): Promise<EditResult[]> {
+/** Every kind of edit once, on both sides, each printed as it arrives. Returns whether all of it came. */
+export async function showEdits(screen: Screen, demo: Demo): Promise<boolean> {
+  const people: People = { clinic: demo.clinic, portal: demo.arrivals, ring: demo.services.ring }
+  const results: EditResult[] = []
+  const show = async (edits: typeof staffEdits) => {
+    for (const edit of await edits(people)) {
+      const result = await unlessDied(demo.services, makeEdit(people, edit))
+      reportEdit(screen, result)
+      results.push(result)
+    }
+  }
   screen.section('Live edits in the clinic, and what the portal shows')
   screen.line(
     screen.faint(
       '  Latency: from the clinic’s answer to COMMIT until the portal’s commit is told by a trigger that only this demo has.',
     ),
   )
-  const results: EditResult[] = []
-  for (const edit of await liveEdits(demo.clinic, demo.arrivals)) {
-    const result = await unlessDied(demo.services, makeEdit(demo.clinic, demo.arrivals, edit, demo.services.ring))
-    reportEdit(screen, result)
-    results.push(result)
-  }
+  await show(staffEdits)
+  screen.section('Live edits by doctors in the portal, and what the clinic shows')
+  screen.line(screen.faint('  Latency: from Postgres’ answer to COMMIT until a SELECT in the clinic shows it.'))
+  await show(doctorEdits)
   reportLatencies(screen, results)
-  return results
+
+  screen.section('Conflicts: the same value changed on both sides before either heard of the other’s')
+  const rulings: ConflictResult[] = []
+  for (const conflict of await conflicts(people)) {
+    const result = await unlessDied(demo.services, makeConflict(people, conflict))
+    reportConflict(screen, result)
+    rulings.push(result)
+  }
+  const arrivals = results.flatMap(({ arrived }) => arrived)
+  return [...arrivals, ...rulings].every(({ latency }) => latency !== undefined)
 }
 
 /** Compares both databases. Returns the number of differences. */

@@ -38,7 +38,10 @@ t.test('--once: every edit arrives, both sides are equal, nothing is left', asyn
   const { code, output } = await runDemo(['--once'], () => undefined)
   t.equal(code, 0, output)
   t.match(output, /simulator/)
-  t.match(output, /10 live edits, 10 arrived/)
+  t.match(output, /10 live edits in the clinic, 10 arrived/)
+  t.match(output, /5 live edits in the portal, 5 arrived/)
+  t.match(output, /portal-wins: both sides hold 8 /)
+  t.match(output, /clinic-wins: both sides hold “Delivery moved to Sunday”/)
   t.match(output, /rows, [\d,]+ values compared: no difference/)
   t.same(
     (await readdir(folder)).filter((name) => name.startsWith('clinic-sync')),

@@ -45,6 +45,8 @@ export interface Arrivals {
   subscribe(onArrival: (arrival: Arrival) => void): () => void
   /** Runs a query on the portal. */
   query(text: string): Promise<readonly Readonly<Record<string, unknown>>[]>
+  /** Runs statements in one transaction, on a connection of its own. */
+  transaction(statements: readonly string[]): Promise<void>
   close(): Promise<void>
 }
 
@@ -62,6 +64,9 @@ export async function listenForArrivals(portalUrl: string, install: boolean): Pr
     const arrival: Arrival = { ...JSON.parse(payload ?? '{}'), at: performance.now() }
     for (const listener of listeners) listener(arrival)
   })
+  const doctor = new pg.Client({ connectionString: portalUrl, application_name: 'clinic-sync demo (a doctor)' })
+  doctor.on('error', () => undefined)
+  await doctor.connect()
   if (install) await client.query(DEMO_TRIGGERS)
   await client.query('LISTEN demo_arrival')
   return {
@@ -70,6 +75,16 @@ export async function listenForArrivals(portalUrl: string, install: boolean): Pr
       return () => void listeners.delete(onArrival)
     },
     query: async (text) => (await client.query(text)).rows,
-    close: () => client.end(),
+    async transaction(statements) {
+      try {
+        for (const statement of ['BEGIN', ...statements, 'COMMIT']) await doctor.query(statement)
+      } catch (error) {
+        await doctor.query('ROLLBACK').catch(() => undefined)
+        throw error
+      }
+    },
+    async close() {
+      await Promise.all([client.end(), doctor.end()])
+    },
   }
 }

@@ -8,7 +8,7 @@ export interface Addresses {
   readonly rabbit: string
 }
 
-/** Our two services, running. */
+/** Our three services, running. */
 export interface Services {
   readonly children: readonly Child[]
   readonly ingressUrl: string
@@ -21,7 +21,32 @@ export interface Services {
   readonly died: Promise<Child>
 }
 
-/** Starts the ingress and the consumer as processes of their own, and waits until both are ready. */
+const CONSUMERS = ['sql-to-postgres', 'postgres-to-sql'] as const
+
+/**
+ * Starts the ingress and both consumers as processes of their own, each with the settings and a port that was free, and waits
+ * until all are ready. What has been started is handed to `onStarted` at once, so that it is stopped whatever follows.
+ */
+export async function startProcesses(
+  settings: Readonly<Record<string, string>>,
+  folder: string,
+  onStarted: (children: readonly Child[]) => void,
+): Promise<{ readonly children: readonly Child[]; readonly ingressUrl: string }> {
+  const [ingressPort, ...healthPorts] = [await freePort(), await freePort(), await freePort()]
+  const own = { INGRESS_PORT: String(ingressPort) }
+  const start = (name: string, port: object) =>
+    startChild({ name, script: `services/${name}/src/main.ts`, settings: { ...settings, ...port }, folder })
+  const children = [
+    start('ingress', own),
+    ...CONSUMERS.map((name, i) => start(name, { HEALTH_PORT: String(healthPorts[i]) })),
+  ]
+  onStarted(children)
+  const ports = [ingressPort, ...healthPorts]
+  await Promise.all(children.map((child, i) => untilReady(child, Number(ports[i]))))
+  return { children, ingressUrl: `http://127.0.0.1:${ingressPort}` }
+}
+
+/** Starts the demo's services with secrets made up for this run. */
 export async function startServices(
   addresses: Addresses,
   doorbell: 'service-broker' | 'http',
@@ -29,8 +54,6 @@ export async function startServices(
   release: Releasers,
 ): Promise<Services> {
   const secret = () => randomBytes(24).toString('hex')
-  const ingressPort = await freePort()
-  const healthPort = await freePort()
   const operatorToken = secret()
   const settings = {
     SQLSERVER_URL: addresses.clinic,
@@ -39,27 +62,21 @@ export async function startServices(
     CLINIC_TIME_ZONE: 'Asia/Baghdad',
     SYNC_WEBHOOK_SECRET: secret(),
     SYNC_OPERATOR_TOKEN: operatorToken,
-    INGRESS_URL: `http://127.0.0.1:${ingressPort}`,
-    INGRESS_PORT: String(ingressPort),
-    HEALTH_PORT: String(healthPort),
     CLINIC_DOORBELL: doorbell,
     LOG_LEVEL: 'info',
   }
-  const children = ['ingress', 'sql-to-postgres'].map((name) => {
-    return startChild({ name, script: `services/${name}/src/main.ts`, settings, folder })
-  })
-  release.add('ingress and sql-to-postgres', () => Promise.all(children.map((child) => child.stop())))
-  const [ingress, consumer] = children
-  if (ingress && consumer) await Promise.all([untilReady(ingress, ingressPort), untilReady(consumer, healthPort)])
+  const { children, ingressUrl } = await startProcesses(settings, folder, (started) =>
+    release.add('services', () => Promise.all(started.map((child) => child.stop()))),
+  )
   const died = new Promise<Child>((resolve) => {
     for (const child of children) void child.ended.then(({ asked }) => asked || resolve(child))
   })
-  const notify = new URL('/api/sync/queue-notify', settings.INGRESS_URL)
+  const notify = new URL('/api/sync/queue-notify', ingressUrl)
   return {
     children,
-    ingressUrl: settings.INGRESS_URL,
+    ingressUrl,
     operatorToken,
-    settings,
+    settings: { ...settings, INGRESS_URL: ingressUrl },
     died,
     async ring() {
       if (doorbell === 'service-broker') return

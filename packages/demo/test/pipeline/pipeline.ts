@@ -11,12 +11,13 @@ import type mssql from 'mssql'
 import pg from 'pg'
 import { pino } from 'pino'
 import type { Test } from 'tap'
-import { freePort, startChild, untilReady } from '../../src/run/child.ts'
+import type { Child } from '../../src/run/child.ts'
 import { connectClinic } from '../../src/run/clinic-pool.ts'
+import { startProcesses } from '../../src/run/services.ts'
 
 const PATIENCE_MS = 30_000
 
-/** The whole first direction, each service a process of its own, as a clinic runs it. */
+/** The whole sync, both ways, each service a process of its own, as a clinic runs it. */
 export interface Pipeline {
   readonly simulator: Simulator
   /** As the clinic's staff. */
@@ -31,7 +32,7 @@ export interface Pipeline {
   logs(): Promise<string>
   /** Waits until `holds` does. */
   until(what: string, holds: () => Promise<boolean>): Promise<void>
-  /** Waits until every outbox row is Synced or Failed. */
+  /** Waits until every row of both outboxes is Synced or Failed. */
   settled(): Promise<void>
 }
 
@@ -50,7 +51,6 @@ export async function startPipeline(t: Test, logLevel = 'info'): Promise<Pipelin
   const portal = new pg.Pool({ connectionString: postgres.url, max: 2 })
   portal.on('error', () => undefined)
 
-  const [ingressPort, healthPort] = [await freePort(), await freePort()]
   const settings = {
     SQLSERVER_URL: simulator.url,
     POSTGRES_URL: postgres.url,
@@ -59,19 +59,14 @@ export async function startPipeline(t: Test, logLevel = 'info'): Promise<Pipelin
     CLINIC_DOORBELL: 'service-broker',
     SYNC_WEBHOOK_SECRET: 'a webhook secret for this test',
     SYNC_OPERATOR_TOKEN: 'an operator token for this test',
-    INGRESS_PORT: String(ingressPort),
-    HEALTH_PORT: String(healthPort),
     LOG_LEVEL: logLevel,
   }
-  const children = ['ingress', 'sql-to-postgres'].map((name) =>
-    startChild({ name, script: `services/${name}/src/main.ts`, settings, folder }),
-  )
+  let children: readonly Child[] = []
   t.teardown(async () => {
     await Promise.all(children.map((child) => child.stop()))
     await Promise.all([clinic.close(), portal.end(), sides.clinic.close(), sides.portal.close()])
   })
-  const [ingress, consumer] = children
-  if (ingress && consumer) await Promise.all([untilReady(ingress, ingressPort), untilReady(consumer, healthPort)])
+  const { ingressUrl } = await startProcesses(settings, folder, (started) => (children = started))
 
   const until: Pipeline['until'] = async (what, holds) => {
     const deadline = performance.now() + PATIENCE_MS
@@ -86,16 +81,19 @@ export async function startPipeline(t: Test, logLevel = 'info'): Promise<Pipelin
     portal,
     portalUrl: postgres.url,
     rabbitUrl: rabbit.url,
-    ingressUrl: `http://127.0.0.1:${ingressPort}`,
+    ingressUrl,
     sides,
     logs: async () => (await Promise.all(children.map((child) => readFile(child.logFile, 'utf8')))).join(''),
     until,
     settled: () =>
-      until('the outbox is settled', async () => {
+      until('the outboxes are settled', async () => {
+        const { rows } = await portal.query(
+          `SELECT count(*)::int AS n FROM sync.queue WHERE status IN ('Pending', 'Queued')`,
+        )
         const open = await clinic
           .request()
           .query<{ n: number }>(`SELECT COUNT(*) AS n FROM dbo.SyncQueue WHERE Status IN ('Pending', 'Queued')`)
-        return open.recordset[0]?.n === 0
+        return rows[0]?.n === 0 && open.recordset[0]?.n === 0
       }),
   }
 }

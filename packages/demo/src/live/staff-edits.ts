@@ -1,11 +1,11 @@
 import type mssql from 'mssql'
-import type { Arrivals } from './arrivals.ts'
 import type { LiveEdit } from './edit.ts'
+import type { People } from './person.ts'
 
-/** Every kind of change once, each on rows that are in the portal now. */
-export async function liveEdits(clinic: mssql.ConnectionPool, arrivals: Arrivals): Promise<LiveEdit[]> {
+/** Every kind of change that the clinic's staff make, once, each on rows that are in the portal now. */
+export async function staffEdits({ clinic, portal }: People): Promise<LiveEdit[]> {
   const one = async (text: string): Promise<Readonly<Record<string, unknown>>> => {
-    const [row] = await arrivals.query(`${text} LIMIT 1`)
+    const [row] = await portal.query(`${text} LIMIT 1`)
     if (row === undefined) throw new Error(`The portal has no row to edit: ${text}`)
     return row
   }
@@ -40,27 +40,45 @@ export async function liveEdits(clinic: mssql.ConnectionPool, arrivals: Arrivals
     {
       title: "A patient's phone number (the original system's quick test)",
       statements: [`UPDATE tblPatients SET Phone = '555-TEST' WHERE PersonID = ${patient}`],
-      where: `patients/${patient} phone`,
-      look: `SELECT phone AS value FROM patients WHERE person_id = ${patient}`,
-      expected: '555-TEST',
+      side: 'clinic',
+      shows: [
+        {
+          side: 'portal',
+          where: `patients/${patient} phone`,
+          look: `SELECT phone AS value FROM patients WHERE person_id = ${patient}`,
+          expected: '555-TEST',
+        },
+      ],
     },
     {
       title: 'A new note, in Arabic, with emoji',
       statements: [
         `INSERT INTO dbo.tblAlignerNotes (AlignerSetID, NoteType, NoteText, IsRead) VALUES (${set}, 'Lab', N'الدفعة جاهزة 🦷✨ "today"', 0)`,
       ],
-      where: `aligner_notes of set ${set}, newest`,
-      look: `SELECT note_text AS value FROM aligner_notes WHERE aligner_set_id = ${set} AND note_id > ${next.note - 1}`,
-      expected: 'الدفعة جاهزة 🦷✨ "today"',
+      side: 'clinic',
+      shows: [
+        {
+          side: 'portal',
+          where: `aligner_notes of set ${set}, newest`,
+          look: `SELECT note_text AS value FROM aligner_notes WHERE aligner_set_id = ${set} AND note_id > ${next.note - 1}`,
+          expected: 'الدفعة جاهزة 🦷✨ "today"',
+        },
+      ],
     },
     {
       title: 'A note edited',
       statements: [
         `UPDATE dbo.tblAlignerNotes SET NoteText = N'Corrected: step 7, not 6 👍🏽', IsEdited = 1, EditedAt = '2026-01-15T10:30:00.003' WHERE NoteID = ${note}`,
       ],
-      where: `aligner_notes/${note} note_text`,
-      look: `SELECT note_text AS value FROM aligner_notes WHERE note_id = ${note}`,
-      expected: 'Corrected: step 7, not 6 👍🏽',
+      side: 'clinic',
+      shows: [
+        {
+          side: 'portal',
+          where: `aligner_notes/${note} note_text`,
+          look: `SELECT note_text AS value FROM aligner_notes WHERE note_id = ${note}`,
+          expected: 'Corrected: step 7, not 6 👍🏽',
+        },
+      ],
     },
     {
       title: 'A new patient with work and a first aligner set, in one transaction',
@@ -69,29 +87,47 @@ export async function liveEdits(clinic: mssql.ConnectionPool, arrivals: Arrivals
         `SET IDENTITY_INSERT dbo.tblwork ON; INSERT INTO dbo.tblwork (workid, PersonID, TotalRequired, Currency, Typeofwork, DrID) VALUES (${next.work}, ${next.patient}, 1500, N'USD', 19, 1); SET IDENTITY_INSERT dbo.tblwork OFF`,
         `INSERT INTO dbo.tblAlignerSets (WorkID, SetSequence, AlignerDrID, SetCost, Currency) VALUES (${next.work}, 1, ${doctor}, 750.50, N'USD')`,
       ],
-      where: `patients/${next.patient}, its work, set and payments`,
-      look: `SELECT p.patient_name || ', set of ' || s.set_cost || ' ' || s.currency || ', ' || a.payment_status AS value
+      side: 'clinic',
+      shows: [
+        {
+          side: 'portal',
+          where: `patients/${next.patient}, its work, set and payments`,
+          look: `SELECT p.patient_name || ', set of ' || s.set_cost || ' ' || s.currency || ', ' || a.payment_status AS value
         FROM patients p JOIN work w USING (person_id) JOIN aligner_sets s USING (work_id)
         JOIN aligner_set_payments a USING (aligner_set_id) WHERE p.person_id = ${next.patient}`,
-      expected: 'هيلين كريم, set of 750.50 USD, Unpaid',
+          expected: 'هيلين كريم, set of 750.50 USD, Unpaid',
+        },
+      ],
     },
     {
       title: 'A batch delivered: SQL Server computes the expiry date',
       statements: [
         `UPDATE dbo.tblAlignerBatches SET UpperAlignerCount = 6, HasUpperTemplate = 0, LowerAlignerCount = 5, Days = 10, DeliveredToPatientDate = '2026-01-15' WHERE AlignerBatchID = ${batch}`,
       ],
-      where: `aligner_batches/${batch} batch_expiry_date`,
-      look: `SELECT batch_expiry_date::text AS value FROM aligner_batches WHERE aligner_batch_id = ${batch}`,
-      expected: '2026-03-16',
+      side: 'clinic',
+      shows: [
+        {
+          side: 'portal',
+          where: `aligner_batches/${batch} batch_expiry_date`,
+          look: `SELECT batch_expiry_date::text AS value FROM aligner_batches WHERE aligner_batch_id = ${batch}`,
+          expected: '2026-03-16',
+        },
+      ],
     },
     {
       title: 'A payment that settles a set',
       statements: [
         `INSERT INTO dbo.tblInvoice (workid, AlignerSetID, Amountpaid, Dateofpayment) VALUES (${unpaid.work}, ${unpaid.id}, ${unpaid.due}, '2026-01-15')`,
       ],
-      where: `aligner_set_payments/${unpaid.id} payment_status`,
-      look: `SELECT payment_status AS value FROM aligner_set_payments WHERE aligner_set_id = ${unpaid.id}`,
-      expected: 'Paid',
+      side: 'clinic',
+      shows: [
+        {
+          side: 'portal',
+          where: `aligner_set_payments/${unpaid.id} payment_status`,
+          look: `SELECT payment_status AS value FROM aligner_set_payments WHERE aligner_set_id = ${unpaid.id}`,
+          expected: 'Paid',
+        },
+      ],
     },
     {
       title: 'A set deleted, with its notes and batches',
@@ -100,33 +136,57 @@ export async function liveEdits(clinic: mssql.ConnectionPool, arrivals: Arrivals
         `DELETE FROM dbo.tblAlignerBatches WHERE AlignerSetID = ${doomed}`,
         `DELETE FROM dbo.tblAlignerSets WHERE AlignerSetID = ${doomed}`,
       ],
-      where: `rows of set ${doomed} (set, notes, batches, payments)`,
-      look: `SELECT ((SELECT count(*) FROM aligner_sets WHERE aligner_set_id = ${doomed})
+      side: 'clinic',
+      shows: [
+        {
+          side: 'portal',
+          where: `rows of set ${doomed} (set, notes, batches, payments)`,
+          look: `SELECT ((SELECT count(*) FROM aligner_sets WHERE aligner_set_id = ${doomed})
         + (SELECT count(*) FROM aligner_notes WHERE aligner_set_id = ${doomed})
         + (SELECT count(*) FROM aligner_batches WHERE aligner_set_id = ${doomed})
         + (SELECT count(*) FROM aligner_set_payments WHERE aligner_set_id = ${doomed}))::text AS value`,
-      expected: '0',
+          expected: '0',
+        },
+      ],
     },
     {
       title: 'A doctor renamed',
       statements: [`UPDATE dbo.AlignerDoctors SET DoctorName = N'د. سامر "Sam" الجبوري' WHERE DrID = ${doctor}`],
-      where: `aligner_doctors/${doctor} doctor_name`,
-      look: `SELECT doctor_name AS value FROM aligner_doctors WHERE dr_id = ${doctor}`,
-      expected: 'د. سامر "Sam" الجبوري',
+      side: 'clinic',
+      shows: [
+        {
+          side: 'portal',
+          where: `aligner_doctors/${doctor} doctor_name`,
+          look: `SELECT doctor_name AS value FROM aligner_doctors WHERE dr_id = ${doctor}`,
+          expected: 'د. سامر "Sam" الجبوري',
+        },
+      ],
     },
     {
       title: 'Only a trailing blank, which SQL Server calls equal',
       statements: [`UPDATE dbo.tblAlignerSets SET Notes = N'${blank.notes}' WHERE AlignerSetID = ${blank.id}`],
-      where: `aligner_sets/${blank.id} notes`,
-      look: `SELECT notes AS value FROM aligner_sets WHERE aligner_set_id = ${blank.id}`,
-      expected: String(blank.notes),
+      side: 'clinic',
+      shows: [
+        {
+          side: 'portal',
+          where: `aligner_sets/${blank.id} notes`,
+          look: `SELECT notes AS value FROM aligner_sets WHERE aligner_set_id = ${blank.id}`,
+          expected: String(blank.notes),
+        },
+      ],
     },
     {
       title: 'Only upper and lower case, which the clinic’s collation calls equal',
       statements: [`UPDATE dbo.tblpatients SET PatientName = N'${name.toUpperCase()}' WHERE PersonID = ${other.id}`],
-      where: `patients/${other.id} patient_name`,
-      look: `SELECT patient_name AS value FROM patients WHERE person_id = ${other.id}`,
-      expected: name.toUpperCase(),
+      side: 'clinic',
+      shows: [
+        {
+          side: 'portal',
+          where: `patients/${other.id} patient_name`,
+          look: `SELECT patient_name AS value FROM patients WHERE person_id = ${other.id}`,
+          expected: name.toUpperCase(),
+        },
+      ],
     },
   ]
 }
