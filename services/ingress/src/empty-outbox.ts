@@ -99,7 +99,7 @@ async function publish({ publisher, log }: EmptyOutboxOptions, events: readonly 
     if (failure === undefined) {
       confirmed.push(event)
       settlements.push({ table, key, version, outcome: 'queued' })
-      log.debug({ event: event.id, time: event.time }, 'published')
+      log.debug({ event: event.id, captured: event.time }, 'published')
     } else if (failure.code === 'SYNC_BAD_MESSAGE') {
       settlements.push({ table, key, version, outcome: 'dead', code: failure.code, reason: failure.message })
       log.error({ event: event.id, ...describe(failure) }, 'a change cannot be published: its row is Failed')
