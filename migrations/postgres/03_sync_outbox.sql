@@ -180,7 +180,7 @@ BEGIN
   CASE table_name
   WHEN 'aligner_doctors' THEN
     RETURN QUERY
-    SELECT t.dr_id, json_build_object(
+    SELECT t.dr_id::integer, json_build_object(
         'dr_id', t.dr_id, 'doctor_name', t.doctor_name, 'doctor_email', t.doctor_email,
         'logo_path', t.logo_path
       )::text
@@ -190,7 +190,7 @@ BEGIN
     LIMIT max;
   WHEN 'patients' THEN
     RETURN QUERY
-    SELECT t.person_id, json_build_object(
+    SELECT t.person_id::integer, json_build_object(
         'person_id', t.person_id, 'patient_id', t.patient_id, 'patient_name', t.patient_name,
         'first_name', t.first_name, 'last_name', t.last_name, 'phone', t.phone
       )::text
@@ -200,7 +200,7 @@ BEGIN
     LIMIT max;
   WHEN 'work' THEN
     RETURN QUERY
-    SELECT t.work_id, json_build_object(
+    SELECT t.work_id::integer, json_build_object(
         'work_id', t.work_id, 'person_id', t.person_id, 'type_of_work', t.type_of_work,
         'addition_date', sync.wire_instant(t.addition_date)
       )::text
@@ -210,7 +210,7 @@ BEGIN
     LIMIT max;
   WHEN 'aligner_sets' THEN
     RETURN QUERY
-    SELECT t.aligner_set_id, json_build_object(
+    SELECT t.aligner_set_id::integer, json_build_object(
         'aligner_set_id', t.aligner_set_id, 'work_id', t.work_id, 'aligner_dr_id', t.aligner_dr_id,
         'set_sequence', t.set_sequence, 'type', t.type, 'upper_aligners_count', t.upper_aligners_count,
         'lower_aligners_count', t.lower_aligners_count,
@@ -227,7 +227,7 @@ BEGIN
     LIMIT max;
   WHEN 'aligner_batches' THEN
     RETURN QUERY
-    SELECT t.aligner_batch_id, json_build_object(
+    SELECT t.aligner_batch_id::integer, json_build_object(
         'aligner_batch_id', t.aligner_batch_id, 'aligner_set_id', t.aligner_set_id,
         'batch_sequence', t.batch_sequence, 'upper_aligner_count', t.upper_aligner_count,
         'lower_aligner_count', t.lower_aligner_count,
@@ -245,7 +245,7 @@ BEGIN
     LIMIT max;
   WHEN 'aligner_notes' THEN
     RETURN QUERY
-    SELECT t.note_id, json_build_object(
+    SELECT t.note_id::integer, json_build_object(
         'note_id', t.note_id, 'aligner_set_id', t.aligner_set_id, 'note_type', t.note_type,
         'note_text', t.note_text, 'created_at', sync.wire_instant(t.created_at), 'is_edited', t.is_edited,
         'edited_at', sync.wire_instant(t.edited_at), 'is_read', t.is_read
@@ -256,7 +256,7 @@ BEGIN
     LIMIT max;
   WHEN 'aligner_set_payments' THEN
     RETURN QUERY
-    SELECT t.aligner_set_id, json_build_object(
+    SELECT t.aligner_set_id::integer, json_build_object(
         'aligner_set_id', t.aligner_set_id, 'total_paid', t.total_paid::text, 'balance', t.balance::text,
         'payment_status', t.payment_status
       )::text

@@ -9,6 +9,7 @@
 -- that gives way (lock_timeout in 02).
 -- The triggers' names come first in the alphabet: Postgres fires triggers in that order, and a trigger of the portal's own that
 -- writes the same row once more must find the first change captured, or `base` would be the state in between.
+-- Keys are cast to integer, the clinic's type: in a portal they may be bigint.
 
 -- What somebody wrote and what became of it: why it was overruled, or lost.
 ALTER TABLE sync.lost_edits ADD COLUMN IF NOT EXISTS reason text NOT NULL DEFAULT 'deleted in the clinic';
@@ -66,7 +67,7 @@ DECLARE
   version bigint;
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
-    PERFORM sync.capture_edit('aligner_batches', t.aligner_batch_id, 'DELETE',
+    PERFORM sync.capture_edit('aligner_batches', t.aligner_batch_id::integer, 'DELETE',
       json_build_object(
         'days', t.days
       )::jsonb)
@@ -80,7 +81,7 @@ BEGIN
     )::jsonb;
   END IF;
   IF TG_OP = 'UPDATE' AND OLD.aligner_batch_id = NEW.aligner_batch_id THEN
-    version := sync.capture_edit('aligner_batches', NEW.aligner_batch_id, 'UPDATE', before);
+    version := sync.capture_edit('aligner_batches', NEW.aligner_batch_id::integer, 'UPDATE', before);
     IF ROW(
       OLD.aligner_set_id, OLD.batch_sequence, OLD.upper_aligner_count, OLD.lower_aligner_count,
       OLD.upper_aligner_start_sequence, OLD.upper_aligner_end_sequence, OLD.lower_aligner_start_sequence,
@@ -92,7 +93,7 @@ BEGIN
       NEW.lower_aligner_end_sequence, NEW.manufacture_date, NEW.delivered_to_patient_date,
       NEW.validity_period, NEW.batch_expiry_date, NEW.notes::text COLLATE "C", NEW.is_active
     ) THEN
-      PERFORM sync.keep_lost_edit('aligner_batches', NEW.aligner_batch_id, version,
+      PERFORM sync.keep_lost_edit('aligner_batches', NEW.aligner_batch_id::integer, version,
         json_build_object(
           'aligner_set_id', OLD.aligner_set_id, 'batch_sequence', OLD.batch_sequence,
           'upper_aligner_count', OLD.upper_aligner_count, 'lower_aligner_count', OLD.lower_aligner_count,
@@ -120,10 +121,10 @@ BEGIN
   END IF;
   -- A new key is another record.
   IF TG_OP <> 'INSERT' THEN
-    PERFORM sync.capture_edit('aligner_batches', OLD.aligner_batch_id, 'DELETE', before);
+    PERFORM sync.capture_edit('aligner_batches', OLD.aligner_batch_id::integer, 'DELETE', before);
   END IF;
   IF TG_OP <> 'DELETE' THEN
-    PERFORM sync.capture_edit('aligner_batches', NEW.aligner_batch_id, 'INSERT', NULL);
+    PERFORM sync.capture_edit('aligner_batches', NEW.aligner_batch_id::integer, 'INSERT', NULL);
   END IF;
   RETURN NULL;
 END
@@ -161,7 +162,7 @@ DECLARE
   version bigint;
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
-    PERFORM sync.capture_edit('aligner_notes', t.note_id, 'DELETE',
+    PERFORM sync.capture_edit('aligner_notes', t.note_id::integer, 'DELETE',
       json_build_object(
         'note_text', t.note_text, 'is_edited', t.is_edited, 'edited_at', sync.wire_instant(t.edited_at),
         'is_read', t.is_read
@@ -177,14 +178,14 @@ BEGIN
     )::jsonb;
   END IF;
   IF TG_OP = 'UPDATE' AND OLD.note_id = NEW.note_id THEN
-    version := sync.capture_edit('aligner_notes', NEW.note_id, 'UPDATE', before);
+    version := sync.capture_edit('aligner_notes', NEW.note_id::integer, 'UPDATE', before);
     IF OLD.note_type = 'Doctor' THEN
       IF ROW(
         OLD.aligner_set_id, OLD.note_type::text COLLATE "C", OLD.created_at
       ) IS DISTINCT FROM ROW(
         NEW.aligner_set_id, NEW.note_type::text COLLATE "C", NEW.created_at
       ) THEN
-        PERFORM sync.keep_lost_edit('aligner_notes', NEW.note_id, version,
+        PERFORM sync.keep_lost_edit('aligner_notes', NEW.note_id::integer, version,
           json_build_object(
             'aligner_set_id', OLD.aligner_set_id, 'note_type', OLD.note_type,
             'created_at', sync.wire_instant(OLD.created_at)
@@ -202,7 +203,7 @@ BEGIN
         NEW.aligner_set_id, NEW.note_type::text COLLATE "C", NEW.note_text::text COLLATE "C",
         NEW.created_at, NEW.is_edited, NEW.edited_at, NEW.is_read
       ) THEN
-        PERFORM sync.keep_lost_edit('aligner_notes', NEW.note_id, version,
+        PERFORM sync.keep_lost_edit('aligner_notes', NEW.note_id::integer, version,
           json_build_object(
             'aligner_set_id', OLD.aligner_set_id, 'note_type', OLD.note_type, 'note_text', OLD.note_text,
             'created_at', sync.wire_instant(OLD.created_at), 'is_edited', OLD.is_edited,
@@ -219,10 +220,10 @@ BEGIN
   END IF;
   -- A new key is another record.
   IF TG_OP <> 'INSERT' THEN
-    PERFORM sync.capture_edit('aligner_notes', OLD.note_id, 'DELETE', before);
+    PERFORM sync.capture_edit('aligner_notes', OLD.note_id::integer, 'DELETE', before);
   END IF;
   IF TG_OP <> 'DELETE' THEN
-    PERFORM sync.capture_edit('aligner_notes', NEW.note_id, 'INSERT', NULL);
+    PERFORM sync.capture_edit('aligner_notes', NEW.note_id::integer, 'INSERT', NULL);
   END IF;
   RETURN NULL;
 END

@@ -23,7 +23,7 @@ function keepLost(table: Table): string {
   const shared = sharedColumns(table)
   const clinics = table.columns.filter(({ owner }) => owner === 'clinic')
   const keep = (columns: readonly Column[]) => `IF ${differ(columns)} THEN
-  PERFORM sync.keep_lost_edit('${name}', NEW.${key.name}, version,
+  PERFORM sync.keep_lost_edit('${name}', NEW.${key.name}::integer, version,
 ${indent(wireJsonb('OLD', columns), 4)},
 ${indent(wireJsonb('NEW', columns), 4)});
 END IF;
@@ -51,7 +51,7 @@ DECLARE
   version bigint;
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
-    PERFORM sync.capture_edit('${name}', t.${key.name}, 'DELETE',
+    PERFORM sync.capture_edit('${name}', t.${key.name}::integer, 'DELETE',
 ${indent(wireJsonb('t', shared), 6)})
     FROM ${portalTable(name)} AS t ORDER BY t.${key.name};
     RETURN NULL;
@@ -61,15 +61,15 @@ ${indent(wireJsonb('t', shared), 6)})
     before := ${indent(wireJsonb('OLD', shared), 4).trimStart()};
   END IF;
   IF TG_OP = 'UPDATE' AND OLD.${key.name} = NEW.${key.name} THEN
-    version := sync.capture_edit('${name}', NEW.${key.name}, 'UPDATE', before);
+    version := sync.capture_edit('${name}', NEW.${key.name}::integer, 'UPDATE', before);
 ${indent(keepLost(table), 4)}    RETURN NULL;
   END IF;
   -- A new key is another record.
   IF TG_OP <> 'INSERT' THEN
-    PERFORM sync.capture_edit('${name}', OLD.${key.name}, 'DELETE', before);
+    PERFORM sync.capture_edit('${name}', OLD.${key.name}::integer, 'DELETE', before);
   END IF;
   IF TG_OP <> 'DELETE' THEN
-    PERFORM sync.capture_edit('${name}', NEW.${key.name}, 'INSERT', NULL);
+    PERFORM sync.capture_edit('${name}', NEW.${key.name}::integer, 'INSERT', NULL);
   END IF;
   RETURN NULL;
 END
@@ -98,6 +98,7 @@ export const captureFile = () => `--
 -- that gives way (lock_timeout in 02).
 -- The triggers' names come first in the alphabet: Postgres fires triggers in that order, and a trigger of the portal's own that
 -- writes the same row once more must find the first change captured, or \`base\` would be the state in between.
+-- Keys are cast to integer, the clinic's type: in a portal they may be bigint.
 
 -- What somebody wrote and what became of it: why it was overruled, or lost.
 ALTER TABLE sync.lost_edits ADD COLUMN IF NOT EXISTS reason text NOT NULL DEFAULT 'deleted in the clinic';

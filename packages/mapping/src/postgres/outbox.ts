@@ -4,7 +4,7 @@ import { indent, portalTable, REVOKE_FUNCTIONS, wireRow } from './common.ts'
 
 const readBranch = (table: Table) => `WHEN '${table.name}' THEN
   RETURN QUERY
-  SELECT t.${table.key.name}, ${indent(wireRow('t', table), 4).trimStart()}::text
+  SELECT t.${table.key.name}::integer, ${indent(wireRow('t', table), 4).trimStart()}::text
   FROM ${portalTable(table.name)} AS t
   WHERE after IS NULL OR t.${table.key.name} > after
   ORDER BY t.${table.key.name}
