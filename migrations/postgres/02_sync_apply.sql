@@ -4,17 +4,29 @@
 -- row null for a delete. Returns an outcome for each, by its place in the array (from 1). All or nothing: one transaction.
 -- Safe to run again.
 --
--- lock_timeout is shorter than Postgres' deadlock check (deadlock_timeout, 1 s): where the sync and a doctor meet on a row,
--- it is the sync that gives way and tries again.
+-- Where the sync and a person meet on a row, the sync gives way: it takes its locks with SKIP LOCKED, and a record whose row is
+-- held by somebody's transaction is a 'retry', code 55P03; all others are applied. What cannot be skipped (another row with the
+-- same key or unique value that is not committed yet, a lock on a whole table) ends the attempt after 10 ms, and the
+-- records are applied one by one, those in the way becoming a 'retry' after 2 ms each. Whoever waits for the sync in turn waits
+-- for milliseconds, so no deadlock lasts until Postgres looks for one (deadlock_timeout, 1 s).
 -- Plans are generic and by index: tables that were small when the plan was made may be large by now (a backfill).
 
-CREATE OR REPLACE FUNCTION sync.apply_clinic_changes(changes jsonb)
-RETURNS TABLE (ordinal integer, outcome text, reason text)
+-- A function's result type cannot be replaced.
+DO $$
+DECLARE
+  old text := pg_catalog.pg_get_function_result(to_regprocedure('sync.apply_clinic_changes(jsonb)'));
+BEGIN
+  IF old <> 'TABLE(ordinal integer, outcome text, code text, reason text)' THEN
+    DROP FUNCTION sync.apply_clinic_changes(jsonb);
+  END IF;
+END
+$$;
+
+-- One attempt at a batch. Fails as a whole (55P03) where a lock is in the way that cannot be skipped.
+CREATE OR REPLACE FUNCTION sync.apply_clinic_batch(changes jsonb)
+RETURNS TABLE(ordinal integer, outcome text, code text, reason text)
 LANGUAGE plpgsql
 SET search_path = ''
-SET lock_timeout = '250ms'
-SET plan_cache_mode = 'force_generic_plan'
-SET enable_seqscan = 'off'
 AS $function$
 #variable_conflict use_column
 DECLARE
@@ -24,18 +36,15 @@ DECLARE
   versions bigint[];
   seen bigint[];
   deletions boolean[];
-  verdicts text[];     -- 'write', 'duplicate', 'stale'
-  places tid[];        -- where the bookkeeping row is; it is locked, so it stays there
-  fresh boolean[];     -- never heard of before: its bookkeeping row is made here, with the version in it
-  ruled boolean[];     -- the clinic has had the doctor's latest edit, or there is none
-  in_flight boolean[]; -- a doctor's edit is on its way to the clinic
+  held integer[] := '{}'; -- ordinals of records whose row is somebody else's
+  verdicts text[];        -- 'write', 'duplicate', 'stale', 'held'
+  places tid[];           -- where the bookkeeping row is; it is locked, so it stays there
+  fresh boolean[];        -- never heard of before: its bookkeeping row is made here, with the version in it
+  ruled boolean[];        -- the clinic has had the doctor's latest edit, or there is none
+  in_flight boolean[];    -- a doctor's edit is on its way to the clinic
   doomed integer[];
-  kept integer[];
   unknown text;
 BEGIN
-  -- What the sync writes, the capture triggers leave alone. Local to the transaction.
-  PERFORM set_config('sync.applying', 'on', true);
-
   SELECT
     array_agg(e.ordinality::integer ORDER BY e.ordinality),
     array_agg(e.value ->> 'table' ORDER BY e.ordinality),
@@ -59,109 +68,269 @@ BEGIN
 
   -- Locks: the rows first, then their bookkeeping, both in key order, as an edit with its trigger does.
   IF 'aligner_doctors' = ANY (names) THEN
-    SELECT array_agg(h.key) FILTER (WHERE h.deleted), array_agg(h.key) FILTER (WHERE NOT h.deleted)
-    INTO doomed, kept
-    FROM unnest(names, keys, deletions) AS h (name, key, deleted) WHERE h.name = 'aligner_doctors';
-    PERFORM FROM public.aligner_doctors AS t WHERE t.dr_id = ANY (kept) ORDER BY t.dr_id FOR NO KEY UPDATE;
-    IF doomed IS NOT NULL THEN
-      PERFORM FROM public.aligner_doctors AS t WHERE t.dr_id = ANY (doomed) ORDER BY t.dr_id FOR UPDATE;
-    END IF;
+    held := held || ARRAY(
+      SELECT h.ordinal
+      FROM (
+        SELECT * FROM unnest(ordinals, names, keys, deletions) AS u (ordinal, name, key, deleted)
+        WHERE u.name = 'aligner_doctors' ORDER BY u.key OFFSET 0
+      ) AS h
+      CROSS JOIN LATERAL (SELECT FROM public.aligner_doctors AS t WHERE t.dr_id = h.key OFFSET 0) AS here
+      LEFT JOIN LATERAL (
+        SELECT true AS locked FROM public.aligner_doctors AS t
+        WHERE t.dr_id = h.key AND NOT h.deleted FOR NO KEY UPDATE SKIP LOCKED
+      ) AS kept ON true
+      LEFT JOIN LATERAL (
+        SELECT true AS locked FROM public.aligner_doctors AS t
+        WHERE t.dr_id = h.key AND h.deleted FOR UPDATE SKIP LOCKED
+      ) AS doomed ON true
+      WHERE kept.locked IS NULL AND doomed.locked IS NULL
+    );
+  END IF;
+  IF 'aligner_doctors' = ANY (names) AND true = ANY (deletions) THEN
+    held := held || ARRAY(
+      SELECT h.ordinal
+      FROM (
+        SELECT * FROM unnest(ordinals, names, keys, deletions) AS u (ordinal, name, key, deleted)
+        WHERE u.name = 'aligner_doctors' AND u.deleted AND u.ordinal <> ALL (held) ORDER BY u.key OFFSET 0
+      ) AS h
+      CROSS JOIN LATERAL (SELECT c.aligner_set_id AS key FROM public.aligner_sets AS c WHERE c.aligner_dr_id = h.key ORDER BY 1 OFFSET 0) AS here
+      LEFT JOIN LATERAL (
+        SELECT true AS locked FROM public.aligner_sets AS c WHERE c.aligner_set_id = here.key FOR UPDATE SKIP LOCKED
+      ) AS mine ON true
+      WHERE mine.locked IS NULL
+    );
   END IF;
   IF 'patients' = ANY (names) THEN
-    SELECT array_agg(h.key) FILTER (WHERE h.deleted), array_agg(h.key) FILTER (WHERE NOT h.deleted)
-    INTO doomed, kept
-    FROM unnest(names, keys, deletions) AS h (name, key, deleted) WHERE h.name = 'patients';
-    PERFORM FROM public.patients AS t WHERE t.person_id = ANY (kept) ORDER BY t.person_id FOR NO KEY UPDATE;
-    IF doomed IS NOT NULL THEN
-      PERFORM FROM public.patients AS t WHERE t.person_id = ANY (doomed) ORDER BY t.person_id FOR UPDATE;
-    END IF;
+    held := held || ARRAY(
+      SELECT h.ordinal
+      FROM (
+        SELECT * FROM unnest(ordinals, names, keys, deletions) AS u (ordinal, name, key, deleted)
+        WHERE u.name = 'patients' ORDER BY u.key OFFSET 0
+      ) AS h
+      CROSS JOIN LATERAL (SELECT FROM public.patients AS t WHERE t.person_id = h.key OFFSET 0) AS here
+      LEFT JOIN LATERAL (
+        SELECT true AS locked FROM public.patients AS t
+        WHERE t.person_id = h.key AND NOT h.deleted FOR NO KEY UPDATE SKIP LOCKED
+      ) AS kept ON true
+      LEFT JOIN LATERAL (
+        SELECT true AS locked FROM public.patients AS t
+        WHERE t.person_id = h.key AND h.deleted FOR UPDATE SKIP LOCKED
+      ) AS doomed ON true
+      WHERE kept.locked IS NULL AND doomed.locked IS NULL
+    );
   END IF;
   IF 'work' = ANY (names) THEN
-    SELECT array_agg(h.key) FILTER (WHERE h.deleted), array_agg(h.key) FILTER (WHERE NOT h.deleted)
-    INTO doomed, kept
-    FROM unnest(names, keys, deletions) AS h (name, key, deleted) WHERE h.name = 'work';
-    PERFORM FROM public.work AS t WHERE t.work_id = ANY (kept) ORDER BY t.work_id FOR NO KEY UPDATE;
-    IF doomed IS NOT NULL THEN
-      PERFORM FROM public.work AS t WHERE t.work_id = ANY (doomed) ORDER BY t.work_id FOR UPDATE;
-    END IF;
+    held := held || ARRAY(
+      SELECT h.ordinal
+      FROM (
+        SELECT * FROM unnest(ordinals, names, keys, deletions) AS u (ordinal, name, key, deleted)
+        WHERE u.name = 'work' ORDER BY u.key OFFSET 0
+      ) AS h
+      CROSS JOIN LATERAL (SELECT FROM public.work AS t WHERE t.work_id = h.key OFFSET 0) AS here
+      LEFT JOIN LATERAL (
+        SELECT true AS locked FROM public.work AS t
+        WHERE t.work_id = h.key AND NOT h.deleted FOR NO KEY UPDATE SKIP LOCKED
+      ) AS kept ON true
+      LEFT JOIN LATERAL (
+        SELECT true AS locked FROM public.work AS t
+        WHERE t.work_id = h.key AND h.deleted FOR UPDATE SKIP LOCKED
+      ) AS doomed ON true
+      WHERE kept.locked IS NULL AND doomed.locked IS NULL
+    );
+  END IF;
+  IF 'work' = ANY (names) AND true = ANY (deletions) THEN
+    held := held || ARRAY(
+      SELECT h.ordinal
+      FROM (
+        SELECT * FROM unnest(ordinals, names, keys, deletions) AS u (ordinal, name, key, deleted)
+        WHERE u.name = 'work' AND u.deleted AND u.ordinal <> ALL (held) ORDER BY u.key OFFSET 0
+      ) AS h
+      CROSS JOIN LATERAL (SELECT c.aligner_set_id AS key FROM public.aligner_sets AS c WHERE c.work_id = h.key ORDER BY 1 OFFSET 0) AS here
+      LEFT JOIN LATERAL (
+        SELECT true AS locked FROM public.aligner_sets AS c WHERE c.aligner_set_id = here.key FOR UPDATE SKIP LOCKED
+      ) AS mine ON true
+      WHERE mine.locked IS NULL
+    );
   END IF;
   IF 'aligner_sets' = ANY (names) THEN
-    SELECT array_agg(h.key) FILTER (WHERE h.deleted), array_agg(h.key) FILTER (WHERE NOT h.deleted)
-    INTO doomed, kept
-    FROM unnest(names, keys, deletions) AS h (name, key, deleted) WHERE h.name = 'aligner_sets';
-    PERFORM FROM public.aligner_sets AS t WHERE t.aligner_set_id = ANY (kept) ORDER BY t.aligner_set_id FOR NO KEY UPDATE;
-    IF doomed IS NOT NULL THEN
-      PERFORM FROM public.aligner_sets AS t WHERE t.aligner_set_id = ANY (doomed) ORDER BY t.aligner_set_id FOR UPDATE;
-    END IF;
+    held := held || ARRAY(
+      SELECT h.ordinal
+      FROM (
+        SELECT * FROM unnest(ordinals, names, keys, deletions) AS u (ordinal, name, key, deleted)
+        WHERE u.name = 'aligner_sets' ORDER BY u.key OFFSET 0
+      ) AS h
+      CROSS JOIN LATERAL (SELECT FROM public.aligner_sets AS t WHERE t.aligner_set_id = h.key OFFSET 0) AS here
+      LEFT JOIN LATERAL (
+        SELECT true AS locked FROM public.aligner_sets AS t
+        WHERE t.aligner_set_id = h.key AND NOT h.deleted FOR NO KEY UPDATE SKIP LOCKED
+      ) AS kept ON true
+      LEFT JOIN LATERAL (
+        SELECT true AS locked FROM public.aligner_sets AS t
+        WHERE t.aligner_set_id = h.key AND h.deleted FOR UPDATE SKIP LOCKED
+      ) AS doomed ON true
+      WHERE kept.locked IS NULL AND doomed.locked IS NULL
+    );
+  END IF;
+  IF 'aligner_sets' = ANY (names) AND true = ANY (deletions) THEN
+    held := held || ARRAY(
+      SELECT h.ordinal
+      FROM (
+        SELECT * FROM unnest(ordinals, names, keys, deletions) AS u (ordinal, name, key, deleted)
+        WHERE u.name = 'aligner_sets' AND u.deleted AND u.ordinal <> ALL (held) ORDER BY u.key OFFSET 0
+      ) AS h
+      CROSS JOIN LATERAL (SELECT c.aligner_batch_id AS key FROM public.aligner_batches AS c WHERE c.aligner_set_id = h.key ORDER BY 1 OFFSET 0) AS here
+      LEFT JOIN LATERAL (
+        SELECT true AS locked FROM public.aligner_batches AS c WHERE c.aligner_batch_id = here.key FOR UPDATE SKIP LOCKED
+      ) AS mine ON true
+      WHERE mine.locked IS NULL
+    );
+  END IF;
+  IF 'aligner_sets' = ANY (names) AND true = ANY (deletions) THEN
+    held := held || ARRAY(
+      SELECT h.ordinal
+      FROM (
+        SELECT * FROM unnest(ordinals, names, keys, deletions) AS u (ordinal, name, key, deleted)
+        WHERE u.name = 'aligner_sets' AND u.deleted AND u.ordinal <> ALL (held) ORDER BY u.key OFFSET 0
+      ) AS h
+      CROSS JOIN LATERAL (SELECT c.note_id AS key FROM public.aligner_notes AS c WHERE c.aligner_set_id = h.key ORDER BY 1 OFFSET 0) AS here
+      LEFT JOIN LATERAL (
+        SELECT true AS locked FROM public.aligner_notes AS c WHERE c.note_id = here.key FOR UPDATE SKIP LOCKED
+      ) AS mine ON true
+      WHERE mine.locked IS NULL
+    );
+  END IF;
+  IF 'aligner_sets' = ANY (names) AND true = ANY (deletions) THEN
+    held := held || ARRAY(
+      SELECT h.ordinal
+      FROM (
+        SELECT * FROM unnest(ordinals, names, keys, deletions) AS u (ordinal, name, key, deleted)
+        WHERE u.name = 'aligner_sets' AND u.deleted AND u.ordinal <> ALL (held) ORDER BY u.key OFFSET 0
+      ) AS h
+      CROSS JOIN LATERAL (SELECT c.aligner_set_id AS key FROM public.aligner_set_payments AS c WHERE c.aligner_set_id = h.key ORDER BY 1 OFFSET 0) AS here
+      LEFT JOIN LATERAL (
+        SELECT true AS locked FROM public.aligner_set_payments AS c WHERE c.aligner_set_id = here.key FOR UPDATE SKIP LOCKED
+      ) AS mine ON true
+      WHERE mine.locked IS NULL
+    );
   END IF;
   IF 'aligner_batches' = ANY (names) THEN
-    SELECT array_agg(h.key) FILTER (WHERE h.deleted), array_agg(h.key) FILTER (WHERE NOT h.deleted)
-    INTO doomed, kept
-    FROM unnest(names, keys, deletions) AS h (name, key, deleted) WHERE h.name = 'aligner_batches';
-    PERFORM FROM public.aligner_batches AS t WHERE t.aligner_batch_id = ANY (kept) ORDER BY t.aligner_batch_id FOR NO KEY UPDATE;
-    IF doomed IS NOT NULL THEN
-      PERFORM FROM public.aligner_batches AS t WHERE t.aligner_batch_id = ANY (doomed) ORDER BY t.aligner_batch_id FOR UPDATE;
-    END IF;
+    held := held || ARRAY(
+      SELECT h.ordinal
+      FROM (
+        SELECT * FROM unnest(ordinals, names, keys, deletions) AS u (ordinal, name, key, deleted)
+        WHERE u.name = 'aligner_batches' ORDER BY u.key OFFSET 0
+      ) AS h
+      CROSS JOIN LATERAL (SELECT FROM public.aligner_batches AS t WHERE t.aligner_batch_id = h.key OFFSET 0) AS here
+      LEFT JOIN LATERAL (
+        SELECT true AS locked FROM public.aligner_batches AS t
+        WHERE t.aligner_batch_id = h.key AND NOT h.deleted FOR NO KEY UPDATE SKIP LOCKED
+      ) AS kept ON true
+      LEFT JOIN LATERAL (
+        SELECT true AS locked FROM public.aligner_batches AS t
+        WHERE t.aligner_batch_id = h.key AND h.deleted FOR UPDATE SKIP LOCKED
+      ) AS doomed ON true
+      WHERE kept.locked IS NULL AND doomed.locked IS NULL
+    );
   END IF;
   IF 'aligner_notes' = ANY (names) THEN
-    SELECT array_agg(h.key) FILTER (WHERE h.deleted), array_agg(h.key) FILTER (WHERE NOT h.deleted)
-    INTO doomed, kept
-    FROM unnest(names, keys, deletions) AS h (name, key, deleted) WHERE h.name = 'aligner_notes';
-    PERFORM FROM public.aligner_notes AS t WHERE t.note_id = ANY (kept) ORDER BY t.note_id FOR NO KEY UPDATE;
-    IF doomed IS NOT NULL THEN
-      PERFORM FROM public.aligner_notes AS t WHERE t.note_id = ANY (doomed) ORDER BY t.note_id FOR UPDATE;
-    END IF;
+    held := held || ARRAY(
+      SELECT h.ordinal
+      FROM (
+        SELECT * FROM unnest(ordinals, names, keys, deletions) AS u (ordinal, name, key, deleted)
+        WHERE u.name = 'aligner_notes' ORDER BY u.key OFFSET 0
+      ) AS h
+      CROSS JOIN LATERAL (SELECT FROM public.aligner_notes AS t WHERE t.note_id = h.key OFFSET 0) AS here
+      LEFT JOIN LATERAL (
+        SELECT true AS locked FROM public.aligner_notes AS t
+        WHERE t.note_id = h.key AND NOT h.deleted FOR NO KEY UPDATE SKIP LOCKED
+      ) AS kept ON true
+      LEFT JOIN LATERAL (
+        SELECT true AS locked FROM public.aligner_notes AS t
+        WHERE t.note_id = h.key AND h.deleted FOR UPDATE SKIP LOCKED
+      ) AS doomed ON true
+      WHERE kept.locked IS NULL AND doomed.locked IS NULL
+    );
   END IF;
   IF 'aligner_set_payments' = ANY (names) THEN
-    SELECT array_agg(h.key) FILTER (WHERE h.deleted), array_agg(h.key) FILTER (WHERE NOT h.deleted)
-    INTO doomed, kept
-    FROM unnest(names, keys, deletions) AS h (name, key, deleted) WHERE h.name = 'aligner_set_payments';
-    PERFORM FROM public.aligner_set_payments AS t WHERE t.aligner_set_id = ANY (kept) ORDER BY t.aligner_set_id FOR NO KEY UPDATE;
-    IF doomed IS NOT NULL THEN
-      PERFORM FROM public.aligner_set_payments AS t WHERE t.aligner_set_id = ANY (doomed) ORDER BY t.aligner_set_id FOR UPDATE;
-    END IF;
+    held := held || ARRAY(
+      SELECT h.ordinal
+      FROM (
+        SELECT * FROM unnest(ordinals, names, keys, deletions) AS u (ordinal, name, key, deleted)
+        WHERE u.name = 'aligner_set_payments' ORDER BY u.key OFFSET 0
+      ) AS h
+      CROSS JOIN LATERAL (SELECT FROM public.aligner_set_payments AS t WHERE t.aligner_set_id = h.key OFFSET 0) AS here
+      LEFT JOIN LATERAL (
+        SELECT true AS locked FROM public.aligner_set_payments AS t
+        WHERE t.aligner_set_id = h.key AND NOT h.deleted FOR NO KEY UPDATE SKIP LOCKED
+      ) AS kept ON true
+      LEFT JOIN LATERAL (
+        SELECT true AS locked FROM public.aligner_set_payments AS t
+        WHERE t.aligner_set_id = h.key AND h.deleted FOR UPDATE SKIP LOCKED
+      ) AS doomed ON true
+      WHERE kept.locked IS NULL AND doomed.locked IS NULL
+    );
   END IF;
 
-  WITH made AS (
-    INSERT INTO sync.row_state AS s (table_name, record_id, clinic_version)
-    SELECT h.name, h.key, h.version
-    FROM unnest(names, keys, versions) AS h (name, key, version)
-    ORDER BY h.name, h.key
-    ON CONFLICT (table_name, record_id) DO NOTHING
-    RETURNING s.table_name, s.record_id
-  )
-  SELECT array_agg(m.record_id IS NOT NULL ORDER BY h.ordinal) INTO fresh
-  FROM unnest(ordinals, names, keys) AS h (ordinal, name, key)
-  LEFT JOIN made AS m ON m.table_name = h.name AND m.record_id = h.key;
-
-  -- A statement of its own: it sees what others committed while the rows were waited for.
+  -- Of a record that is held, the version alone is read: one that was applied already need not wait.
   SELECT
     array_agg(
       CASE
-        WHEN k.fresh OR k.version > k.clinic_version THEN 'write'
-        WHEN k.version = k.clinic_version THEN 'duplicate'
-        ELSE 'stale'
+        WHEN k.version = k.applied_version THEN 'duplicate'
+        WHEN k.version < k.applied_version THEN 'stale'
+        WHEN k.held OR k.place IS NULL AND k.applied_version IS NOT NULL THEN 'held'
+        ELSE 'write'
       END ORDER BY k.ordinal
     ),
-    array_agg(k.fresh OR k.since IS NULL OR k.seen >= k.local_version ORDER BY k.ordinal),
-    array_agg(NOT k.fresh AND k.since IS NOT NULL ORDER BY k.ordinal),
-    array_agg(k.place ORDER BY k.ordinal)
-  INTO verdicts, ruled, in_flight, places
+    array_agg(k.since IS NULL OR k.seen >= k.local_version ORDER BY k.ordinal),
+    array_agg(k.since IS NOT NULL ORDER BY k.ordinal),
+    array_agg(k.place ORDER BY k.ordinal),
+    array_agg(NOT k.held AND k.place IS NULL AND k.applied_version IS NULL ORDER BY k.ordinal)
+  INTO verdicts, ruled, in_flight, places, fresh
   FROM (
-    SELECT h.ordinal, h.version, h.seen, h.fresh, s.clinic_version, s.local_version, s.since, s.place
+    SELECT
+      h.ordinal, h.version, h.seen, h.held, mine.local_version, mine.since, mine.place,
+      coalesce(mine.clinic_version, there.clinic_version) AS applied_version
     FROM (
-      SELECT * FROM unnest(ordinals, names, keys, versions, seen, fresh)
-        AS u (ordinal, name, key, version, seen, fresh)
+      SELECT u.*, u.ordinal = ANY (held) AS held
+      FROM unnest(ordinals, names, keys, versions, seen) AS u (ordinal, name, key, version, seen)
       ORDER BY u.name, u.key OFFSET 0
     ) AS h
-    CROSS JOIN LATERAL (
+    LEFT JOIN LATERAL (
       SELECT s.clinic_version, s.local_version, s.since, s.ctid AS place FROM sync.row_state AS s
-      WHERE s.table_name = h.name AND s.record_id = h.key FOR UPDATE
-    ) AS s
+      WHERE s.table_name = h.name AND s.record_id = h.key AND NOT h.held FOR UPDATE SKIP LOCKED
+    ) AS mine ON true
+    LEFT JOIN LATERAL (
+      SELECT s.clinic_version FROM sync.row_state AS s
+      WHERE s.table_name = h.name AND s.record_id = h.key AND mine.place IS NULL OFFSET 0
+    ) AS there ON true
   ) AS k;
 
+  IF true = ANY (fresh) THEN
+    WITH made AS (
+      INSERT INTO sync.row_state AS s (table_name, record_id, clinic_version)
+      SELECT h.name, h.key, h.version
+      FROM unnest(names, keys, versions, fresh) AS h (name, key, version, fresh)
+      WHERE h.fresh
+      ORDER BY h.name, h.key
+      ON CONFLICT (table_name, record_id) DO NOTHING
+      RETURNING s.table_name, s.record_id, s.ctid AS place
+    )
+    -- Not made: somebody else's has been committed since we looked.
+    SELECT
+      array_agg(CASE WHEN h.fresh AND m.place IS NULL THEN 'held' ELSE h.verdict END ORDER BY h.ordinal),
+      array_agg(coalesce(h.place, m.place) ORDER BY h.ordinal)
+    INTO verdicts, places
+    FROM unnest(ordinals, names, keys, verdicts, places, fresh) AS h (ordinal, name, key, verdict, place, fresh)
+    LEFT JOIN made AS m ON m.table_name = h.name AND m.record_id = h.key;
+  END IF;
+
   RETURN QUERY
-  SELECT h.ordinal, h.verdict, NULL::text FROM unnest(ordinals, verdicts) AS h (ordinal, verdict) WHERE h.verdict <> 'write';
+  SELECT
+    h.ordinal,
+    CASE h.verdict WHEN 'held' THEN 'retry' ELSE h.verdict END,
+    CASE h.verdict WHEN 'held' THEN '55P03' END,
+    CASE h.verdict WHEN 'held' THEN 'locked in the portal' END
+  FROM unnest(ordinals, verdicts) AS h (ordinal, verdict) WHERE h.verdict <> 'write';
 
   -- Parents before children.
   IF 'aligner_doctors' = ANY (names) THEN
@@ -170,7 +339,7 @@ BEGIN
       SELECT
         h.ordinal, h.key, h.version, h.place, h.fresh, h.ruled,
         h.in_flight AND NOT h.ruled AND here.found IS NULL AS away,
-        NULL::text AS missing,
+        NULL::text AS obstacle,
         r.doctor_name, r.doctor_email, r.logo_path
       FROM unnest(ordinals, names, keys, versions, deletions, verdicts, places, fresh, ruled, in_flight)
         AS h (ordinal, name, key, version, deleted, verdict, place, fresh, ruled, in_flight)
@@ -188,7 +357,7 @@ BEGIN
       SELECT
         j.key, j.doctor_name, j.doctor_email, j.logo_path
       FROM judged AS j
-      WHERE NOT j.away AND j.missing IS NULL
+      WHERE NOT j.away AND j.obstacle IS NULL
       ORDER BY j.key
       ON CONFLICT (dr_id) DO UPDATE SET
         doctor_name = excluded.doctor_name, doctor_email = excluded.doctor_email,
@@ -201,20 +370,21 @@ BEGIN
       RETURNING t.dr_id AS key
     ), noted AS (
       UPDATE sync.row_state AS s SET
-        clinic_version = CASE WHEN j.missing IS NULL THEN j.version ELSE 0 END,
+        clinic_version = CASE WHEN j.obstacle IS NULL THEN j.version ELSE 0 END,
         since = CASE WHEN j.ruled THEN NULL ELSE s.since END,
         base = CASE WHEN j.ruled THEN NULL ELSE s.base END
       FROM judged AS j
-      WHERE s.ctid = j.place AND j.fresh = (j.missing IS NOT NULL)
+      WHERE s.ctid = j.place AND j.fresh = (j.obstacle IS NOT NULL)
     )
     SELECT
       j.ordinal,
       CASE
-        WHEN j.missing IS NOT NULL THEN 'retry'
+        WHEN j.obstacle IS NOT NULL THEN 'retry'
         WHEN j.key = ANY (ARRAY(SELECT w.key FROM written AS w)) THEN 'applied'
         ELSE 'unchanged'
       END,
-      j.missing
+      CASE WHEN j.obstacle = 'locked in the portal' THEN '55P03' WHEN j.obstacle IS NOT NULL THEN '23503' END,
+      j.obstacle
     FROM judged AS j;
   END IF;
 
@@ -224,7 +394,7 @@ BEGIN
       SELECT
         h.ordinal, h.key, h.version, h.place, h.fresh, h.ruled,
         h.in_flight AND NOT h.ruled AND here.found IS NULL AS away,
-        NULL::text AS missing,
+        NULL::text AS obstacle,
         r.patient_id, r.patient_name, r.first_name, r.last_name, r.phone
       FROM unnest(ordinals, names, keys, versions, deletions, verdicts, places, fresh, ruled, in_flight)
         AS h (ordinal, name, key, version, deleted, verdict, place, fresh, ruled, in_flight)
@@ -243,7 +413,7 @@ BEGIN
       SELECT
         j.key, j.patient_id, j.patient_name, j.first_name, j.last_name, j.phone
       FROM judged AS j
-      WHERE NOT j.away AND j.missing IS NULL
+      WHERE NOT j.away AND j.obstacle IS NULL
       ORDER BY j.key
       ON CONFLICT (person_id) DO UPDATE SET
         patient_id = excluded.patient_id, patient_name = excluded.patient_name,
@@ -256,20 +426,21 @@ BEGIN
       RETURNING t.person_id AS key
     ), noted AS (
       UPDATE sync.row_state AS s SET
-        clinic_version = CASE WHEN j.missing IS NULL THEN j.version ELSE 0 END,
+        clinic_version = CASE WHEN j.obstacle IS NULL THEN j.version ELSE 0 END,
         since = CASE WHEN j.ruled THEN NULL ELSE s.since END,
         base = CASE WHEN j.ruled THEN NULL ELSE s.base END
       FROM judged AS j
-      WHERE s.ctid = j.place AND j.fresh = (j.missing IS NOT NULL)
+      WHERE s.ctid = j.place AND j.fresh = (j.obstacle IS NOT NULL)
     )
     SELECT
       j.ordinal,
       CASE
-        WHEN j.missing IS NOT NULL THEN 'retry'
+        WHEN j.obstacle IS NOT NULL THEN 'retry'
         WHEN j.key = ANY (ARRAY(SELECT w.key FROM written AS w)) THEN 'applied'
         ELSE 'unchanged'
       END,
-      j.missing
+      CASE WHEN j.obstacle = 'locked in the portal' THEN '55P03' WHEN j.obstacle IS NOT NULL THEN '23503' END,
+      j.obstacle
     FROM judged AS j;
   END IF;
 
@@ -281,9 +452,10 @@ BEGIN
         h.in_flight AND NOT h.ruled AND here.found IS NULL AS away,
         CASE
           WHEN h.in_flight AND NOT h.ruled AND here.found IS NULL THEN NULL
-          WHEN r.person_id IS NOT NULL AND (SELECT p.person_id FROM public.patients AS p WHERE p.person_id = r.person_id) IS NULL
+          WHEN r.person_id IS NOT NULL AND parent_1.key IS NULL AND (SELECT p.person_id FROM public.patients AS p WHERE p.person_id = r.person_id) IS NULL
             THEN 'waits for patients.person_id ' || r.person_id
-        END AS missing,
+          WHEN r.person_id IS NOT NULL AND parent_1.key IS NULL AND (here.found IS NULL OR here.person_id IS DISTINCT FROM r.person_id) THEN 'locked in the portal'
+        END AS obstacle,
         r.person_id, r.type_of_work, r.addition_date
       FROM unnest(ordinals, names, keys, versions, deletions, verdicts, places, fresh, ruled, in_flight)
         AS h (ordinal, name, key, version, deleted, verdict, place, fresh, ruled, in_flight)
@@ -291,8 +463,12 @@ BEGIN
         person_id integer, type_of_work integer, addition_date timestamptz
       )
       LEFT JOIN LATERAL (
-        SELECT true AS found FROM public.work AS t WHERE t.work_id = h.key OFFSET 0
+        SELECT true AS found, t.person_id FROM public.work AS t WHERE t.work_id = h.key OFFSET 0
       ) AS here ON true
+      LEFT JOIN LATERAL (
+        SELECT p.person_id AS key FROM public.patients AS p
+        WHERE p.person_id = r.person_id AND (here.found IS NULL OR here.person_id IS DISTINCT FROM r.person_id) FOR KEY SHARE SKIP LOCKED
+      ) AS parent_1 ON true
       WHERE h.name = 'work' AND h.verdict = 'write' AND NOT h.deleted
     ), written AS (
       INSERT INTO public.work AS t (
@@ -301,7 +477,7 @@ BEGIN
       SELECT
         j.key, j.person_id, j.type_of_work, j.addition_date
       FROM judged AS j
-      WHERE NOT j.away AND j.missing IS NULL
+      WHERE NOT j.away AND j.obstacle IS NULL
       ORDER BY j.key
       ON CONFLICT (work_id) DO UPDATE SET
         person_id = excluded.person_id, type_of_work = excluded.type_of_work,
@@ -314,20 +490,21 @@ BEGIN
       RETURNING t.work_id AS key
     ), noted AS (
       UPDATE sync.row_state AS s SET
-        clinic_version = CASE WHEN j.missing IS NULL THEN j.version ELSE 0 END,
+        clinic_version = CASE WHEN j.obstacle IS NULL THEN j.version ELSE 0 END,
         since = CASE WHEN j.ruled THEN NULL ELSE s.since END,
         base = CASE WHEN j.ruled THEN NULL ELSE s.base END
       FROM judged AS j
-      WHERE s.ctid = j.place AND j.fresh = (j.missing IS NOT NULL)
+      WHERE s.ctid = j.place AND j.fresh = (j.obstacle IS NOT NULL)
     )
     SELECT
       j.ordinal,
       CASE
-        WHEN j.missing IS NOT NULL THEN 'retry'
+        WHEN j.obstacle IS NOT NULL THEN 'retry'
         WHEN j.key = ANY (ARRAY(SELECT w.key FROM written AS w)) THEN 'applied'
         ELSE 'unchanged'
       END,
-      j.missing
+      CASE WHEN j.obstacle = 'locked in the portal' THEN '55P03' WHEN j.obstacle IS NOT NULL THEN '23503' END,
+      j.obstacle
     FROM judged AS j;
   END IF;
 
@@ -339,11 +516,13 @@ BEGIN
         h.in_flight AND NOT h.ruled AND here.found IS NULL AS away,
         CASE
           WHEN h.in_flight AND NOT h.ruled AND here.found IS NULL THEN NULL
-          WHEN r.work_id IS NOT NULL AND (SELECT p.work_id FROM public.work AS p WHERE p.work_id = r.work_id) IS NULL
+          WHEN r.work_id IS NOT NULL AND parent_1.key IS NULL AND (SELECT p.work_id FROM public.work AS p WHERE p.work_id = r.work_id) IS NULL
             THEN 'waits for work.work_id ' || r.work_id
-          WHEN r.aligner_dr_id IS NOT NULL AND (SELECT p.dr_id FROM public.aligner_doctors AS p WHERE p.dr_id = r.aligner_dr_id) IS NULL
+          WHEN r.aligner_dr_id IS NOT NULL AND parent_2.key IS NULL AND (SELECT p.dr_id FROM public.aligner_doctors AS p WHERE p.dr_id = r.aligner_dr_id) IS NULL
             THEN 'waits for aligner_doctors.dr_id ' || r.aligner_dr_id
-        END AS missing,
+          WHEN r.work_id IS NOT NULL AND parent_1.key IS NULL AND (here.found IS NULL OR here.work_id IS DISTINCT FROM r.work_id) THEN 'locked in the portal'
+          WHEN r.aligner_dr_id IS NOT NULL AND parent_2.key IS NULL AND (here.found IS NULL OR here.aligner_dr_id IS DISTINCT FROM r.aligner_dr_id) THEN 'locked in the portal'
+        END AS obstacle,
         r.work_id, r.aligner_dr_id, r.set_sequence, r.type, r.upper_aligners_count, r.lower_aligners_count,
         r.remaining_upper_aligners, r.remaining_lower_aligners, r.creation_date, r.days, r.is_active,
         r.notes, r.folder_path, r.set_url, r.set_pdf_url, r.set_cost, r.currency, r.pdf_uploaded_at,
@@ -359,8 +538,16 @@ BEGIN
         pdf_uploaded_by varchar(255), drive_file_id varchar(255)
       )
       LEFT JOIN LATERAL (
-        SELECT true AS found FROM public.aligner_sets AS t WHERE t.aligner_set_id = h.key OFFSET 0
+        SELECT true AS found, t.work_id, t.aligner_dr_id FROM public.aligner_sets AS t WHERE t.aligner_set_id = h.key OFFSET 0
       ) AS here ON true
+      LEFT JOIN LATERAL (
+        SELECT p.work_id AS key FROM public.work AS p
+        WHERE p.work_id = r.work_id AND (here.found IS NULL OR here.work_id IS DISTINCT FROM r.work_id) FOR KEY SHARE SKIP LOCKED
+      ) AS parent_1 ON true
+      LEFT JOIN LATERAL (
+        SELECT p.dr_id AS key FROM public.aligner_doctors AS p
+        WHERE p.dr_id = r.aligner_dr_id AND (here.found IS NULL OR here.aligner_dr_id IS DISTINCT FROM r.aligner_dr_id) FOR KEY SHARE SKIP LOCKED
+      ) AS parent_2 ON true
       WHERE h.name = 'aligner_sets' AND h.verdict = 'write' AND NOT h.deleted
     ), written AS (
       INSERT INTO public.aligner_sets AS t (
@@ -375,7 +562,7 @@ BEGIN
         j.days, j.is_active, j.notes, j.folder_path, j.set_url, j.set_pdf_url, j.set_cost, j.currency,
         j.pdf_uploaded_at, j.pdf_uploaded_by, j.drive_file_id
       FROM judged AS j
-      WHERE NOT j.away AND j.missing IS NULL
+      WHERE NOT j.away AND j.obstacle IS NULL
       ORDER BY j.key
       ON CONFLICT (aligner_set_id) DO UPDATE SET
         work_id = excluded.work_id, aligner_dr_id = excluded.aligner_dr_id,
@@ -404,20 +591,21 @@ BEGIN
       RETURNING t.aligner_set_id AS key
     ), noted AS (
       UPDATE sync.row_state AS s SET
-        clinic_version = CASE WHEN j.missing IS NULL THEN j.version ELSE 0 END,
+        clinic_version = CASE WHEN j.obstacle IS NULL THEN j.version ELSE 0 END,
         since = CASE WHEN j.ruled THEN NULL ELSE s.since END,
         base = CASE WHEN j.ruled THEN NULL ELSE s.base END
       FROM judged AS j
-      WHERE s.ctid = j.place AND j.fresh = (j.missing IS NOT NULL)
+      WHERE s.ctid = j.place AND j.fresh = (j.obstacle IS NOT NULL)
     )
     SELECT
       j.ordinal,
       CASE
-        WHEN j.missing IS NOT NULL THEN 'retry'
+        WHEN j.obstacle IS NOT NULL THEN 'retry'
         WHEN j.key = ANY (ARRAY(SELECT w.key FROM written AS w)) THEN 'applied'
         ELSE 'unchanged'
       END,
-      j.missing
+      CASE WHEN j.obstacle = 'locked in the portal' THEN '55P03' WHEN j.obstacle IS NOT NULL THEN '23503' END,
+      j.obstacle
     FROM judged AS j;
   END IF;
 
@@ -429,9 +617,10 @@ BEGIN
         h.in_flight AND NOT h.ruled AND here.found IS NULL AS away,
         CASE
           WHEN h.in_flight AND NOT h.ruled AND here.found IS NULL THEN NULL
-          WHEN r.aligner_set_id IS NOT NULL AND (SELECT p.aligner_set_id FROM public.aligner_sets AS p WHERE p.aligner_set_id = r.aligner_set_id) IS NULL
+          WHEN r.aligner_set_id IS NOT NULL AND parent_1.key IS NULL AND (SELECT p.aligner_set_id FROM public.aligner_sets AS p WHERE p.aligner_set_id = r.aligner_set_id) IS NULL
             THEN 'waits for aligner_sets.aligner_set_id ' || r.aligner_set_id
-        END AS missing,
+          WHEN r.aligner_set_id IS NOT NULL AND parent_1.key IS NULL AND (here.found IS NULL OR here.aligner_set_id IS DISTINCT FROM r.aligner_set_id) THEN 'locked in the portal'
+        END AS obstacle,
         r.aligner_set_id, r.batch_sequence, r.upper_aligner_count, r.lower_aligner_count,
         r.upper_aligner_start_sequence, r.upper_aligner_end_sequence, r.lower_aligner_start_sequence,
         r.lower_aligner_end_sequence, r.manufacture_date, r.delivered_to_patient_date,
@@ -447,8 +636,12 @@ BEGIN
         days integer, validity_period integer, batch_expiry_date date, notes varchar(255), is_active boolean
       )
       LEFT JOIN LATERAL (
-        SELECT true AS found, t.days FROM public.aligner_batches AS t WHERE t.aligner_batch_id = h.key OFFSET 0
+        SELECT true AS found, t.days, t.aligner_set_id FROM public.aligner_batches AS t WHERE t.aligner_batch_id = h.key OFFSET 0
       ) AS here ON true
+      LEFT JOIN LATERAL (
+        SELECT p.aligner_set_id AS key FROM public.aligner_sets AS p
+        WHERE p.aligner_set_id = r.aligner_set_id AND (here.found IS NULL OR here.aligner_set_id IS DISTINCT FROM r.aligner_set_id) FOR KEY SHARE SKIP LOCKED
+      ) AS parent_1 ON true
       WHERE h.name = 'aligner_batches' AND h.verdict = 'write' AND NOT h.deleted
     ), written AS (
       INSERT INTO public.aligner_batches AS t (
@@ -463,7 +656,7 @@ BEGIN
         j.lower_aligner_end_sequence, j.manufacture_date, j.delivered_to_patient_date, j.days,
         j.validity_period, j.batch_expiry_date, j.notes, j.is_active
       FROM judged AS j
-      WHERE NOT j.away AND j.missing IS NULL
+      WHERE NOT j.away AND j.obstacle IS NULL
       ORDER BY j.key
       ON CONFLICT (aligner_batch_id) DO UPDATE SET
         aligner_set_id = excluded.aligner_set_id, batch_sequence = excluded.batch_sequence,
@@ -493,20 +686,21 @@ BEGIN
       RETURNING t.aligner_batch_id AS key
     ), noted AS (
       UPDATE sync.row_state AS s SET
-        clinic_version = CASE WHEN j.missing IS NULL THEN j.version ELSE 0 END,
+        clinic_version = CASE WHEN j.obstacle IS NULL THEN j.version ELSE 0 END,
         since = CASE WHEN j.ruled THEN NULL ELSE s.since END,
         base = CASE WHEN j.ruled THEN NULL ELSE s.base END
       FROM judged AS j
-      WHERE s.ctid = j.place AND j.fresh = (j.missing IS NOT NULL)
+      WHERE s.ctid = j.place AND j.fresh = (j.obstacle IS NOT NULL)
     )
     SELECT
       j.ordinal,
       CASE
-        WHEN j.missing IS NOT NULL THEN 'retry'
+        WHEN j.obstacle IS NOT NULL THEN 'retry'
         WHEN j.key = ANY (ARRAY(SELECT w.key FROM written AS w)) THEN 'applied'
         ELSE 'unchanged'
       END,
-      j.missing
+      CASE WHEN j.obstacle = 'locked in the portal' THEN '55P03' WHEN j.obstacle IS NOT NULL THEN '23503' END,
+      j.obstacle
     FROM judged AS j;
   END IF;
 
@@ -518,9 +712,10 @@ BEGIN
         h.in_flight AND NOT h.ruled AND here.found IS NULL AS away,
         CASE
           WHEN h.in_flight AND NOT h.ruled AND here.found IS NULL THEN NULL
-          WHEN r.aligner_set_id IS NOT NULL AND (SELECT p.aligner_set_id FROM public.aligner_sets AS p WHERE p.aligner_set_id = r.aligner_set_id) IS NULL
+          WHEN r.aligner_set_id IS NOT NULL AND parent_1.key IS NULL AND (SELECT p.aligner_set_id FROM public.aligner_sets AS p WHERE p.aligner_set_id = r.aligner_set_id) IS NULL
             THEN 'waits for aligner_sets.aligner_set_id ' || r.aligner_set_id
-        END AS missing,
+          WHEN r.aligner_set_id IS NOT NULL AND parent_1.key IS NULL AND (here.found IS NULL OR here.aligner_set_id IS DISTINCT FROM r.aligner_set_id) THEN 'locked in the portal'
+        END AS obstacle,
         r.aligner_set_id, r.note_type,
         CASE WHEN h.ruled OR here.found IS NULL OR r.note_type IS DISTINCT FROM 'Doctor' THEN r.note_text ELSE here.note_text END AS note_text,
         r.created_at,
@@ -534,8 +729,12 @@ BEGIN
         is_edited boolean, edited_at timestamptz, is_read boolean
       )
       LEFT JOIN LATERAL (
-        SELECT true AS found, t.note_text, t.is_edited, t.edited_at, t.is_read FROM public.aligner_notes AS t WHERE t.note_id = h.key OFFSET 0
+        SELECT true AS found, t.note_text, t.is_edited, t.edited_at, t.is_read, t.aligner_set_id FROM public.aligner_notes AS t WHERE t.note_id = h.key OFFSET 0
       ) AS here ON true
+      LEFT JOIN LATERAL (
+        SELECT p.aligner_set_id AS key FROM public.aligner_sets AS p
+        WHERE p.aligner_set_id = r.aligner_set_id AND (here.found IS NULL OR here.aligner_set_id IS DISTINCT FROM r.aligner_set_id) FOR KEY SHARE SKIP LOCKED
+      ) AS parent_1 ON true
       WHERE h.name = 'aligner_notes' AND h.verdict = 'write' AND NOT h.deleted
     ), written AS (
       INSERT INTO public.aligner_notes AS t (
@@ -544,7 +743,7 @@ BEGIN
       SELECT
         j.key, j.aligner_set_id, j.note_type, j.note_text, j.created_at, j.is_edited, j.edited_at, j.is_read
       FROM judged AS j
-      WHERE NOT j.away AND j.missing IS NULL
+      WHERE NOT j.away AND j.obstacle IS NULL
       ORDER BY j.key
       ON CONFLICT (note_id) DO UPDATE SET
         aligner_set_id = excluded.aligner_set_id, note_type = excluded.note_type,
@@ -559,20 +758,21 @@ BEGIN
       RETURNING t.note_id AS key
     ), noted AS (
       UPDATE sync.row_state AS s SET
-        clinic_version = CASE WHEN j.missing IS NULL THEN j.version ELSE 0 END,
+        clinic_version = CASE WHEN j.obstacle IS NULL THEN j.version ELSE 0 END,
         since = CASE WHEN j.ruled THEN NULL ELSE s.since END,
         base = CASE WHEN j.ruled THEN NULL ELSE s.base END
       FROM judged AS j
-      WHERE s.ctid = j.place AND j.fresh = (j.missing IS NOT NULL)
+      WHERE s.ctid = j.place AND j.fresh = (j.obstacle IS NOT NULL)
     )
     SELECT
       j.ordinal,
       CASE
-        WHEN j.missing IS NOT NULL THEN 'retry'
+        WHEN j.obstacle IS NOT NULL THEN 'retry'
         WHEN j.key = ANY (ARRAY(SELECT w.key FROM written AS w)) THEN 'applied'
         ELSE 'unchanged'
       END,
-      j.missing
+      CASE WHEN j.obstacle = 'locked in the portal' THEN '55P03' WHEN j.obstacle IS NOT NULL THEN '23503' END,
+      j.obstacle
     FROM judged AS j;
   END IF;
 
@@ -584,9 +784,10 @@ BEGIN
         h.in_flight AND NOT h.ruled AND here.found IS NULL AS away,
         CASE
           WHEN h.in_flight AND NOT h.ruled AND here.found IS NULL THEN NULL
-          WHEN h.key IS NOT NULL AND (SELECT p.aligner_set_id FROM public.aligner_sets AS p WHERE p.aligner_set_id = h.key) IS NULL
+          WHEN h.key IS NOT NULL AND parent_1.key IS NULL AND (SELECT p.aligner_set_id FROM public.aligner_sets AS p WHERE p.aligner_set_id = h.key) IS NULL
             THEN 'waits for aligner_sets.aligner_set_id ' || h.key
-        END AS missing,
+          WHEN h.key IS NOT NULL AND parent_1.key IS NULL AND here.found IS NULL THEN 'locked in the portal'
+        END AS obstacle,
         r.total_paid, r.balance, r.payment_status
       FROM unnest(ordinals, names, keys, versions, deletions, verdicts, places, fresh, ruled, in_flight)
         AS h (ordinal, name, key, version, deleted, verdict, place, fresh, ruled, in_flight)
@@ -596,6 +797,10 @@ BEGIN
       LEFT JOIN LATERAL (
         SELECT true AS found FROM public.aligner_set_payments AS t WHERE t.aligner_set_id = h.key OFFSET 0
       ) AS here ON true
+      LEFT JOIN LATERAL (
+        SELECT p.aligner_set_id AS key FROM public.aligner_sets AS p
+        WHERE p.aligner_set_id = h.key AND here.found IS NULL FOR KEY SHARE SKIP LOCKED
+      ) AS parent_1 ON true
       WHERE h.name = 'aligner_set_payments' AND h.verdict = 'write' AND NOT h.deleted
     ), written AS (
       INSERT INTO public.aligner_set_payments AS t (
@@ -604,7 +809,7 @@ BEGIN
       SELECT
         j.key, j.total_paid, j.balance, j.payment_status
       FROM judged AS j
-      WHERE NOT j.away AND j.missing IS NULL
+      WHERE NOT j.away AND j.obstacle IS NULL
       ORDER BY j.key
       ON CONFLICT (aligner_set_id) DO UPDATE SET
         total_paid = excluded.total_paid, balance = excluded.balance,
@@ -617,20 +822,21 @@ BEGIN
       RETURNING t.aligner_set_id AS key
     ), noted AS (
       UPDATE sync.row_state AS s SET
-        clinic_version = CASE WHEN j.missing IS NULL THEN j.version ELSE 0 END,
+        clinic_version = CASE WHEN j.obstacle IS NULL THEN j.version ELSE 0 END,
         since = CASE WHEN j.ruled THEN NULL ELSE s.since END,
         base = CASE WHEN j.ruled THEN NULL ELSE s.base END
       FROM judged AS j
-      WHERE s.ctid = j.place AND j.fresh = (j.missing IS NOT NULL)
+      WHERE s.ctid = j.place AND j.fresh = (j.obstacle IS NOT NULL)
     )
     SELECT
       j.ordinal,
       CASE
-        WHEN j.missing IS NOT NULL THEN 'retry'
+        WHEN j.obstacle IS NOT NULL THEN 'retry'
         WHEN j.key = ANY (ARRAY(SELECT w.key FROM written AS w)) THEN 'applied'
         ELSE 'unchanged'
       END,
-      j.missing
+      CASE WHEN j.obstacle = 'locked in the portal' THEN '55P03' WHEN j.obstacle IS NOT NULL THEN '23503' END,
+      j.obstacle
     FROM judged AS j;
   END IF;
 
@@ -649,8 +855,10 @@ BEGIN
       RETURNING t.aligner_set_id AS key, to_jsonb(t) AS lost
     ), pending AS (
       UPDATE sync.queue AS q SET
-        status = 'Synced', last_attempt = now(), last_error = 'superseded by the clinic''s delete'
-      WHERE q.table_name = 'aligner_set_payments' AND q.record_id = ANY (doomed) AND q.status = 'Pending'
+        status = 'Synced', last_attempt = now(), last_error = left(
+          concat_ws('; before that: ', 'superseded by the clinic''s delete', CASE q.status WHEN 'Failed' THEN q.last_error END), 1000
+        )
+      WHERE q.table_name = 'aligner_set_payments' AND q.record_id = ANY (doomed) AND q.status IN ('Pending', 'Failed')
       RETURNING q.record_id, q.queue_id, q.operation
     ), superseded AS MATERIALIZED (
       SELECT DISTINCT ON (p.record_id) p.record_id, p.queue_id
@@ -673,6 +881,7 @@ BEGIN
     SELECT
       h.ordinal,
       CASE WHEN p.record_id IS NOT NULL THEN 'conflict' WHEN g.key IS NOT NULL THEN 'applied' ELSE 'unchanged' END,
+      NULL::text,
       CASE WHEN p.record_id IS NOT NULL THEN 'the clinic deleted it; the doctor''s edits went with it' END
     FROM unnest(ordinals, names, keys, deletions, verdicts) AS h (ordinal, name, key, deleted, verdict)
     LEFT JOIN superseded AS p ON p.record_id = h.key
@@ -690,8 +899,10 @@ BEGIN
       RETURNING t.note_id AS key, to_jsonb(t) AS lost
     ), pending AS (
       UPDATE sync.queue AS q SET
-        status = 'Synced', last_attempt = now(), last_error = 'superseded by the clinic''s delete'
-      WHERE q.table_name = 'aligner_notes' AND q.record_id = ANY (doomed) AND q.status = 'Pending'
+        status = 'Synced', last_attempt = now(), last_error = left(
+          concat_ws('; before that: ', 'superseded by the clinic''s delete', CASE q.status WHEN 'Failed' THEN q.last_error END), 1000
+        )
+      WHERE q.table_name = 'aligner_notes' AND q.record_id = ANY (doomed) AND q.status IN ('Pending', 'Failed')
       RETURNING q.record_id, q.queue_id, q.operation
     ), superseded AS MATERIALIZED (
       SELECT DISTINCT ON (p.record_id) p.record_id, p.queue_id
@@ -714,6 +925,7 @@ BEGIN
     SELECT
       h.ordinal,
       CASE WHEN p.record_id IS NOT NULL THEN 'conflict' WHEN g.key IS NOT NULL THEN 'applied' ELSE 'unchanged' END,
+      NULL::text,
       CASE WHEN p.record_id IS NOT NULL THEN 'the clinic deleted it; the doctor''s edits went with it' END
     FROM unnest(ordinals, names, keys, deletions, verdicts) AS h (ordinal, name, key, deleted, verdict)
     LEFT JOIN superseded AS p ON p.record_id = h.key
@@ -731,8 +943,10 @@ BEGIN
       RETURNING t.aligner_batch_id AS key, to_jsonb(t) AS lost
     ), pending AS (
       UPDATE sync.queue AS q SET
-        status = 'Synced', last_attempt = now(), last_error = 'superseded by the clinic''s delete'
-      WHERE q.table_name = 'aligner_batches' AND q.record_id = ANY (doomed) AND q.status = 'Pending'
+        status = 'Synced', last_attempt = now(), last_error = left(
+          concat_ws('; before that: ', 'superseded by the clinic''s delete', CASE q.status WHEN 'Failed' THEN q.last_error END), 1000
+        )
+      WHERE q.table_name = 'aligner_batches' AND q.record_id = ANY (doomed) AND q.status IN ('Pending', 'Failed')
       RETURNING q.record_id, q.queue_id, q.operation
     ), superseded AS MATERIALIZED (
       SELECT DISTINCT ON (p.record_id) p.record_id, p.queue_id
@@ -755,6 +969,7 @@ BEGIN
     SELECT
       h.ordinal,
       CASE WHEN p.record_id IS NOT NULL THEN 'conflict' WHEN g.key IS NOT NULL THEN 'applied' ELSE 'unchanged' END,
+      NULL::text,
       CASE WHEN p.record_id IS NOT NULL THEN 'the clinic deleted it; the doctor''s edits went with it' END
     FROM unnest(ordinals, names, keys, deletions, verdicts) AS h (ordinal, name, key, deleted, verdict)
     LEFT JOIN superseded AS p ON p.record_id = h.key
@@ -766,15 +981,16 @@ BEGIN
   FROM unnest(names, keys, deletions, verdicts) AS h (name, key, deleted, verdict)
   WHERE h.name = 'aligner_sets' AND h.verdict = 'write' AND h.deleted;
   IF doomed IS NOT NULL THEN
-    PERFORM FROM public.aligner_batches AS c WHERE c.aligner_set_id = ANY (doomed) ORDER BY c.aligner_batch_id FOR UPDATE;
     WITH gone AS (
       DELETE FROM public.aligner_batches AS c WHERE c.aligner_set_id = ANY (doomed)
       RETURNING c.aligner_batch_id AS key, to_jsonb(c) AS lost
     ), pending AS (
       UPDATE sync.queue AS q SET
-        status = 'Synced', last_attempt = now(), last_error = 'superseded by the clinic''s delete'
+        status = 'Synced', last_attempt = now(), last_error = left(
+          concat_ws('; before that: ', 'superseded by the clinic''s delete', CASE q.status WHEN 'Failed' THEN q.last_error END), 1000
+        )
       FROM gone AS g
-      WHERE q.table_name = 'aligner_batches' AND q.record_id = g.key AND q.status = 'Pending'
+      WHERE q.table_name = 'aligner_batches' AND q.record_id = g.key AND q.status IN ('Pending', 'Failed')
       RETURNING q.record_id
     ), noted AS (
       UPDATE sync.row_state AS s SET since = NULL, base = NULL
@@ -785,15 +1001,16 @@ BEGIN
     FROM gone AS g
     JOIN sync.row_state AS s ON s.table_name = 'aligner_batches' AND s.record_id = g.key
     WHERE g.key IN (SELECT p.record_id FROM pending AS p);
-    PERFORM FROM public.aligner_notes AS c WHERE c.aligner_set_id = ANY (doomed) ORDER BY c.note_id FOR UPDATE;
     WITH gone AS (
       DELETE FROM public.aligner_notes AS c WHERE c.aligner_set_id = ANY (doomed)
       RETURNING c.note_id AS key, to_jsonb(c) AS lost
     ), pending AS (
       UPDATE sync.queue AS q SET
-        status = 'Synced', last_attempt = now(), last_error = 'superseded by the clinic''s delete'
+        status = 'Synced', last_attempt = now(), last_error = left(
+          concat_ws('; before that: ', 'superseded by the clinic''s delete', CASE q.status WHEN 'Failed' THEN q.last_error END), 1000
+        )
       FROM gone AS g
-      WHERE q.table_name = 'aligner_notes' AND q.record_id = g.key AND q.status = 'Pending'
+      WHERE q.table_name = 'aligner_notes' AND q.record_id = g.key AND q.status IN ('Pending', 'Failed')
       RETURNING q.record_id
     ), noted AS (
       UPDATE sync.row_state AS s SET since = NULL, base = NULL
@@ -804,15 +1021,16 @@ BEGIN
     FROM gone AS g
     JOIN sync.row_state AS s ON s.table_name = 'aligner_notes' AND s.record_id = g.key
     WHERE g.key IN (SELECT p.record_id FROM pending AS p);
-    PERFORM FROM public.aligner_set_payments AS c WHERE c.aligner_set_id = ANY (doomed) ORDER BY c.aligner_set_id FOR UPDATE;
     WITH gone AS (
       DELETE FROM public.aligner_set_payments AS c WHERE c.aligner_set_id = ANY (doomed)
       RETURNING c.aligner_set_id AS key, to_jsonb(c) AS lost
     ), pending AS (
       UPDATE sync.queue AS q SET
-        status = 'Synced', last_attempt = now(), last_error = 'superseded by the clinic''s delete'
+        status = 'Synced', last_attempt = now(), last_error = left(
+          concat_ws('; before that: ', 'superseded by the clinic''s delete', CASE q.status WHEN 'Failed' THEN q.last_error END), 1000
+        )
       FROM gone AS g
-      WHERE q.table_name = 'aligner_set_payments' AND q.record_id = g.key AND q.status = 'Pending'
+      WHERE q.table_name = 'aligner_set_payments' AND q.record_id = g.key AND q.status IN ('Pending', 'Failed')
       RETURNING q.record_id
     ), noted AS (
       UPDATE sync.row_state AS s SET since = NULL, base = NULL
@@ -829,8 +1047,10 @@ BEGIN
       RETURNING t.aligner_set_id AS key, to_jsonb(t) AS lost
     ), pending AS (
       UPDATE sync.queue AS q SET
-        status = 'Synced', last_attempt = now(), last_error = 'superseded by the clinic''s delete'
-      WHERE q.table_name = 'aligner_sets' AND q.record_id = ANY (doomed) AND q.status = 'Pending'
+        status = 'Synced', last_attempt = now(), last_error = left(
+          concat_ws('; before that: ', 'superseded by the clinic''s delete', CASE q.status WHEN 'Failed' THEN q.last_error END), 1000
+        )
+      WHERE q.table_name = 'aligner_sets' AND q.record_id = ANY (doomed) AND q.status IN ('Pending', 'Failed')
       RETURNING q.record_id, q.queue_id, q.operation
     ), superseded AS MATERIALIZED (
       SELECT DISTINCT ON (p.record_id) p.record_id, p.queue_id
@@ -853,6 +1073,7 @@ BEGIN
     SELECT
       h.ordinal,
       CASE WHEN p.record_id IS NOT NULL THEN 'conflict' WHEN g.key IS NOT NULL THEN 'applied' ELSE 'unchanged' END,
+      NULL::text,
       CASE WHEN p.record_id IS NOT NULL THEN 'the clinic deleted it; the doctor''s edits went with it' END
     FROM unnest(ordinals, names, keys, deletions, verdicts) AS h (ordinal, name, key, deleted, verdict)
     LEFT JOIN superseded AS p ON p.record_id = h.key
@@ -864,15 +1085,16 @@ BEGIN
   FROM unnest(names, keys, deletions, verdicts) AS h (name, key, deleted, verdict)
   WHERE h.name = 'work' AND h.verdict = 'write' AND h.deleted;
   IF doomed IS NOT NULL THEN
-    PERFORM FROM public.aligner_sets AS c WHERE c.work_id = ANY (doomed) ORDER BY c.aligner_set_id FOR UPDATE;
     WITH gone AS (
       DELETE FROM public.aligner_sets AS c WHERE c.work_id = ANY (doomed)
       RETURNING c.aligner_set_id AS key, to_jsonb(c) AS lost
     ), pending AS (
       UPDATE sync.queue AS q SET
-        status = 'Synced', last_attempt = now(), last_error = 'superseded by the clinic''s delete'
+        status = 'Synced', last_attempt = now(), last_error = left(
+          concat_ws('; before that: ', 'superseded by the clinic''s delete', CASE q.status WHEN 'Failed' THEN q.last_error END), 1000
+        )
       FROM gone AS g
-      WHERE q.table_name = 'aligner_sets' AND q.record_id = g.key AND q.status = 'Pending'
+      WHERE q.table_name = 'aligner_sets' AND q.record_id = g.key AND q.status IN ('Pending', 'Failed')
       RETURNING q.record_id
     ), noted AS (
       UPDATE sync.row_state AS s SET since = NULL, base = NULL
@@ -889,8 +1111,10 @@ BEGIN
       RETURNING t.work_id AS key, to_jsonb(t) AS lost
     ), pending AS (
       UPDATE sync.queue AS q SET
-        status = 'Synced', last_attempt = now(), last_error = 'superseded by the clinic''s delete'
-      WHERE q.table_name = 'work' AND q.record_id = ANY (doomed) AND q.status = 'Pending'
+        status = 'Synced', last_attempt = now(), last_error = left(
+          concat_ws('; before that: ', 'superseded by the clinic''s delete', CASE q.status WHEN 'Failed' THEN q.last_error END), 1000
+        )
+      WHERE q.table_name = 'work' AND q.record_id = ANY (doomed) AND q.status IN ('Pending', 'Failed')
       RETURNING q.record_id, q.queue_id, q.operation
     ), superseded AS MATERIALIZED (
       SELECT DISTINCT ON (p.record_id) p.record_id, p.queue_id
@@ -913,6 +1137,7 @@ BEGIN
     SELECT
       h.ordinal,
       CASE WHEN p.record_id IS NOT NULL THEN 'conflict' WHEN g.key IS NOT NULL THEN 'applied' ELSE 'unchanged' END,
+      NULL::text,
       CASE WHEN p.record_id IS NOT NULL THEN 'the clinic deleted it; the doctor''s edits went with it' END
     FROM unnest(ordinals, names, keys, deletions, verdicts) AS h (ordinal, name, key, deleted, verdict)
     LEFT JOIN superseded AS p ON p.record_id = h.key
@@ -930,8 +1155,10 @@ BEGIN
       RETURNING t.person_id AS key, to_jsonb(t) AS lost
     ), pending AS (
       UPDATE sync.queue AS q SET
-        status = 'Synced', last_attempt = now(), last_error = 'superseded by the clinic''s delete'
-      WHERE q.table_name = 'patients' AND q.record_id = ANY (doomed) AND q.status = 'Pending'
+        status = 'Synced', last_attempt = now(), last_error = left(
+          concat_ws('; before that: ', 'superseded by the clinic''s delete', CASE q.status WHEN 'Failed' THEN q.last_error END), 1000
+        )
+      WHERE q.table_name = 'patients' AND q.record_id = ANY (doomed) AND q.status IN ('Pending', 'Failed')
       RETURNING q.record_id, q.queue_id, q.operation
     ), superseded AS MATERIALIZED (
       SELECT DISTINCT ON (p.record_id) p.record_id, p.queue_id
@@ -954,6 +1181,7 @@ BEGIN
     SELECT
       h.ordinal,
       CASE WHEN p.record_id IS NOT NULL THEN 'conflict' WHEN g.key IS NOT NULL THEN 'applied' ELSE 'unchanged' END,
+      NULL::text,
       CASE WHEN p.record_id IS NOT NULL THEN 'the clinic deleted it; the doctor''s edits went with it' END
     FROM unnest(ordinals, names, keys, deletions, verdicts) AS h (ordinal, name, key, deleted, verdict)
     LEFT JOIN superseded AS p ON p.record_id = h.key
@@ -965,15 +1193,16 @@ BEGIN
   FROM unnest(names, keys, deletions, verdicts) AS h (name, key, deleted, verdict)
   WHERE h.name = 'aligner_doctors' AND h.verdict = 'write' AND h.deleted;
   IF doomed IS NOT NULL THEN
-    PERFORM FROM public.aligner_sets AS c WHERE c.aligner_dr_id = ANY (doomed) ORDER BY c.aligner_set_id FOR UPDATE;
     WITH gone AS (
       DELETE FROM public.aligner_sets AS c WHERE c.aligner_dr_id = ANY (doomed)
       RETURNING c.aligner_set_id AS key, to_jsonb(c) AS lost
     ), pending AS (
       UPDATE sync.queue AS q SET
-        status = 'Synced', last_attempt = now(), last_error = 'superseded by the clinic''s delete'
+        status = 'Synced', last_attempt = now(), last_error = left(
+          concat_ws('; before that: ', 'superseded by the clinic''s delete', CASE q.status WHEN 'Failed' THEN q.last_error END), 1000
+        )
       FROM gone AS g
-      WHERE q.table_name = 'aligner_sets' AND q.record_id = g.key AND q.status = 'Pending'
+      WHERE q.table_name = 'aligner_sets' AND q.record_id = g.key AND q.status IN ('Pending', 'Failed')
       RETURNING q.record_id
     ), noted AS (
       UPDATE sync.row_state AS s SET since = NULL, base = NULL
@@ -990,8 +1219,10 @@ BEGIN
       RETURNING t.dr_id AS key, to_jsonb(t) AS lost
     ), pending AS (
       UPDATE sync.queue AS q SET
-        status = 'Synced', last_attempt = now(), last_error = 'superseded by the clinic''s delete'
-      WHERE q.table_name = 'aligner_doctors' AND q.record_id = ANY (doomed) AND q.status = 'Pending'
+        status = 'Synced', last_attempt = now(), last_error = left(
+          concat_ws('; before that: ', 'superseded by the clinic''s delete', CASE q.status WHEN 'Failed' THEN q.last_error END), 1000
+        )
+      WHERE q.table_name = 'aligner_doctors' AND q.record_id = ANY (doomed) AND q.status IN ('Pending', 'Failed')
       RETURNING q.record_id, q.queue_id, q.operation
     ), superseded AS MATERIALIZED (
       SELECT DISTINCT ON (p.record_id) p.record_id, p.queue_id
@@ -1014,12 +1245,62 @@ BEGIN
     SELECT
       h.ordinal,
       CASE WHEN p.record_id IS NOT NULL THEN 'conflict' WHEN g.key IS NOT NULL THEN 'applied' ELSE 'unchanged' END,
+      NULL::text,
       CASE WHEN p.record_id IS NOT NULL THEN 'the clinic deleted it; the doctor''s edits went with it' END
     FROM unnest(ordinals, names, keys, deletions, verdicts) AS h (ordinal, name, key, deleted, verdict)
     LEFT JOIN superseded AS p ON p.record_id = h.key
     LEFT JOIN gone AS g ON g.key = h.key
     WHERE h.name = 'aligner_doctors' AND h.verdict = 'write' AND h.deleted;
   END IF;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.apply_clinic_changes(changes jsonb)
+RETURNS TABLE(ordinal integer, outcome text, code text, reason text)
+LANGUAGE plpgsql
+SET search_path = ''
+SET lock_timeout = '10ms'
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = 'off'
+AS $function$
+DECLARE
+  one record;
+  started timestamptz;
+BEGIN
+  -- What the sync writes, the capture triggers leave alone. Local to the transaction.
+  PERFORM set_config('sync.applying', 'on', true);
+
+  BEGIN
+    RETURN QUERY SELECT b.* FROM sync.apply_clinic_batch(changes) AS b;
+    RETURN;
+  EXCEPTION WHEN lock_not_available THEN
+    NULL; -- undone, its locks with it
+  END;
+
+  -- One by one, parents before children, deletes the other way round. The locks of those that went well are held until the
+  -- end, so what has not had its turn after a fifth of a second has to wait as well.
+  PERFORM set_config('lock_timeout', '2ms', true);
+  started := clock_timestamp();
+  FOR one IN
+    SELECT s.ordinal, s.change
+    FROM (
+      SELECT e.ordinality::integer AS ordinal, e.value AS change,
+        coalesce(jsonb_typeof(e.value -> 'row'), 'null') = 'null' AS deleted,
+        array_position(ARRAY['aligner_doctors', 'patients', 'work', 'aligner_sets', 'aligner_batches', 'aligner_notes', 'aligner_set_payments'], e.value ->> 'table') AS rank
+      FROM jsonb_array_elements(changes) WITH ORDINALITY AS e
+    ) AS s
+    ORDER BY s.deleted, CASE WHEN s.deleted THEN -s.rank ELSE s.rank END, (s.change ->> 'key')::integer
+  LOOP
+    BEGIN
+      IF clock_timestamp() > started + interval '200 ms' THEN
+        RAISE lock_not_available;
+      END IF;
+      RETURN QUERY
+      SELECT one.ordinal, b.outcome, b.code, b.reason FROM sync.apply_clinic_batch(jsonb_build_array(one.change)) AS b;
+    EXCEPTION WHEN lock_not_available THEN
+      RETURN QUERY SELECT one.ordinal, 'retry', '55P03', 'locked in the portal';
+    END;
+  END LOOP;
 END
 $function$;
 

@@ -20,7 +20,9 @@ export async function applyChanges(database: Database, log: Log, events: readonl
   const changes = toJson(events, log)
   for (let attempt = 1; ; attempt++) {
     try {
-      const rows = await database.query('SELECT ordinal, outcome, reason FROM sync.apply_clinic_changes($1)', [changes])
+      const rows = await database.query('SELECT ordinal, outcome, code, reason FROM sync.apply_clinic_changes($1)', [
+        changes,
+      ])
       return toOutcomes(events, rows)
     } catch (error) {
       if (!(error instanceof DatabaseError)) throw error
@@ -61,8 +63,8 @@ function toOutcomes(events: readonly SyncEvent[], rows: readonly Record<string, 
   return events.map(({ data: { table, key, version } }, index) => {
     const row = byOrdinal.get(index + 1)
     if (!row) throw new DatabaseError('down', 'sync.apply_clinic_changes did not answer for every event')
-    const outcome = row.outcome as OutcomeKind
-    return { table, key, version, outcome, ...(row.reason && { reason: row.reason }) }
+    const [outcome, code, reason] = [row.outcome as OutcomeKind, row.code, row.reason]
+    return { table, key, version, outcome, ...(code && { code }), ...(reason && { reason }) }
   })
 }
 

@@ -3,6 +3,7 @@ import { DatabaseError } from '@clinic-sync/sync'
 import type { Database } from './pool.ts'
 
 const FUNCTIONS = [
+  'sync.apply_clinic_batch(jsonb)',
   'sync.apply_clinic_changes(jsonb)',
   'sync.take_changes(integer)',
   'sync.settle_changes(jsonb)',

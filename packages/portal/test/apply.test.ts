@@ -123,7 +123,13 @@ t.test('a missing parent is a retry that says which, and holds nobody else up', 
   const orphan = event('aligner_notes', key, note(key, { aligner_set_id: other }))
   const outcomes = await portal.applyChanges([orphan, event('aligner_notes', other, note(other))])
   t.match(outcomes, [
-    { table: 'aligner_notes', key, outcome: 'retry', reason: `waits for aligner_sets.aligner_set_id ${other}` },
+    {
+      table: 'aligner_notes',
+      key,
+      outcome: 'retry',
+      code: '23503',
+      reason: `waits for aligner_sets.aligner_set_id ${other}`,
+    },
     { outcome: 'applied' },
   ])
   const orphanSet = event('aligner_sets', other, set(other, { work_id: other, aligner_dr_id: other }))
@@ -225,6 +231,45 @@ t.test("the clinic's delete takes a doctor's edit with it: a conflict, on record
   await edit(doctorsClient, 'aligner_notes', both, { note_text: 'x' })
   await edit(doctorsClient, 'aligner_notes', both, null)
   t.same(await apply(event('aligner_notes', both, null)), ['unchanged'], 'deleted on both sides: no conflict')
+})
+
+t.test("the clinic's delete settles an edit that it could not take too, on record and with its reason", async (t) => {
+  const settle = (key: number, version: number, outcome: 'queued' | 'dead') =>
+    portal.settleChanges([
+      { table: 'aligner_notes', key, version: String(version), outcome, code: 'SYNC_BAD_VALUE', reason: 'too long' },
+    ])
+  const [alone, within, under] = [++keys + 3000, ++keys + 3000, ++keys + 3000]
+  await apply(event('aligner_sets', under, set(under)), event('aligner_notes', alone, note(alone)))
+  await apply(event('aligner_notes', within, note(within, { aligner_set_id: under })))
+  for (const [key, gone, outcome] of [
+    [alone, event('aligner_notes', alone, null), 'conflict'],
+    [within, event('aligner_sets', under, null), 'applied'],
+  ] as const) {
+    const version = await edit(doctorsClient, 'aligner_notes', key, { note_text: `stuck ${key}` })
+    await settle(key, version, 'dead')
+    t.same(await apply(gone), [outcome])
+    t.match(await db.rows('SELECT status, last_error FROM sync.queue WHERE queue_id = $1', [version]), [
+      { status: 'Synced', last_error: "superseded by the clinic's delete; before that: SYNC_BAD_VALUE: too long" },
+    ])
+    t.match(await db.rows("SELECT lost_row ->> 'note_text' AS text FROM sync.lost_edits WHERE record_id = $1", [key]), [
+      { text: `stuck ${key}` },
+    ])
+    t.match(await state('aligner_notes', key), { since: null, base: null })
+    await settle(key, version, 'dead')
+    const [row] = await db.rows('SELECT status FROM sync.queue WHERE queue_id = $1', [version])
+    t.equal(row?.status, 'Synced', 'whatever is heard of it later')
+  }
+
+  const sent = ++keys
+  await apply(event('aligner_notes', sent, note(sent)))
+  const version = await edit(doctorsClient, 'aligner_notes', sent, { note_text: 'on its way' })
+  await settle(sent, version, 'queued')
+  t.same(await apply(event('aligner_notes', sent, null)), ['applied'])
+  t.match(
+    await db.rows('SELECT status FROM sync.queue WHERE queue_id = $1', [version]),
+    [{ status: 'Queued' }],
+    'one that was sent is for the clinic to rule on',
+  )
 })
 
 t.test("a set's delete puts the doctor's unsent edits on record, of rows that the clinic never had too", async (t) => {

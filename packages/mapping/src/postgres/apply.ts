@@ -1,20 +1,11 @@
 import { tables } from '../tables/index.ts'
-import type { Table } from '../types.ts'
-import { indent, portalTable, REVOKE_FUNCTIONS } from './common.ts'
+import { indent, REVOKE_FUNCTIONS } from './common.ts'
 import { deleteStatements } from './delete.ts'
+import { HELD, lockStatements } from './locking.ts'
 import { upsertStatement } from './upsert.ts'
 
-/** A row to be deleted is locked as a delete does; others so that a child's foreign key check does not wait for them. */
-const lockStatement = ({ name, key }: Table) => `IF '${name}' = ANY (names) THEN
-  SELECT array_agg(h.key) FILTER (WHERE h.deleted), array_agg(h.key) FILTER (WHERE NOT h.deleted)
-  INTO doomed, kept
-  FROM unnest(names, keys, deletions) AS h (name, key, deleted) WHERE h.name = '${name}';
-  PERFORM FROM ${portalTable(name)} AS t WHERE t.${key.name} = ANY (kept) ORDER BY t.${key.name} FOR NO KEY UPDATE;
-  IF doomed IS NOT NULL THEN
-    PERFORM FROM ${portalTable(name)} AS t WHERE t.${key.name} = ANY (doomed) ORDER BY t.${key.name} FOR UPDATE;
-  END IF;
-END IF;
-`
+const NAMES = tables.map(({ name }) => `'${name}'`).join(', ')
+const RESULT = 'TABLE(ordinal integer, outcome text, code text, reason text)'
 
 /** `sync.apply_clinic_changes`: design.md, "Applying", clinic → portal. */
 export const applyFile = () => `--
@@ -22,17 +13,29 @@ export const applyFile = () => `--
 -- row null for a delete. Returns an outcome for each, by its place in the array (from 1). All or nothing: one transaction.
 -- Safe to run again.
 --
--- lock_timeout is shorter than Postgres' deadlock check (deadlock_timeout, 1 s): where the sync and a doctor meet on a row,
--- it is the sync that gives way and tries again.
+-- Where the sync and a person meet on a row, the sync gives way: it takes its locks with SKIP LOCKED, and a record whose row is
+-- held by somebody's transaction is a 'retry', code ${HELD.code}; all others are applied. What cannot be skipped (another row with the
+-- same key or unique value that is not committed yet, a lock on a whole table) ends the attempt after 10 ms, and the
+-- records are applied one by one, those in the way becoming a 'retry' after 2 ms each. Whoever waits for the sync in turn waits
+-- for milliseconds, so no deadlock lasts until Postgres looks for one (deadlock_timeout, 1 s).
 -- Plans are generic and by index: tables that were small when the plan was made may be large by now (a backfill).
 
-CREATE OR REPLACE FUNCTION sync.apply_clinic_changes(changes jsonb)
-RETURNS TABLE (ordinal integer, outcome text, reason text)
+-- A function's result type cannot be replaced.
+DO $$
+DECLARE
+  old text := pg_catalog.pg_get_function_result(to_regprocedure('sync.apply_clinic_changes(jsonb)'));
+BEGIN
+  IF old <> '${RESULT}' THEN
+    DROP FUNCTION sync.apply_clinic_changes(jsonb);
+  END IF;
+END
+$$;
+
+-- One attempt at a batch. Fails as a whole (${HELD.code}) where a lock is in the way that cannot be skipped.
+CREATE OR REPLACE FUNCTION sync.apply_clinic_batch(changes jsonb)
+RETURNS ${RESULT}
 LANGUAGE plpgsql
 SET search_path = ''
-SET lock_timeout = '250ms'
-SET plan_cache_mode = 'force_generic_plan'
-SET enable_seqscan = 'off'
 AS $function$
 #variable_conflict use_column
 DECLARE
@@ -42,18 +45,15 @@ DECLARE
   versions bigint[];
   seen bigint[];
   deletions boolean[];
-  verdicts text[];     -- 'write', 'duplicate', 'stale'
-  places tid[];        -- where the bookkeeping row is; it is locked, so it stays there
-  fresh boolean[];     -- never heard of before: its bookkeeping row is made here, with the version in it
-  ruled boolean[];     -- the clinic has had the doctor's latest edit, or there is none
-  in_flight boolean[]; -- a doctor's edit is on its way to the clinic
+  held integer[] := '{}'; -- ordinals of records whose row is somebody else's
+  verdicts text[];        -- 'write', 'duplicate', 'stale', 'held'
+  places tid[];           -- where the bookkeeping row is; it is locked, so it stays there
+  fresh boolean[];        -- never heard of before: its bookkeeping row is made here, with the version in it
+  ruled boolean[];        -- the clinic has had the doctor's latest edit, or there is none
+  in_flight boolean[];    -- a doctor's edit is on its way to the clinic
   doomed integer[];
-  kept integer[];
   unknown text;
 BEGIN
-  -- What the sync writes, the capture triggers leave alone. Local to the transaction.
-  PERFORM set_config('sync.applying', 'on', true);
-
   SELECT
     array_agg(e.ordinality::integer ORDER BY e.ordinality),
     array_agg(e.value ->> 'table' ORDER BY e.ordinality),
@@ -67,7 +67,7 @@ BEGIN
     RETURN;
   END IF;
   SELECT h.name INTO unknown FROM unnest(names) AS h (name)
-  WHERE h.name IS NULL OR h.name NOT IN (${tables.map(({ name }) => `'${name}'`).join(', ')});
+  WHERE h.name IS NULL OR h.name NOT IN (${NAMES});
   IF FOUND THEN
     RAISE EXCEPTION 'not a synced table' USING ERRCODE = 'invalid_parameter_value';
   END IF;
@@ -76,47 +76,67 @@ BEGIN
   END IF;
 
   -- Locks: the rows first, then their bookkeeping, both in key order, as an edit with its trigger does.
-${indent(tables.map(lockStatement).join(''), 2)}
-  WITH made AS (
-    INSERT INTO sync.row_state AS s (table_name, record_id, clinic_version)
-    SELECT h.name, h.key, h.version
-    FROM unnest(names, keys, versions) AS h (name, key, version)
-    ORDER BY h.name, h.key
-    ON CONFLICT (table_name, record_id) DO NOTHING
-    RETURNING s.table_name, s.record_id
-  )
-  SELECT array_agg(m.record_id IS NOT NULL ORDER BY h.ordinal) INTO fresh
-  FROM unnest(ordinals, names, keys) AS h (ordinal, name, key)
-  LEFT JOIN made AS m ON m.table_name = h.name AND m.record_id = h.key;
-
-  -- A statement of its own: it sees what others committed while the rows were waited for.
+${indent(tables.map((table) => lockStatements(table, tables)).join(''), 2)}
+  -- Of a record that is held, the version alone is read: one that was applied already need not wait.
   SELECT
     array_agg(
       CASE
-        WHEN k.fresh OR k.version > k.clinic_version THEN 'write'
-        WHEN k.version = k.clinic_version THEN 'duplicate'
-        ELSE 'stale'
+        WHEN k.version = k.applied_version THEN 'duplicate'
+        WHEN k.version < k.applied_version THEN 'stale'
+        WHEN k.held OR k.place IS NULL AND k.applied_version IS NOT NULL THEN 'held'
+        ELSE 'write'
       END ORDER BY k.ordinal
     ),
-    array_agg(k.fresh OR k.since IS NULL OR k.seen >= k.local_version ORDER BY k.ordinal),
-    array_agg(NOT k.fresh AND k.since IS NOT NULL ORDER BY k.ordinal),
-    array_agg(k.place ORDER BY k.ordinal)
-  INTO verdicts, ruled, in_flight, places
+    array_agg(k.since IS NULL OR k.seen >= k.local_version ORDER BY k.ordinal),
+    array_agg(k.since IS NOT NULL ORDER BY k.ordinal),
+    array_agg(k.place ORDER BY k.ordinal),
+    array_agg(NOT k.held AND k.place IS NULL AND k.applied_version IS NULL ORDER BY k.ordinal)
+  INTO verdicts, ruled, in_flight, places, fresh
   FROM (
-    SELECT h.ordinal, h.version, h.seen, h.fresh, s.clinic_version, s.local_version, s.since, s.place
+    SELECT
+      h.ordinal, h.version, h.seen, h.held, mine.local_version, mine.since, mine.place,
+      coalesce(mine.clinic_version, there.clinic_version) AS applied_version
     FROM (
-      SELECT * FROM unnest(ordinals, names, keys, versions, seen, fresh)
-        AS u (ordinal, name, key, version, seen, fresh)
+      SELECT u.*, u.ordinal = ANY (held) AS held
+      FROM unnest(ordinals, names, keys, versions, seen) AS u (ordinal, name, key, version, seen)
       ORDER BY u.name, u.key OFFSET 0
     ) AS h
-    CROSS JOIN LATERAL (
+    LEFT JOIN LATERAL (
       SELECT s.clinic_version, s.local_version, s.since, s.ctid AS place FROM sync.row_state AS s
-      WHERE s.table_name = h.name AND s.record_id = h.key FOR UPDATE
-    ) AS s
+      WHERE s.table_name = h.name AND s.record_id = h.key AND NOT h.held FOR UPDATE SKIP LOCKED
+    ) AS mine ON true
+    LEFT JOIN LATERAL (
+      SELECT s.clinic_version FROM sync.row_state AS s
+      WHERE s.table_name = h.name AND s.record_id = h.key AND mine.place IS NULL OFFSET 0
+    ) AS there ON true
   ) AS k;
 
+  IF true = ANY (fresh) THEN
+    WITH made AS (
+      INSERT INTO sync.row_state AS s (table_name, record_id, clinic_version)
+      SELECT h.name, h.key, h.version
+      FROM unnest(names, keys, versions, fresh) AS h (name, key, version, fresh)
+      WHERE h.fresh
+      ORDER BY h.name, h.key
+      ON CONFLICT (table_name, record_id) DO NOTHING
+      RETURNING s.table_name, s.record_id, s.ctid AS place
+    )
+    -- Not made: somebody else's has been committed since we looked.
+    SELECT
+      array_agg(CASE WHEN h.fresh AND m.place IS NULL THEN 'held' ELSE h.verdict END ORDER BY h.ordinal),
+      array_agg(coalesce(h.place, m.place) ORDER BY h.ordinal)
+    INTO verdicts, places
+    FROM unnest(ordinals, names, keys, verdicts, places, fresh) AS h (ordinal, name, key, verdict, place, fresh)
+    LEFT JOIN made AS m ON m.table_name = h.name AND m.record_id = h.key;
+  END IF;
+
   RETURN QUERY
-  SELECT h.ordinal, h.verdict, NULL::text FROM unnest(ordinals, verdicts) AS h (ordinal, verdict) WHERE h.verdict <> 'write';
+  SELECT
+    h.ordinal,
+    CASE h.verdict WHEN 'held' THEN 'retry' ELSE h.verdict END,
+    CASE h.verdict WHEN 'held' THEN '${HELD.code}' END,
+    CASE h.verdict WHEN 'held' THEN '${HELD.reason}' END
+  FROM unnest(ordinals, verdicts) AS h (ordinal, verdict) WHERE h.verdict <> 'write';
 
   -- Parents before children.
 ${indent(tables.map((table) => upsertStatement(table, tables)).join('\n'), 2)}
@@ -132,6 +152,55 @@ ${indent(
     .join('\n'),
   2,
 )}END
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.apply_clinic_changes(changes jsonb)
+RETURNS ${RESULT}
+LANGUAGE plpgsql
+SET search_path = ''
+SET lock_timeout = '10ms'
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = 'off'
+AS $function$
+DECLARE
+  one record;
+  started timestamptz;
+BEGIN
+  -- What the sync writes, the capture triggers leave alone. Local to the transaction.
+  PERFORM set_config('sync.applying', 'on', true);
+
+  BEGIN
+    RETURN QUERY SELECT b.* FROM sync.apply_clinic_batch(changes) AS b;
+    RETURN;
+  EXCEPTION WHEN lock_not_available THEN
+    NULL; -- undone, its locks with it
+  END;
+
+  -- One by one, parents before children, deletes the other way round. The locks of those that went well are held until the
+  -- end, so what has not had its turn after a fifth of a second has to wait as well.
+  PERFORM set_config('lock_timeout', '2ms', true);
+  started := clock_timestamp();
+  FOR one IN
+    SELECT s.ordinal, s.change
+    FROM (
+      SELECT e.ordinality::integer AS ordinal, e.value AS change,
+        coalesce(jsonb_typeof(e.value -> 'row'), 'null') = 'null' AS deleted,
+        array_position(ARRAY[${NAMES}], e.value ->> 'table') AS rank
+      FROM jsonb_array_elements(changes) WITH ORDINALITY AS e
+    ) AS s
+    ORDER BY s.deleted, CASE WHEN s.deleted THEN -s.rank ELSE s.rank END, (s.change ->> 'key')::integer
+  LOOP
+    BEGIN
+      IF clock_timestamp() > started + interval '200 ms' THEN
+        RAISE lock_not_available;
+      END IF;
+      RETURN QUERY
+      SELECT one.ordinal, b.outcome, b.code, b.reason FROM sync.apply_clinic_batch(jsonb_build_array(one.change)) AS b;
+    EXCEPTION WHEN lock_not_available THEN
+      RETURN QUERY SELECT one.ordinal, 'retry', '${HELD.code}', '${HELD.reason}';
+    END;
+  END LOOP;
+END
 $function$;
 
 ${REVOKE_FUNCTIONS}`

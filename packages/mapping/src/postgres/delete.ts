@@ -1,22 +1,31 @@
 import type { Table } from '../types.ts'
 import { portalTable } from './common.ts'
+import { childrenOf } from './locking.ts'
+
+/**
+ * Settles the outbox rows of edits that go with their row: those not sent yet, and those that the clinic could not take. Nothing
+ * can come of either any more, and what was written is in sync.lost_edits; a row left Failed would call for help for ever. Why
+ * it had failed stays readable. Rows that are Queued are the clinic's to rule on.
+ */
+const SUPERSEDED = `
+      status = 'Synced', last_attempt = now(), last_error = left(
+        concat_ws('; before that: ', 'superseded by the clinic''s delete', CASE q.status WHEN 'Failed' THEN q.last_error END), 1000
+      )`
 
 /**
  * Deletes the rows that refer to a doomed parent. Those that the clinic has are followed by their own deletes, which settle
- * their bookkeeping. An edit that the clinic has not been sent yet, such as a doctor's new note, goes on record here: the
- * clinic may never hear of its row. Locked in a statement of its own, so that the next one sees the edits of whoever held it.
+ * their bookkeeping. An edit that the clinic has not been sent yet, such as a doctor's new note, or that it could not take, goes
+ * on record here: the clinic may never hear of its row. All of them are locked already.
  */
 const deleteChildren = (child: Table, column: string) => {
   const [name, key] = [child.name, child.key.name]
-  return `  PERFORM FROM ${portalTable(name)} AS c WHERE c.${column} = ANY (doomed) ORDER BY c.${key} FOR UPDATE;
-  WITH gone AS (
+  return `  WITH gone AS (
     DELETE FROM ${portalTable(name)} AS c WHERE c.${column} = ANY (doomed)
     RETURNING c.${key} AS key, to_jsonb(c) AS lost
   ), pending AS (
-    UPDATE sync.queue AS q SET
-      status = 'Synced', last_attempt = now(), last_error = 'superseded by the clinic''s delete'
+    UPDATE sync.queue AS q SET${SUPERSEDED}
     FROM gone AS g
-    WHERE q.table_name = '${name}' AND q.record_id = g.key AND q.status = 'Pending'
+    WHERE q.table_name = '${name}' AND q.record_id = g.key AND q.status IN ('Pending', 'Failed')
     RETURNING q.record_id
   ), noted AS (
     UPDATE sync.row_state AS s SET since = NULL, base = NULL
@@ -33,11 +42,7 @@ const deleteChildren = (child: Table, column: string) => {
 /** Deletes a table's part of the batch. Rows that refer to it go first, whether or not the portal's foreign key cascades. */
 export function deleteStatements(table: Table, tables: readonly Table[]): string {
   const { key, name } = table
-  const children = tables.flatMap((child) =>
-    child.parents
-      .filter((parent) => parent.table === name && child.deletes.clinic === 'propagate')
-      .map(({ column }) => deleteChildren(child, column)),
-  )
+  const children = childrenOf(table, tables).map(({ child, column }) => deleteChildren(child, column))
   return `SELECT array_agg(h.key ORDER BY h.key) INTO doomed
 FROM unnest(names, keys, deletions, verdicts) AS h (name, key, deleted, verdict)
 WHERE h.name = '${name}' AND h.verdict = 'write' AND h.deleted;
@@ -47,9 +52,8 @@ ${children.join('')}  RETURN QUERY
     DELETE FROM ${portalTable(name)} AS t WHERE t.${key.name} = ANY (doomed)
     RETURNING t.${key.name} AS key, to_jsonb(t) AS lost
   ), pending AS (
-    UPDATE sync.queue AS q SET
-      status = 'Synced', last_attempt = now(), last_error = 'superseded by the clinic''s delete'
-    WHERE q.table_name = '${name}' AND q.record_id = ANY (doomed) AND q.status = 'Pending'
+    UPDATE sync.queue AS q SET${SUPERSEDED}
+    WHERE q.table_name = '${name}' AND q.record_id = ANY (doomed) AND q.status IN ('Pending', 'Failed')
     RETURNING q.record_id, q.queue_id, q.operation
   ), superseded AS MATERIALIZED (
     SELECT DISTINCT ON (p.record_id) p.record_id, p.queue_id
@@ -72,6 +76,7 @@ ${children.join('')}  RETURN QUERY
   SELECT
     h.ordinal,
     CASE WHEN p.record_id IS NOT NULL THEN 'conflict' WHEN g.key IS NOT NULL THEN 'applied' ELSE 'unchanged' END,
+    NULL::text,
     CASE WHEN p.record_id IS NOT NULL THEN 'the clinic deleted it; the doctor''s edits went with it' END
   FROM unnest(ordinals, names, keys, deletions, verdicts) AS h (ordinal, name, key, deleted, verdict)
   LEFT JOIN superseded AS p ON p.record_id = h.key
