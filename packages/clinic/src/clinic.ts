@@ -11,7 +11,7 @@ import {
 } from '@clinic-sync/sync'
 import sql from 'mssql'
 import type { Logger } from 'pino'
-import { applyChanges } from './apply.ts'
+import { applyChanges, checkApply } from './apply.ts'
 import { openPool } from './pool.ts'
 import { rowFrom } from './values.ts'
 import { openWaiting } from './waiting.ts'
@@ -87,6 +87,8 @@ export async function openClinic({ url, timeZone, log }: ClinicOptions): Promise
 
     async check() {
       await pool.execute('sync.Inspect', {})
+      // In a later file of the migrations: an upgrade may have brought the one and not yet the other.
+      await checkApply(pool)
     },
 
     async inspect() {

@@ -1,7 +1,6 @@
 import type { Row, SyncEvent } from '@clinic-sync/contracts'
-import { openZone } from '@clinic-sync/clinic'
+import { openZone, toPortalChange, Unfit } from '@clinic-sync/clinic'
 import t, { type Test } from 'tap'
-import { toPortalChange, Unfit } from '../src/portal-changes.ts'
 
 const NOTE: Row = {
   note_id: -7,

@@ -1,3 +1,4 @@
+import { type Table, tables as mappedTables } from '@clinic-sync/mapping'
 import { openDatabase } from './schema/open.ts'
 import { Migrations } from './schema/migrations.ts'
 import { Server } from './tds/server.ts'
@@ -11,6 +12,8 @@ export interface SimulatorOptions {
   readonly password?: string
   /** Whether the schema `sync` is there at the start; true by default. */
   readonly migrated?: boolean
+  /** The mapping that `sync.ApplyPortalChanges` goes by; for tests of other mappings. */
+  readonly tables?: readonly Table[]
   /** Gets a line for what goes wrong inside the simulator; never a value of the clinic's. */
   readonly log?: (line: string) => void
 }
@@ -38,8 +41,15 @@ const DATABASE = 'clinic'
  * TDS 7.4 on a socket. Nothing outlives `stop`.
  */
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
-  const { port: wanted = 0, host = '127.0.0.1', password = 'Simulator_1', migrated = true, log = () => {} } = options
-  const db = openDatabase(DATABASE)
+  const {
+    port: wanted = 0,
+    host = '127.0.0.1',
+    password = 'Simulator_1',
+    migrated = true,
+    tables = mappedTables,
+    log = () => {},
+  } = options
+  const db = openDatabase(DATABASE, tables)
   const server = new Server({ db, migrations: new Migrations(db, migrated), password, log })
   const port = await server.listen(wanted, host)
   return {

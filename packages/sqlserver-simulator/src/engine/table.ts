@@ -4,6 +4,7 @@ import type { ColumnDefinition, TableDefinition } from './definition.ts'
 import { Index } from './table-index.ts'
 import { Row } from './row.ts'
 import type { Transaction } from './transaction.ts'
+import type { Work } from './work.ts'
 
 export type KeyValue = string | number | bigint | boolean | null
 
@@ -14,17 +15,26 @@ export interface Observer {
   changed(row: Row, before: readonly SqlValue[]): void
 }
 
+/** A CHECK that was added to the table. `column`: the only one it is about, if it is one. */
+export interface AddedCheck {
+  readonly name: string
+  readonly column: string | null
+  readonly holds: (work: Work, values: readonly SqlValue[]) => boolean
+}
+
 const compareKeys = (a: KeyValue, b: KeyValue): number => (a === b ? 0 : (a as number) < (b as number) ? -1 : 1)
 
 /** Rows in memory with their keys. Checks nothing: the statements do. */
 export class Table {
   readonly definition: TableDefinition
   readonly name: string
-  readonly columns: readonly ColumnDefinition[]
+  readonly columns: ColumnDefinition[]
   readonly ordinals: ReadonlyMap<string, number>
   readonly key: readonly number[]
   readonly indexes: readonly Index[]
   readonly observers: Observer[] = []
+  /** By name in lower case; those of the definition are not among them. */
+  readonly checks = new Map<string, AddedCheck>()
   /** Called in a transaction that puts rows into the table. */
   onInsert: ((tx: Transaction) => void) | null = null
   identity = 0
@@ -36,7 +46,7 @@ export class Table {
   constructor(definition: TableDefinition) {
     this.definition = definition
     this.name = `${definition.schema}.${definition.name}`
-    this.columns = definition.columns
+    this.columns = [...definition.columns]
     this.ordinals = new Map(definition.columns.map((c, i) => [c.name.toLowerCase(), i]))
     this.key = definition.primaryKey.columns.map((c) => this.ordinal(c))
     const indexed = [

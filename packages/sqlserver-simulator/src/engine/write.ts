@@ -8,7 +8,7 @@ import type { Row } from './row.ts'
 import type { Table } from './table.ts'
 import type { Work } from './work.ts'
 
-type Verb = 'INSERT' | 'UPDATE' | 'DELETE'
+type Verb = 'INSERT' | 'UPDATE' | 'DELETE' | 'ALTER TABLE'
 
 /** Fills in the computed columns. */
 export function complete(table: Table, values: SqlValue[]): readonly SqlValue[] {
@@ -37,12 +37,15 @@ function checkValues(work: Work, table: Table, values: readonly SqlValue[], verb
     if (!check.holds(values[table.ordinal(check.column)] ?? null))
       throw conflict(work, verb, 'CHECK', check.name, table, check.column)
   }
+  for (const check of table.checks.values())
+    if (!check.holds(work, values)) throw conflict(work, verb, 'CHECK', check.name, table, check.column)
 }
 
-const conflict = (work: Work, verb: Verb, kind: string, name: string, table: Table, column: string) =>
+/** Error 547; `column` null: the constraint is about several. */
+export const conflict = (work: Work, verb: Verb, kind: string, name: string, table: Table, column: string | null) =>
   new SqlError(
     547,
-    `The ${verb} statement conflicted with the ${kind} constraint "${name}". The conflict occurred in database "${work.db.name}", table "${table.name}", column '${column}'.`,
+    `The ${verb} statement conflicted with the ${kind} constraint "${name}". The conflict occurred in database "${work.db.name}", table "${table.name}"${column === null ? '' : `, column '${column}'`}.`,
   )
 
 function checkParent(work: Work, table: Table, key: ForeignKey, values: readonly SqlValue[], verb: Verb): void {

@@ -6,6 +6,7 @@ import type { Statement, StatementOf } from '../sql/ast.ts'
 import { convert } from '../values/convert.ts'
 import { SqlError, unsupported } from '../values/errors.ts'
 import { INT, type SqlValue } from '../values/types.ts'
+import { addCheck, alterColumn, dropCheck } from './alter-table.ts'
 import { compileCondition } from './conditions.ts'
 import { compile } from './expressions.ts'
 import { type Env, Scope } from './scope.ts'
@@ -152,6 +153,12 @@ function runStatement(
       return call(s, session, signal)
     case 'trigger':
       return one(session, signal, (work) => setTrigger(s, work))
+    case 'addCheck':
+      return one(session, signal, (work) => addCheck(s, work))
+    case 'dropCheck':
+      return one(session, signal, (work) => dropCheck(s, work))
+    case 'alterColumn':
+      return one(session, signal, (work) => alterColumn(s, work))
     case 'print':
       return one(session, signal, (work) => {
         const value = compile(s.value, new Scope(null), work)

@@ -1,6 +1,8 @@
+import { type Table as Mapped, tables as mappedTables } from '@clinic-sync/mapping'
 import { Bell, ringAtCommit } from '../engine/bell.ts'
 import { Database } from '../engine/database.ts'
 import { Table } from '../engine/table.ts'
+import { applyPortalChanges } from '../sync/apply.ts'
 import { captureTriggers } from '../sync/capture.ts'
 import { inspect, waitForChanges } from '../sync/inspect.ts'
 import { Outbox } from '../sync/outbox.ts'
@@ -15,21 +17,27 @@ import { paymentsView } from './payments-view.ts'
 import { syncTables } from './sync.ts'
 
 /** A clinic's database without rows: its tables, and what the migrations add, installed. */
-export function openDatabase(name: string): Database {
+export function openDatabase(name: string, mapped: readonly Mapped[] = mappedTables): Database {
   const db = new Database(name, new Bell())
   for (const definition of clinicTables) db.addTable(new Table(definition))
   db.addView('dbo', paymentsView(db.table('dbo', 'tblAlignerSets'), db.table('dbo', 'tblInvoice')))
   db.addTrigger(activityTrigger(db.table('dbo', 'tblAlignerBatches'), db.table('dbo', 'tblAlignerActivityFlags')))
 
-  for (const definition of syncTables(() => ++db.queueId)) db.addTable(new Table(definition))
+  let conflicts = 0n
+  for (const definition of syncTables(
+    () => ++db.queueId,
+    () => ++conflicts,
+  ))
+    db.addTable(new Table(definition))
   const outbox = new Outbox(db.table('dbo', 'SyncQueue'))
   outbox.table.onInsert = ringAtCommit(db.bell)
-  const records = openRecords(db)
+  const records = openRecords(db, mapped)
   const triggers = captureTriggers(db)
   for (const trigger of triggers) db.addTrigger(trigger)
   const procedures = [
     takeChanges(outbox, records),
     settleChanges(outbox),
+    applyPortalChanges(records),
     readRows(records),
     backfillPage(records),
     waitForChanges(db),

@@ -4,8 +4,8 @@ import { column as c, type TableDefinition, table } from '../engine/definition.t
 const key = (name: string, type: string) => c(name, type, { nullable: false })
 const now = { default: () => nowDatetime2(3), nullable: false }
 
-/** What the migrations add. `nextId` is NEXT VALUE FOR sync.QueueIDs. */
-export const syncTables = (nextId: () => bigint): readonly TableDefinition[] => [
+/** What the migrations add. `nextId` is NEXT VALUE FOR sync.QueueIDs, `nextConflict` the conflict log's next key. */
+export const syncTables = (nextId: () => bigint, nextConflict: () => bigint): readonly TableDefinition[] => [
   table(
     'dbo',
     'SyncQueue',
@@ -35,6 +35,18 @@ export const syncTables = (nextId: () => bigint): readonly TableDefinition[] => 
     ],
     { primaryKey: { name: 'PK_RowState', columns: ['TableName', 'RecordID'] } },
   ),
+  table('sync', 'Conflicts', [
+    c('ConflictID', 'bigint', { nullable: false, default: nextConflict }),
+    key('TableName', 'nvarchar(100)'),
+    key('RecordID', 'int'),
+    c('ColumnName', 'nvarchar(128)'),
+    c('ClinicValue', 'nvarchar(max)'),
+    c('PortalValue', 'nvarchar(max)'),
+    c('BaseValue', 'nvarchar(max)'),
+    key('Ruling', 'nvarchar(20)'),
+    key('PortalVersion', 'bigint'),
+    c('RuledAt', 'datetime2(3)', now),
+  ]),
   table('sync', 'Settings', [key('Name', 'nvarchar(100)'), c('Value', 'nvarchar(400)')]),
   table('sync', 'Migrations', [
     key('Name', 'nvarchar(200)'),

@@ -169,6 +169,15 @@ export type Statement = { readonly line: number } & (
       readonly statements: readonly Statement[]
       readonly otherwise: readonly Statement[]
     }
+  | { readonly kind: 'addCheck'; readonly table: ObjectName; readonly name: string; readonly when: Condition }
+  | { readonly kind: 'dropCheck'; readonly table: ObjectName; readonly name: string }
+  | {
+      readonly kind: 'alterColumn'
+      readonly table: ObjectName
+      readonly column: string
+      readonly type: SqlType
+      readonly nullable: boolean
+    }
   | { readonly kind: 'print'; readonly value: Expression }
   | { readonly kind: 'use'; readonly database: string }
 )

@@ -1,5 +1,6 @@
 import type { Argument, Statement, Unlined } from './ast.ts'
 import { Cursor } from './cursor.ts'
+import { parseAlterTable } from './parse-alter.ts'
 import { ExpressionParser } from './parse-expression.ts'
 import { parseSelect } from './parse-query.ts'
 import { parseDelete, parseInsert, parseUpdate } from './parse-write.ts'
@@ -82,7 +83,7 @@ function parseOne(c: Cursor, first: boolean): Unlined | Unlined[] {
       c.next()
       return { kind: 'use', database: c.name() }
     case 'ALTER':
-      if (c.peek(1).text.toUpperCase() === 'TABLE') return parseAlterTable(c)
+      if (c.peek(1).text.toUpperCase() === 'TABLE') return parseAlterTable(c, parser)
       throw c.refuse(`ALTER ${c.peek(1).text.toUpperCase().slice(0, 40)}`)
     default:
       if (REFUSED.has(word))
@@ -192,14 +193,4 @@ function parseTrigger(c: Cursor, enable: boolean): Unlined {
   c.word('ON')
   if (c.isWord('DATABASE', 'ALL')) throw c.refuse('triggers of the database')
   return { kind: 'trigger', enable, trigger, table: c.objectName() }
-}
-
-function parseAlterTable(c: Cursor): Unlined {
-  c.next()
-  c.next()
-  const table = c.objectName()
-  const action = c.takeWord('ENABLE', 'DISABLE')
-  if (action === null) throw c.refuse('ALTER TABLE')
-  c.word('TRIGGER')
-  return { kind: 'trigger', enable: action === 'ENABLE', trigger: c.takeWord('ALL') ? null : c.name(), table }
 }

@@ -1,4 +1,5 @@
-import { allColumns, type Column, type Table as Mapped, tables as mappedTables } from '@clinic-sync/mapping'
+import type { Value } from '@clinic-sync/contracts'
+import { allColumns, type Column, type Table as Mapped } from '@clinic-sync/mapping'
 import type { Database } from '../engine/database.ts'
 import type { Access, Found, Relation } from '../engine/relation.ts'
 import { dateText, datetime2Text, datetimeText } from '../values/calendar.ts'
@@ -22,9 +23,9 @@ export interface Records {
 }
 
 /** The synced records, found in the database by the mapping's names; parents first. */
-export function openRecords(db: Database): ReadonlyMap<string, Records> {
+export function openRecords(db: Database, tables: readonly Mapped[]): ReadonlyMap<string, Records> {
   return new Map(
-    mappedTables.map((mapped) => {
+    tables.map((mapped) => {
       const relation = db.relation('dbo', mapped.clinic)
       const columns = allColumns(mapped).map((column) => {
         const ordinal = relation.columns.findIndex((c) => c.name.toLowerCase() === column.clinic.toLowerCase())
@@ -70,13 +71,10 @@ export function inScope(all: ReadonlyMap<string, Records>, records: Records, row
 }
 
 /** The row as the JSON object of an event: the portal's names, values as the wire needs them, wall-clock times. */
-export function rowData({ columns }: Records, row: Found): string {
-  return JSON.stringify(
-    Object.fromEntries(
-      columns.map(({ column, ordinal, type }) => [column.name, wire(row.values[ordinal] ?? null, type)]),
-    ),
-  )
-}
+export const rowData = (records: Records, row: Found): string => JSON.stringify(wireRow(records, row))
+
+export const wireRow = ({ columns }: Records, row: Found): Readonly<Record<string, Value>> =>
+  Object.fromEntries(columns.map(({ column, ordinal, type }) => [column.name, wire(row.values[ordinal] ?? null, type)]))
 
 function wire(value: SqlValue, type: SqlType): string | number | boolean | null {
   if (value === null || typeof value === 'boolean' || typeof value === 'string') return value

@@ -2,13 +2,15 @@ import { type Clinic, openClinic, openScriptConnection, type ScriptConnection } 
 import type { Change } from '@clinic-sync/contracts'
 import { pino } from 'pino'
 import type { Test } from 'tap'
-import { openEngine } from './engine.ts'
+import { type EngineOptions, openEngine } from './engine.ts'
 
 export type Cells = Readonly<Record<string, unknown>>
 
 /** A migrated, empty clinic with hands to edit it, for one test file. */
 export interface Bench {
   readonly clinic: Clinic
+  /** Whether the engine is Babelfish, which stands in for SQL Server in checks; see the README for what it cannot judge. */
+  readonly babelfish: boolean
   /** Runs a batch as the clinic's software would; gives the rows of its first result set. */
   run(text: string): Promise<readonly Cells[]>
   /** One value of one row. */
@@ -39,18 +41,20 @@ export interface Session {
   rollback(): Promise<void>
 }
 
-export async function openBench(t: Test): Promise<Bench> {
-  const target = await openEngine()
+export async function openBench(t: Test, options?: EngineOptions): Promise<Bench> {
+  const target = await openEngine(options)
   t.teardown(() => target.stop())
   const clinic = await openClinic({ url: target.url, timeZone: 'Asia/Baghdad', log: pino({ level: 'silent' }) })
   t.teardown(() => clinic.close())
   const own = openScriptConnection(target.url)
   t.teardown(() => own.close())
   const run = (text: string) => own.batch(text)
+  const [engine] = await run("SELECT CAST(SERVERPROPERTY('Babelfish') AS nvarchar(10)) AS x")
   let sequence = 0
 
   const bench: Bench = {
     clinic,
+    babelfish: engine?.x === '1',
     run,
     async value(text) {
       const [row] = await run(text)

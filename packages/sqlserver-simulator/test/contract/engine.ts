@@ -1,8 +1,17 @@
+import { type Table, tables } from '@clinic-sync/mapping'
 import { startSimulator } from '../../src/index.ts'
 import { openDatabase, type Target } from './real-engine.ts'
 
-/** A migrated clinic for one test file: on the server at SQLSERVER_URL if that is set, else in a simulator of its own. */
-export async function openEngine(): Promise<Target> {
-  const server = process.env.SQLSERVER_URL
-  return server ? openDatabase(server) : startSimulator({ migrated: true })
+export interface EngineOptions {
+  /** What the mapping says of the portal's deletes, where it is not what it says for real. */
+  readonly portalDeletes?: 'propagate'
 }
+
+/** A migrated clinic for one test file: on the server at SQLSERVER_URL if that is set, else in a simulator of its own. */
+export async function openEngine({ portalDeletes }: EngineOptions = {}): Promise<Target> {
+  const mapped = portalDeletes === undefined ? tables : tables.map((table) => withDeletes(table, portalDeletes))
+  const server = process.env.SQLSERVER_URL
+  return server ? openDatabase(server, mapped) : startSimulator({ migrated: true, tables: mapped })
+}
+
+const withDeletes = (table: Table, portal: 'propagate'): Table => ({ ...table, deletes: { ...table.deletes, portal } })

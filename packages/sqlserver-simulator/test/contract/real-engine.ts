@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { openScriptConnection, runBatches, type ScriptConnection } from '@clinic-sync/clinic'
+import type { Table } from '@clinic-sync/mapping'
 
 const ROOT = new URL('../../../../', import.meta.url)
 /** The clinic's tables, then what the migrations install. Broker, HTTP and roles are not what this suite is about. */
@@ -8,6 +9,7 @@ const FILES = [
   'migrations/sqlserver/01_sync_schema.sql',
   'migrations/sqlserver/02_sync_capture.sql',
   'migrations/sqlserver/03_sync_procedures.sql',
+  'migrations/sqlserver/05_sync_apply.sql',
 ]
 
 export interface Target {
@@ -16,7 +18,7 @@ export interface Target {
 }
 
 /** Makes a database of its own on the server at `serverUrl`, migrated; `stop` drops it. */
-export async function openDatabase(serverUrl: string): Promise<Target> {
+export async function openDatabase(serverUrl: string, _mapped: readonly Table[]): Promise<Target> {
   const name = `tsql_contract_${process.pid}_${Date.now().toString(36)}`
   const url = new URL(serverUrl)
   url.pathname = `/${name}`

@@ -1,0 +1,125 @@
+import type { Value } from '@clinic-sync/contracts'
+import { type ClinicRecord, type Ruling, ruleOnPortalEdit, type Values } from '@clinic-sync/sync'
+import type { Procedure } from '../engine/database.ts'
+import { Blocked, isBlocked } from '../engine/locks.ts'
+import type { Row } from '../engine/row.ts'
+import type { Table } from '../engine/table.ts'
+import { resultColumn, type Work } from '../engine/work.ts'
+import { SqlError } from '../values/errors.ts'
+import { INT, MAX, nvarchar, type } from '../values/types.ts'
+import { clinicTypesOf, Locked } from './apply-types.ts'
+import { writeRulings } from './apply-write.ts'
+import { type Records, wireRow } from './records.ts'
+
+interface Change {
+  readonly table: string
+  readonly key: number
+  readonly version: string
+  readonly since: string | null
+  readonly base: Values | null
+  readonly row: Values | null
+  readonly inexact?: boolean
+}
+
+/** A ruling, and where to write what it says. */
+export interface Ruled {
+  readonly records: Records
+  readonly key: number
+  readonly version: bigint
+  readonly table: Table
+  /** The business row; null: there is none. */
+  readonly row: Row | null
+  /** The row of sync.RowState; undefined: there is none. */
+  readonly state: Row | undefined
+  readonly before: ClinicRecord
+  readonly ruling: Ruling
+}
+
+const COLUMNS = [
+  resultColumn('Ordinal', INT),
+  resultColumn('Outcome', type('varchar', 20)),
+  resultColumn('Code', type('varchar', 64)),
+  resultColumn('Reason', nvarchar(1000)),
+]
+
+interface Answer {
+  readonly outcome: string
+  readonly code?: string
+  readonly reason?: string
+}
+
+/**
+ * `sync.ApplyPortalChanges @Changes`, by the rules of packages/sync. Everything is ruled on before anything is written: each
+ * record is in a batch once, so no ruling depends on another's.
+ */
+export function applyPortalChanges(all: ReadonlyMap<string, Records>): Procedure {
+  return {
+    name: 'ApplyPortalChanges',
+    parameters: [{ name: 'Changes', type: nvarchar(MAX) }],
+    run(work, [text]) {
+      const ruled: Ruled[] = []
+      const rows = parse(text as string | null).map((change, index) => {
+        const { outcome, code, reason } = judge(work, all, change, ruled)
+        return [index + 1, outcome, code ?? null, reason?.slice(0, 1000) ?? null]
+      })
+      writeRulings(work, ruled)
+      return [{ columns: COLUMNS, rows, count: rows.length }]
+    },
+  }
+}
+
+function parse(text: string | null): readonly Change[] {
+  try {
+    return JSON.parse(text ?? '[]') as Change[]
+  } catch {
+    throw new SqlError(13609, 'JSON text is not properly formatted.', { abort: 'batch' })
+  }
+}
+
+/** Rules on one change; where something is to be written, adds it to `ruled`. */
+function judge(work: Work, all: ReadonlyMap<string, Records>, change: Change, ruled: Ruled[]): Answer {
+  const records = all.get(change.table)
+  if (records === undefined) {
+    return { outcome: 'dead', code: 'SYNC_NOT_PORTALS', reason: `${change.table.slice(0, 100)}: not a synced table` }
+  }
+  const { key } = change
+  const version = BigInt(change.version)
+  const { state, seen, reported } = stateOf(work, records, key)
+  const edit = { ...change, version, since: change.since === null ? null : BigInt(change.since) }
+  const types = clinicTypesOf(work, all, records)
+  const rule = (row: Values | null) => {
+    const before = { row, seen, reported }
+    return { before, ruling: ruleOnPortalEdit(records.mapped, key, before, edit, types) }
+  }
+  // What has been seen already, or is none of the portal's, needs no look at the row.
+  if (version <= seen || records.mapped.clinicIsView) return rule(null).ruling
+
+  const table = work.db.table('dbo', records.mapped.clinic)
+  const found = table.get(key)
+  const locked = { outcome: 'retry', code: '1222', reason: 'locked in the clinic' }
+  if (found !== undefined && isBlocked(work.tx, found, 'U')) return locked
+  const row = found === undefined || found.deleted || found.gone ? null : found
+  try {
+    const decided = rule(row && wireRow(records, { values: row.values, row }))
+    ruled.push({ records, key, version, table, row, state, ...decided })
+    return decided.ruling
+  } catch (error) {
+    if (error instanceof Locked) return locked
+    throw error
+  }
+}
+
+/** What `sync.RowState` knows of the record. Only this procedure writes there, in short transactions: it waits for those. */
+function stateOf(work: Work, { mapped }: Records, key: number) {
+  const states = work.db.table('sync', 'RowState')
+  const state = states.get(states.keyOf([mapped.name, key]))
+  if (state === undefined) return { state, seen: 0n, reported: null }
+  if (isBlocked(work.tx, state, 'U')) throw new Blocked(state, 'U')
+  if (state.deleted || state.gone) return { state: undefined, seen: 0n, reported: null }
+  const values = state.values[states.ordinal('PortalValues')] as string | null
+  return {
+    state,
+    seen: state.values[states.ordinal('SeenPortalVersion')] as bigint,
+    reported: values === null ? null : (JSON.parse(values) as Record<string, Value>),
+  }
+}
