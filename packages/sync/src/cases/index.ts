@@ -40,9 +40,16 @@ function complete(written: WrittenCase): MergeCase {
   return { ...written, key, deletes, state, edit: whole }
 }
 
+/** Long texts stand in the file as `{"repeat": "abc", "times": 900, "then": "."}`. */
+const longTexts = (_name: string, value: unknown): unknown => {
+  if (typeof value !== 'object' || value === null || !('repeat' in value)) return value
+  const { repeat, times, then } = value as { repeat: string; times: number; then: string }
+  return repeat.repeat(times) + then
+}
+
 /** All cases, in the file's order, with the rows of their states, events and inserts completed. */
 export function mergeCases(): MergeCase[] {
-  return (JSON.parse(readFileSync(MERGE_CASES, 'utf8')) as WrittenCase[]).map(complete)
+  return (JSON.parse(readFileSync(MERGE_CASES, 'utf8'), longTexts) as WrittenCase[]).map(complete)
 }
 
 export const clinicCases = (): ClinicCase[] => mergeCases().filter((each) => each.side === 'clinic')
