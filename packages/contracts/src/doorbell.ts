@@ -4,9 +4,9 @@ import { Direction, Side } from './value.ts'
 const RecordOrNull = Type.Union([Type.Object({}), Type.Null()])
 
 /**
- * Supabase's database webhook (pg_net 0.20): validated for shape, so that a misconfigured webhook gets a clear answer;
- * its contents are never used. `schema` and `old_record` may be missing, as in the original system's manual test;
- * unknown fields are allowed, since Supabase may add some.
+ * Supabase's database webhook (pg_net 0.20), and our own trigger's, which leaves the records null: validated for shape, so
+ * that a misconfigured webhook gets a clear answer; its contents are never used. `schema` and `old_record` may be missing, as
+ * in the original system's manual test; unknown fields are allowed, since Supabase may add some.
  */
 export const SupabaseWebhook = Type.Object({
   type: Type.Enum(['INSERT', 'UPDATE', 'DELETE']),
