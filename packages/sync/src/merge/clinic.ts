@@ -103,8 +103,8 @@ const dead = (record: ClinicRecord, code: ErrorCode, reason: string): Ruling => 
   record,
 })
 
-const badValue = ({ table, key, record }: At, column: Column | string, why: string) =>
-  dead(record, 'SYNC_BAD_VALUE', `${table.name}/${key}: ${typeof column === 'string' ? column : column.name}: ${why}`)
+const badValue = ({ table, key, record }: At, { name }: Column, why: string) =>
+  dead(record, 'SYNC_BAD_VALUE', `${table.name}/${key}: ${name}${why.startsWith('must ') ? '' : ':'} ${why}`)
 
 function ruleOnDelete({ table, known, types }: At, base: Values | null): Ruling {
   const { row } = known
@@ -130,18 +130,21 @@ function ruleOnDelete({ table, known, types }: At, base: Values | null): Ruling 
   }
 }
 
+/** Why a new row is not one that doctors make, as far as this column says. */
+function notDoctors({ name, sharedWhen }: Table, column: Column, row: Values): string | null {
+  if (sharedWhen === null || column.name !== sharedWhen.column || valueOf(row, column) === sharedWhen.equals)
+    return null
+  return `only '${sharedWhen.equals}' ${name.slice(name.lastIndexOf('_') + 1)} come from the portal`
+}
+
 /** The clinic has no such row: it is new, or the clinic deleted it. */
 function ruleOnMissing(at: At, row: Values): Ruling {
   const { table, key, record, known, edit, types } = at
   const first = record.seen === 0n
   if (first && key < 0 && table.portalInserts) {
-    const only = table.sharedWhen
-    if (only !== null && row[only.column] !== only.equals) {
-      return badValue(at, only.column, `only '${only.equals}' rows are born in the portal`)
-    }
     const columns = allColumns(table).filter((column) => !column.computed)
     for (const column of columns) {
-      const why = types.refuse(table, column, valueOf(row, column))
+      const why = types.refuse(table, column, valueOf(row, column)) ?? notDoctors(table, column, row)
       if (why !== null) return badValue(at, column, why)
     }
     const inserted = Object.fromEntries(
