@@ -17,6 +17,15 @@ t.test('a missing or wrong setting: one sentence that names it, and exit code 1'
   const cases: [string, Record<string, string>][] = [
     ['SYNC_WEBHOOK_SECRET', { ...SETTINGS, SYNC_WEBHOOK_SECRET: '' }],
     ['CLINIC_DOORBELL', { ...SETTINGS, CLINIC_DOORBELL: 'PLANTED' }],
+    ['SYNC_WEBHOOK_KEYS in \\.env\\.example', { ...SETTINGS, SYNC_WEBHOOK_KEYS: 'whsec_PLANTED' }],
+    [
+      'POSTGRES_URL in \\.env\\.example',
+      {
+        ...SETTINGS,
+        PORTAL_DOORBELL: 'listen',
+        POSTGRES_URL: 'postgres://u:PLANTED@db.example.supabase.co:6543/postgres',
+      },
+    ],
     ['CLINIC_TIME_ZONE', { ...SETTINGS, CLINIC_TIME_ZONE: 'PLANTED/Nowhere' }],
     // A documentation address (RFC 5737): nobody's own.
     ['INGRESS_HOST', { ...SETTINGS, INGRESS_HOST: '203.0.113.9' }],

@@ -36,6 +36,7 @@ const served = await serve({
   host: '127.0.0.1',
   port: 0,
   webhookSecret: SECRET,
+  webhookKeys: [],
   operatorToken: SECRET,
 })
 t.teardown(async () => {
