@@ -1,0 +1,2 @@
+export { holds } from './end/report.ts'
+export { type Proof, prove, type ProveOptions } from './prove.ts'
