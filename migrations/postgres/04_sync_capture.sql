@@ -11,8 +11,9 @@
 -- writes the same row once more must find the first change captured, or `base` would be the state in between.
 -- Keys are cast to integer, the clinic's type: in a portal they may be bigint.
 
--- What somebody wrote and what became of it: why it was overruled, or lost.
+-- Why what a doctor wrote does not stand. The rows that 02 writes take the default.
 ALTER TABLE sync.lost_edits ADD COLUMN IF NOT EXISTS reason text NOT NULL DEFAULT 'deleted in the clinic';
+CREATE INDEX IF NOT EXISTS lost_edits_record_idx ON sync.lost_edits (table_name, record_id);
 
 -- Captures one edit of a record whose row the caller's transaction has locked, and returns its version.
 --   before  the shared columns before the edit; null where there was no row
@@ -160,6 +161,7 @@ AS $function$
 DECLARE
   before jsonb; -- the shared columns before this edit
   version bigint;
+  clinics boolean; -- the shared columns are the clinic's too
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     PERFORM sync.capture_edit('aligner_notes', t.note_id::integer, 'DELETE',
@@ -179,23 +181,17 @@ BEGIN
   END IF;
   IF TG_OP = 'UPDATE' AND OLD.note_id = NEW.note_id THEN
     version := sync.capture_edit('aligner_notes', NEW.note_id::integer, 'UPDATE', before);
-    IF OLD.note_type = 'Doctor' THEN
-      IF ROW(
-        OLD.aligner_set_id, OLD.note_type::text COLLATE "C", OLD.created_at
-      ) IS DISTINCT FROM ROW(
-        NEW.aligner_set_id, NEW.note_type::text COLLATE "C", NEW.created_at
-      ) THEN
-        PERFORM sync.keep_lost_edit('aligner_notes', NEW.note_id::integer, version,
-          json_build_object(
-            'aligner_set_id', OLD.aligner_set_id, 'note_type', OLD.note_type,
-            'created_at', sync.wire_instant(OLD.created_at)
-          )::jsonb,
-          json_build_object(
-            'aligner_set_id', NEW.aligner_set_id, 'note_type', NEW.note_type,
-            'created_at', sync.wire_instant(NEW.created_at)
-          )::jsonb);
-      END IF;
-    ELSE
+    -- Whose it is the clinic's row says: a doctor's change of note_type, still on its way, makes nothing the doctor's.
+    clinics := OLD.note_type IS DISTINCT FROM 'Doctor';
+    IF NOT clinics THEN
+      clinics := EXISTS (
+        SELECT FROM sync.row_state AS s
+        JOIN sync.lost_edits AS l
+          ON l.table_name = s.table_name AND l.record_id = s.record_id AND l.local_version >= s.since
+        WHERE s.table_name = 'aligner_notes' AND s.record_id = NEW.note_id::integer AND l.base ->> 'note_type' <> 'Doctor'
+      );
+    END IF;
+    IF clinics THEN
       IF ROW(
         OLD.aligner_set_id, OLD.note_type::text COLLATE "C", OLD.note_text::text COLLATE "C",
         OLD.created_at, OLD.is_edited, OLD.edited_at, OLD.is_read
@@ -213,6 +209,22 @@ BEGIN
             'aligner_set_id', NEW.aligner_set_id, 'note_type', NEW.note_type, 'note_text', NEW.note_text,
             'created_at', sync.wire_instant(NEW.created_at), 'is_edited', NEW.is_edited,
             'edited_at', sync.wire_instant(NEW.edited_at), 'is_read', NEW.is_read
+          )::jsonb);
+      END IF;
+    ELSE
+      IF ROW(
+        OLD.aligner_set_id, OLD.note_type::text COLLATE "C", OLD.created_at
+      ) IS DISTINCT FROM ROW(
+        NEW.aligner_set_id, NEW.note_type::text COLLATE "C", NEW.created_at
+      ) THEN
+        PERFORM sync.keep_lost_edit('aligner_notes', NEW.note_id::integer, version,
+          json_build_object(
+            'aligner_set_id', OLD.aligner_set_id, 'note_type', OLD.note_type,
+            'created_at', sync.wire_instant(OLD.created_at)
+          )::jsonb,
+          json_build_object(
+            'aligner_set_id', NEW.aligner_set_id, 'note_type', NEW.note_type,
+            'created_at', sync.wire_instant(NEW.created_at)
           )::jsonb);
       END IF;
     END IF;

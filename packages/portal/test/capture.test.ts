@@ -233,6 +233,18 @@ t.test("columns that are the clinic's: captured, and kept as lost", async (t) =>
     { reason, base: { note_type: 'Lab' }, lost_row: { note_type: 'Doctor' } },
   ])
 
+  await edit(doctors, 'aligner_notes', lab, { note_text: 'of a doctor, who made it a Doctor note' })
+  t.match(
+    (await lost(lab))[2],
+    { lost_row: { note_text: 'of a doctor, who made it a Doctor note' } },
+    "a change of type that the clinic hasn't ruled on makes nothing the doctor's",
+  )
+  const asked = Number((await state('aligner_notes', lab)).local_version)
+  const ruling = note(lab, { note_type: 'Doctor', note_text: 'of the lab' })
+  await portal.applyChanges([event('aligner_notes', lab, ruling, { seen: asked })])
+  await edit(doctors, 'aligner_notes', lab, { note_text: "now it is the doctor's" })
+  t.equal((await lost(lab)).length, 3, 'the clinic made it a Doctor note')
+
   const own = await clinicsNote()
   await edit(doctors, 'aligner_notes', own, { note_text: 'mine', is_read: true })
   t.same(await lost(own), [], "a Doctor note's columns are the doctor's")

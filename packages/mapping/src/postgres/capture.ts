@@ -28,10 +28,21 @@ ${indent(wireJsonb('OLD', columns), 4)},
 ${indent(wireJsonb('NEW', columns), 4)});
 END IF;
 `
-  if (!sharedWhen) return keep(clinics)
-  return `IF OLD.${sharedWhen.column} = '${sharedWhen.equals}' THEN
-${indent(keep(clinics), 2)}ELSE
-${indent(keep(shared.length > 0 ? table.columns : clinics), 2)}END IF;
+  if (!sharedWhen || shared.length === 0) return keep(clinics)
+  const { column, equals } = sharedWhen
+  return `-- Whose it is the clinic's row says: a doctor's change of ${column}, still on its way, makes nothing the doctor's.
+clinics := OLD.${column} IS DISTINCT FROM '${equals}';
+IF NOT clinics THEN
+  clinics := EXISTS (
+    SELECT FROM sync.row_state AS s
+    JOIN sync.lost_edits AS l
+      ON l.table_name = s.table_name AND l.record_id = s.record_id AND l.local_version >= s.since
+    WHERE s.table_name = '${name}' AND s.record_id = NEW.${key.name}::integer AND l.base ->> '${column}' <> '${equals}'
+  );
+END IF;
+IF clinics THEN
+${indent(keep(table.columns), 2)}ELSE
+${indent(keep(clinics), 2)}END IF;
 `
 }
 
@@ -48,7 +59,7 @@ SET lock_timeout = '0'
 AS $function$
 DECLARE
   before jsonb; -- the shared columns before this edit
-  version bigint;
+  version bigint;${table.sharedWhen && shared.length > 0 ? "\n  clinics boolean; -- the shared columns are the clinic's too" : ''}
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     PERFORM sync.capture_edit('${name}', t.${key.name}::integer, 'DELETE',
@@ -100,8 +111,9 @@ export const captureFile = () => `--
 -- writes the same row once more must find the first change captured, or \`base\` would be the state in between.
 -- Keys are cast to integer, the clinic's type: in a portal they may be bigint.
 
--- What somebody wrote and what became of it: why it was overruled, or lost.
+-- Why what a doctor wrote does not stand. The rows that 02 writes take the default.
 ALTER TABLE sync.lost_edits ADD COLUMN IF NOT EXISTS reason text NOT NULL DEFAULT 'deleted in the clinic';
+CREATE INDEX IF NOT EXISTS lost_edits_record_idx ON sync.lost_edits (table_name, record_id);
 
 -- Captures one edit of a record whose row the caller's transaction has locked, and returns its version.
 --   before  the shared columns before the edit; null where there was no row
