@@ -12,10 +12,12 @@ const FUNCTIONS = [
 
 /** What captures people's edits; a switched off trigger would let them go unnoticed. */
 const TRIGGERS = ['00_sync_capture', '00_sync_capture_update', '00_sync_capture_truncate']
+/** What tells of them. */
+const BELLS = ['ring_listeners', 'ring_webhook']
 
 /**
- * What of `$1` (functions), `$2`.`$3` (tables, columns) and the triggers `$5` of `$4` is missing, and whether the server
- * takes writes.
+ * What of `$1` (functions), `$2`.`$3` (tables, columns) and the triggers `$5` of `$4` and `$6` of the outbox is missing,
+ * and whether the server takes writes.
  */
 const QUERY = `
   SELECT 'function' AS kind, f.name
@@ -31,9 +33,13 @@ const QUERY = `
     WHERE NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = to_regclass('public.' || c.table_name)
       AND t.tgname = g.name AND t.tgenabled IN ('O', 'A'))
   UNION ALL
+  SELECT 'bell', g.name FROM unnest($6::text[]) AS g (name)
+    WHERE NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = to_regclass('sync.queue')
+      AND t.tgname = g.name AND t.tgenabled IN ('O', 'A'))
+  UNION ALL
   SELECT 'read-only', '' WHERE current_setting('transaction_read_only') = 'on'`
 
-/** Resolves if schema sync, every mapped table and column, and the capture triggers are there, and all can be written. */
+/** Resolves if schema sync, every mapped table and column, and the triggers are there, and all can be written. */
 export async function check(database: Database): Promise<void> {
   const columns = tables.flatMap((table) => allColumns(table).map(({ name }) => [table.name, name] as const))
   const rows = await database.query(QUERY, [
@@ -42,6 +48,7 @@ export async function check(database: Database): Promise<void> {
     columns.map(([, name]) => name),
     tables.filter(syncsBack).map(({ name }) => name),
     TRIGGERS,
+    BELLS,
   ])
   const missing = (kind: string) => rows.filter((row) => row.kind === kind).map((row) => row.name)
   if (missing('function').length > 0) {
@@ -55,6 +62,8 @@ export async function check(database: Database): Promise<void> {
   const [silent] = missing('trigger')
   if (silent)
     throw notMigrated(`the portal does not capture edits of ${silent} (04_sync_capture.sql makes its triggers)`)
+  const [bell] = missing('bell')
+  if (bell) throw notMigrated(`nobody hears of the portal's edits: sync.queue lacks ${bell} (05_portal_doorbells.sql)`)
   if (missing('read-only').length > 0) {
     throw new DatabaseError('down', "the portal's database is read-only (25006)", { number: '25006' })
   }

@@ -32,6 +32,15 @@ t.test('a portal that lacks a table, a column or a trigger is told which', async
   })
   await db.rows('ALTER TABLE public.aligner_batches RENAME next_batch_ready_date TO batch_expiry_date')
   await portal.check()
+  for (const bell of ['ring_listeners', 'ring_webhook']) {
+    await db.rows(`DROP TRIGGER ${bell} ON sync.queue`)
+    t.match(await failure(portal.check()), {
+      code: 'SYNC_NOT_MIGRATED',
+      message: new RegExp(`sync.queue lacks ${bell} `),
+    })
+    await runMigration(db.url, ...(await migrations()))
+    await portal.check()
+  }
   await db.rows('ALTER TABLE public.aligner_notes DISABLE TRIGGER "00_sync_capture_update"')
   t.match(await failure(portal.check()), {
     code: 'SYNC_NOT_MIGRATED',
