@@ -7,12 +7,14 @@ import { runProcess } from '../../sql-to-postgres/test/support/service.ts'
 import { treatedClinic } from './support/clinic.ts'
 import { CONSUMER, consumeHere, direction, outcomesOf, publish, tally } from './support/service.ts'
 
-const [rabbit, clinic] = await Promise.all([testRabbit(t), treatedClinic(t)])
-const settings = { RABBITMQ_URL: rabbit.url, SQLSERVER_URL: clinic.url, LOG_LEVEL: 'debug' }
 const STEPS: readonly Step[] = ['received', 'applied', 'outcomes-published', 'acked']
 
+// Side by side, each with a clinic and queues of its own: most of their time is a process that starts.
+t.jobs = STEPS.length
 for (const step of STEPS) {
-  t.test(`killed when a batch is ${step}: nothing is lost, nothing applied twice`, async (t) => {
+  t.test(`killed when a batch is ${step}: nothing is lost, nothing applied twice`, { buffered: true }, async (t) => {
+    const [rabbit, clinic] = await Promise.all([testRabbit(t), treatedClinic(t)])
+    const settings = { RABBITMQ_URL: rabbit.url, SQLSERVER_URL: clinic.url, LOG_LEVEL: 'debug' }
     const text = `killed at ${step}`
     const written = () => clinic.count(`SELECT COUNT(*) AS n FROM dbo.tblAlignerNotes WHERE NoteText = N'${text}'`)
     const keys = await clinic.notes(250)
@@ -27,14 +29,17 @@ for (const step of STEPS) {
 
     const second = await consumeHere(t, rabbit, clinic.url)
     const rest: Outcome[] = []
-    // What was acknowledged had been reported before, and does not come again.
-    const expected = step === 'acked' ? 250 - applied : 250
-    await until('all are reported', async () => rest.push(...(await outcomesOf(rabbit))) >= expected)
+    await until('all are reported', async () => {
+      rest.push(...(await outcomesOf(rabbit)))
+      return new Set([...reported, ...rest].map(({ key }) => key)).size === 250
+    })
     await second.close()
     rest.push(...(await outcomesOf(rabbit)))
-    const duplicates = step === 'applied' || step === 'outcomes-published' ? { duplicate: applied } : {}
-    const fresh = 250 - applied
-    t.strictSame(tally(rest), { ...(fresh > 0 && { applied: fresh }), ...duplicates })
+    const { duplicate = 0, ...others } = tally(rest)
+    t.strictSame(others, applied === 250 ? {} : { applied: 250 - applied })
+    // An acknowledgement may still have been on its way.
+    const again = { received: [0], applied: [applied], 'outcomes-published': [applied], acked: [0, applied] }
+    t.ok(again[step].includes(duplicate), `${duplicate} came again as duplicates`)
     t.equal(await written(), 250)
     // Every write of a note fires the clinic's capture trigger.
     t.equal(await clinic.count('SELECT COUNT(*) AS n FROM dbo.SyncQueue'), 250, 'each note was written once')

@@ -1,10 +1,12 @@
 import { eventQueues } from '@clinic-sync/broker'
 import { testClinic } from '@clinic-sync/dev-services/testing'
+import { pino } from 'pino'
 import t from 'tap'
 import { testBroker, until } from '../../../packages/broker/test/support/helpers.ts'
 import { proxyTo } from '../../../packages/broker/test/support/proxy.ts'
 import { testRabbit } from '../../../packages/broker/test/support/rabbit.ts'
 import { freePort, runProcess } from '../../sql-to-postgres/test/support/service.ts'
+import { start } from '../src/index.ts'
 import { treatedClinic } from './support/clinic.ts'
 import { direction, MAIN, outcomesOf } from './support/service.ts'
 
@@ -12,15 +14,13 @@ const [rabbit, clinic] = await Promise.all([testRabbit(t), treatedClinic(t)])
 const settings = { RABBITMQ_URL: rabbit.url, SQLSERVER_URL: clinic.url, LOG_LEVEL: 'debug' }
 const says = (text: RegExp) => (line: Record<string, unknown>) => text.test(String(line.msg))
 
-t.test('a missing or wrong setting is one line, and exit code 1', async (t) => {
-  const [missing, wrong] = [
-    runProcess(t, MAIN, { RABBITMQ_URL: rabbit.url }),
-    runProcess(t, MAIN, { ...settings, CLINIC_TIME_ZONE: 'Mars/Olympus' }),
-  ]
-  t.equal(await missing.ended, 1)
-  t.match(missing.lines(), [{ level: 'fatal', code: 'SYNC_CONFIG', msg: /^SQLSERVER_URL is missing/ }])
-  t.equal(await wrong.ended, 1)
-  t.match(wrong.lines(), [{ level: 'fatal', code: 'SYNC_CONFIG', msg: /^CLINIC_TIME_ZONE/ }])
+t.test('a missing or wrong setting ends the start, by name', async (t) => {
+  const { signal } = new AbortController()
+  const context = { log: pino({ level: 'silent' }), signal, fail: () => undefined }
+  const starting = (environment: Record<string, string>) => start({ ...context, environment })
+  await t.rejects(starting({ RABBITMQ_URL: rabbit.url }), { code: 'SYNC_CONFIG', message: /^SQLSERVER_URL is missing/ })
+  const nowhere = starting({ ...settings, CLINIC_TIME_ZONE: 'Mars/Olympus' })
+  await t.rejects(nowhere, { code: 'SYNC_CONFIG', message: /^CLINIC_TIME_ZONE/ })
 })
 
 t.test('a clinic without schema sync is said in one sentence, with the command to run', async (t) => {
