@@ -19,6 +19,8 @@ export interface Observer {
 export interface AddedCheck {
   readonly name: string
   readonly column: string | null
+  /** As it was written, brackets included. */
+  readonly definition: string
   readonly holds: (work: Work, values: readonly SqlValue[]) => boolean
 }
 

@@ -10,7 +10,7 @@ import { Scope } from './scope.ts'
 
 /** Adds a CHECK; rows that are there must hold it. @throws SqlError 547, 2714 */
 export function addCheck(
-  { table: { schema, name: tableName }, name, when }: StatementOf<'addCheck'>,
+  { table: { schema, name: tableName }, name, when, definition }: StatementOf<'addCheck'>,
   work: Work,
 ): Result {
   const table = work.db.table(schema, tableName)
@@ -20,6 +20,7 @@ export function addCheck(
   namesIn(when, columns)
   const check: AddedCheck = {
     name,
+    definition,
     // SQL Server names the column only where there is one.
     column: columns.size === 1 ? ([...columns][0] as string) : null,
     holds(running, values) {

@@ -169,7 +169,13 @@ export type Statement = { readonly line: number } & (
       readonly statements: readonly Statement[]
       readonly otherwise: readonly Statement[]
     }
-  | { readonly kind: 'addCheck'; readonly table: ObjectName; readonly name: string; readonly when: Condition }
+  | {
+      readonly kind: 'addCheck'
+      readonly table: ObjectName
+      readonly name: string
+      readonly when: Condition
+      readonly definition: string
+    }
   | { readonly kind: 'dropCheck'; readonly table: ObjectName; readonly name: string }
   | {
       readonly kind: 'alterColumn'

@@ -17,10 +17,11 @@ export function parseAlterTable(c: Cursor, parser: ExpressionParser): Unlined {
     c.next()
     const name = c.name()
     if (!c.takeWord('CHECK')) throw c.refuse('constraints other than CHECK')
+    const { start } = c.token
     c.symbol('(')
     const when = parser.condition()
     c.symbol(')')
-    return { kind: 'addCheck', table, name, when }
+    return { kind: 'addCheck', table, name, when, definition: c.source.slice(start, c.peek(-1).end) }
   }
   if (c.isWord('DROP') && c.peek(1).text.toUpperCase() === 'CONSTRAINT') {
     c.next()

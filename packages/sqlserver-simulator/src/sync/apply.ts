@@ -58,14 +58,36 @@ export function applyPortalChanges(all: ReadonlyMap<string, Records>): Procedure
     parameters: [{ name: 'Changes', type: nvarchar(MAX) }],
     run(work, [text]) {
       const ruled: Ruled[] = []
-      const rows = parse(text as string | null).map((change, index) => {
-        const { outcome, code, reason } = judge(work, all, change, ruled)
-        return [index + 1, outcome, code ?? null, reason?.slice(0, 1000) ?? null]
-      })
-      writeRulings(work, ruled)
+      let answers = parse(text as string | null).map((change) => judge(work, all, change, ruled))
+      const mark = work.tx.mark
+      try {
+        writeRulings(work, ruled)
+      } catch (error) {
+        const [only] = ruled
+        const refused = answers.length === 1 && only !== undefined ? refusalOf(only, error) : null
+        if (refused === null) throw error
+        work.tx.undoTo(mark)
+        answers = [refused]
+      }
+      const rows = answers.map(({ outcome, code, reason }, index) => [
+        index + 1,
+        outcome,
+        code ?? null,
+        reason?.slice(0, 1000) ?? null,
+      ])
       return [{ columns: COLUMNS, rows, count: rows.length }]
     },
   }
+}
+
+/** The answer for a change that came alone and that a CHECK of the clinic's own refused. */
+function refusalOf({ records, key, table }: Ruled, error: unknown): Answer | null {
+  if (!(error instanceof SqlError) || error.number !== 547) return null
+  const name = /the CHECK constraint "([^"]+)"/.exec(error.message)?.[1]
+  if (name === undefined) return null
+  const definition = table.checks.get(name.toLowerCase())?.definition ?? ''
+  const reason = `${records.mapped.name}/${key}: the clinic's CHECK ${name} refuses it: ${definition}`
+  return { outcome: 'dead', code: 'SYNC_BAD_VALUE', reason }
 }
 
 function parse(text: string | null): readonly Change[] {

@@ -1,15 +1,17 @@
 import { readFile } from 'node:fs/promises'
 import { openScriptConnection, runBatches, type ScriptConnection } from '@clinic-sync/clinic'
-import type { Table } from '@clinic-sync/mapping'
+import { type Table, tables } from '@clinic-sync/mapping'
+import { applyingScript } from '../../../mapping/src/tsql/applying.ts'
 
 const ROOT = new URL('../../../../', import.meta.url)
+const APPLYING = 'migrations/sqlserver/05_sync_apply.sql'
 /** The clinic's tables, then what the migrations install. Broker, HTTP and roles are not what this suite is about. */
 const FILES = [
   'packages/sqlserver-simulator/clinic-schema.sql',
   'migrations/sqlserver/01_sync_schema.sql',
   'migrations/sqlserver/02_sync_capture.sql',
   'migrations/sqlserver/03_sync_procedures.sql',
-  'migrations/sqlserver/05_sync_apply.sql',
+  APPLYING,
 ]
 
 export interface Target {
@@ -17,13 +19,19 @@ export interface Target {
   stop(): Promise<void>
 }
 
-/** Makes a database of its own on the server at `serverUrl`, migrated; `stop` drops it. */
-export async function openDatabase(serverUrl: string, _mapped: readonly Table[]): Promise<Target> {
+/**
+ * Makes a database of its own on the server at `serverUrl`, migrated; `stop` drops it.
+ *
+ * @param mapped the mapping that the portal's changes are applied by; where it is not the real one, its script is generated.
+ */
+export async function openDatabase(serverUrl: string, mapped: readonly Table[]): Promise<Target> {
   const name = `tsql_contract_${process.pid}_${Date.now().toString(36)}`
   const url = new URL(serverUrl)
   url.pathname = `/${name}`
   const master = openScriptConnection(serverUrl)
   await master.batch(`CREATE DATABASE ${name}`)
+  const [engine] = await master.batch("SELECT CAST(SERVERPROPERTY('Babelfish') AS nvarchar(10)) AS x")
+  const fit = engine?.x === '1' ? forBabelfish : (sql: string) => sql
   const drop = async () => {
     try {
       await dropOnceUnused(master, name)
@@ -33,8 +41,13 @@ export async function openDatabase(serverUrl: string, _mapped: readonly Table[])
   }
   const connection = openScriptConnection(url.href)
   try {
-    for (const file of FILES)
-      await runBatches(connection, withoutSequenceCache(await readFile(new URL(file, ROOT), 'utf8')))
+    for (const file of FILES) {
+      const generated = file === APPLYING && mapped !== tables
+      await runBatches(
+        connection,
+        fit(generated ? applyingScript(mapped) : await readFile(new URL(file, ROOT), 'utf8')),
+      )
+    }
   } catch (error) {
     await connection.close()
     await drop()
@@ -45,11 +58,13 @@ export async function openDatabase(serverUrl: string, _mapped: readonly Table[])
 }
 
 /**
- * SQL Server caches a sequence's numbers for the whole server: they grow across sessions. An engine that caches them for
- * each session hands out older numbers later, which no rule about versions survives; there the cache is left out.
+ * SQL Server caches a sequence's numbers for the whole server: they grow across sessions. Babelfish caches them for each
+ * session, and would hand out older numbers later, which no rule about versions survives. And it has no EXECUTE AS.
  */
-function withoutSequenceCache(sql: string): string {
-  return sql.replace(/(CREATE SEQUENCE [^\n]*) CACHE \d+/, '$1 CACHE 1')
+function forBabelfish(sql: string): string {
+  return sql
+    .replace(/(CREATE SEQUENCE [^\n]*) CACHE \d+/, '$1 CACHE 1')
+    .replaceAll(/\s+WITH EXECUTE AS OWNER(?=\s+AS\b)/g, '')
 }
 
 /** The server closes sessions a moment after their clients: DROP DATABASE (error: in use) is tried until then, for 10 s. */

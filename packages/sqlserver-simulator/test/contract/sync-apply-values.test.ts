@@ -88,8 +88,10 @@ t.test('the first and the last instant that datetime has', async (t) => {
 })
 
 t.test("the limit is the clinic's own column's, where it is narrower than the mapping says", async (t) => {
+  // Babelfish leaves NOT NULL as it is, and lets nobody say so.
+  const notNull = bench.babelfish ? '' : ' NOT NULL'
   const type = (length: string) =>
-    bench.run(`ALTER TABLE dbo.tblAlignerNotes ALTER COLUMN NoteText nvarchar(${length}) NOT NULL`)
+    bench.run(`ALTER TABLE dbo.tblAlignerNotes ALTER COLUMN NoteText nvarchar(${length})${notNull}`)
   await type('100')
   t.teardown(() => type('max'))
   const edit = (note_text: string) => bench.edit('aligner_notes', note, { note_text })
