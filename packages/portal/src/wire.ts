@@ -1,17 +1,11 @@
 import type { Key, Value } from '@clinic-sync/contracts'
 import { allColumns, type Column, type TableName, tableNamed } from '@clinic-sync/mapping'
-import { DatabaseError } from '@clinic-sync/sync'
+import { DatabaseError, storable } from '@clinic-sync/sync'
 import type { Log } from './pool.ts'
 
-const NOT_STORABLE = /\0|\p{Surrogate}/u
-const INSTANT = /^([+-]\d{6}|\d{4})(-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)$/
+export { storable } from '@clinic-sync/sync'
 
-/**
- * A text as Postgres can store it: U+0000 is left out, and half of a surrogate pair (what is left of an emoji that the
- * clinic's column cut in two) becomes U+FFFD. Compare the two sides' texts in this form.
- */
-export const storable = (text: string): string =>
-  NOT_STORABLE.test(text) ? text.replaceAll('\0', '').replace(/\p{Surrogate}/gu, '\ufffd') : text
+const INSTANT = /^([+-]\d{6}|\d{4})(-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)$/
 
 /**
  * An instant on the wire as a literal that Postgres reads: ECMAScript counts a year 0 and signs long years,

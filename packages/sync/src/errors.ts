@@ -20,7 +20,7 @@ export const ADVICE = {
   SYNC_STOPPING: 'The service is shutting down: ask again once it runs.',
   SYNC_BAD_MESSAGE: 'The message is not one of ours or of another version; it is in the dead-letter queue.',
   SYNC_BAD_VALUE:
-    'The clinic cannot take the value it names: correct it in the portal, which sends it anew, or widen the column and replay the dead letter.',
+    'Correct the value in the portal, which sends the record anew, or let the clinic take it and replay the dead letter.',
   SYNC_NOT_PORTALS: 'Nothing of this table comes from the portal: find out who sent it, then discard the dead letter.',
 } as const
 export type ErrorCode = keyof typeof ADVICE

@@ -158,13 +158,13 @@ function ruleOnMissing(at: At, row: Values): Ruling {
       written: columns.map(({ name }) => name),
     }
   }
-  if (first && key > 0 && edit.base === null) {
+  if (first && key > 0 && table.portalInserts && edit.base === null) {
     return badValue(at, table.key, 'a record born in the portal has a key below 0')
   }
   return {
     ...NOTHING,
     outcome: 'conflict',
-    reason: 'the clinic deleted it',
+    reason: 'the clinic does not have it any more',
     record: known,
     queue: 'DELETE',
     conflicts: [{ column: null, clinic: null, portal: row, base: null, ruling: 'deleted' }],
