@@ -6,7 +6,7 @@
 --
 -- The functions run as their owner, since doctors' roles have no right to schema sync, and no policy applies to them.
 -- No time limit of a doctor's ends a wait for the sync, which lasts milliseconds: where both wait for each other, it is the sync
--- that gives way (lock_timeout in 02).
+-- that gives way (lock_timeout in 02). Plans go by index: sync.lost_edits, small when a plan was made, may grow in one statement.
 -- The triggers' names come first in the alphabet: Postgres fires triggers in that order, and a trigger of the portal's own that
 -- writes the same row once more must find the first change captured, or `base` would be the state in between.
 -- Keys are cast to integer, the clinic's type: in a portal they may be bigint.
@@ -15,15 +15,16 @@
 ALTER TABLE sync.lost_edits ADD COLUMN IF NOT EXISTS reason text NOT NULL DEFAULT 'deleted in the clinic';
 CREATE INDEX IF NOT EXISTS lost_edits_record_idx ON sync.lost_edits (table_name, record_id);
 
--- Captures one edit of a record whose row the caller's transaction has locked, and returns its version.
+-- Captures one edit of a record whose row the caller's transaction has locked. Gives back the record's bookkeeping.
 --   before  the shared columns before the edit; null where there was no row
 -- While edits are in flight, since and base stay those of the first of them.
-CREATE OR REPLACE FUNCTION sync.capture_edit(record_table text, record_key integer, edit text, before jsonb) RETURNS bigint
+CREATE OR REPLACE FUNCTION sync.capture_edit(record_table text, record_key integer, edit text, before jsonb) RETURNS sync.row_state
 LANGUAGE plpgsql
 SET search_path = ''
 AS $function$
 DECLARE
   version bigint;
+  state sync.row_state;
 BEGIN
   INSERT INTO sync.queue (table_name, record_id, operation) VALUES (record_table, record_key, edit)
   RETURNING queue_id INTO version;
@@ -32,28 +33,27 @@ BEGIN
   ON CONFLICT (table_name, record_id) DO UPDATE SET
     local_version = excluded.local_version,
     since = coalesce(s.since, excluded.since),
-    base = CASE WHEN s.since IS NULL THEN excluded.base ELSE s.base END;
-  RETURN version;
+    base = CASE WHEN s.since IS NULL THEN excluded.base ELSE s.base END
+  RETURNING s.* INTO state;
+  RETURN state;
 END
 $function$;
 
--- Puts on record what was written into columns that are the clinic's: `written`, and what was there. The edit travels all the
--- same, so that the clinic gives its own value back.
-CREATE OR REPLACE FUNCTION sync.keep_lost_edit(
-  record_table text, record_key integer, version bigint, here jsonb, written jsonb
-) RETURNS void
+-- Puts on record what was written into columns that are the clinic's, and what was there. The edit travels all the same, so
+-- that the clinic gives its own value back.
+CREATE OR REPLACE FUNCTION sync.keep_lost_edit(state sync.row_state, here jsonb, written jsonb) RETURNS void
 LANGUAGE plpgsql
 SET search_path = ''
 AS $function$
 BEGIN
   INSERT INTO sync.lost_edits (table_name, record_id, clinic_version, local_version, base, lost_row, reason)
-  SELECT s.table_name, s.record_id, s.clinic_version, version, d.here, d.written, 'not the portal''s to change'
+  SELECT state.table_name, state.record_id, state.clinic_version, state.local_version, d.here, d.written,
+    'not the portal''s to change'
   FROM (
     SELECT jsonb_object_agg(h.key, h.value) AS here, jsonb_object_agg(h.key, w.value) AS written
     FROM jsonb_each(here) AS h JOIN jsonb_each(written) AS w ON w.key = h.key
     WHERE w.value <> h.value
   ) AS d
-  JOIN sync.row_state AS s ON s.table_name = record_table AND s.record_id = record_key
   WHERE d.written IS NOT NULL;
 END
 $function$;
@@ -62,10 +62,11 @@ CREATE OR REPLACE FUNCTION sync.capture_aligner_batches() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = ''
 SET lock_timeout = '0'
+SET enable_seqscan = 'off'
 AS $function$
 DECLARE
   before jsonb; -- the shared columns before this edit
-  version bigint;
+  state sync.row_state;
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     PERFORM sync.capture_edit('aligner_batches', t.aligner_batch_id::integer, 'DELETE',
@@ -82,7 +83,7 @@ BEGIN
     )::jsonb;
   END IF;
   IF TG_OP = 'UPDATE' AND OLD.aligner_batch_id = NEW.aligner_batch_id THEN
-    version := sync.capture_edit('aligner_batches', NEW.aligner_batch_id::integer, 'UPDATE', before);
+    state := sync.capture_edit('aligner_batches', NEW.aligner_batch_id::integer, 'UPDATE', before);
     IF ROW(
       OLD.aligner_set_id, OLD.batch_sequence, OLD.upper_aligner_count, OLD.lower_aligner_count,
       OLD.upper_aligner_start_sequence, OLD.upper_aligner_end_sequence, OLD.lower_aligner_start_sequence,
@@ -94,7 +95,7 @@ BEGIN
       NEW.lower_aligner_end_sequence, NEW.manufacture_date, NEW.delivered_to_patient_date,
       NEW.validity_period, NEW.batch_expiry_date, NEW.notes::text COLLATE "C", NEW.is_active
     ) THEN
-      PERFORM sync.keep_lost_edit('aligner_batches', NEW.aligner_batch_id::integer, version,
+      PERFORM sync.keep_lost_edit(state,
         json_build_object(
           'aligner_set_id', OLD.aligner_set_id, 'batch_sequence', OLD.batch_sequence,
           'upper_aligner_count', OLD.upper_aligner_count, 'lower_aligner_count', OLD.lower_aligner_count,
@@ -157,10 +158,11 @@ CREATE OR REPLACE FUNCTION sync.capture_aligner_notes() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = ''
 SET lock_timeout = '0'
+SET enable_seqscan = 'off'
 AS $function$
 DECLARE
   before jsonb; -- the shared columns before this edit
-  version bigint;
+  state sync.row_state;
   clinics boolean; -- the shared columns are the clinic's too
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
@@ -180,15 +182,14 @@ BEGIN
     )::jsonb;
   END IF;
   IF TG_OP = 'UPDATE' AND OLD.note_id = NEW.note_id THEN
-    version := sync.capture_edit('aligner_notes', NEW.note_id::integer, 'UPDATE', before);
+    state := sync.capture_edit('aligner_notes', NEW.note_id::integer, 'UPDATE', before);
     -- Whose it is the clinic's row says: a doctor's change of note_type, still on its way, makes nothing the doctor's.
     clinics := OLD.note_type IS DISTINCT FROM 'Doctor';
-    IF NOT clinics THEN
+    IF NOT clinics AND state.since < state.local_version THEN
       clinics := EXISTS (
-        SELECT FROM sync.row_state AS s
-        JOIN sync.lost_edits AS l
-          ON l.table_name = s.table_name AND l.record_id = s.record_id AND l.local_version >= s.since
-        WHERE s.table_name = 'aligner_notes' AND s.record_id = NEW.note_id::integer AND l.base ->> 'note_type' <> 'Doctor'
+        SELECT FROM sync.lost_edits AS l
+        WHERE l.table_name = 'aligner_notes' AND l.record_id = state.record_id AND l.local_version >= state.since
+          AND l.base ->> 'note_type' <> 'Doctor'
       );
     END IF;
     IF clinics THEN
@@ -199,7 +200,7 @@ BEGIN
         NEW.aligner_set_id, NEW.note_type::text COLLATE "C", NEW.note_text::text COLLATE "C",
         NEW.created_at, NEW.is_edited, NEW.edited_at, NEW.is_read
       ) THEN
-        PERFORM sync.keep_lost_edit('aligner_notes', NEW.note_id::integer, version,
+        PERFORM sync.keep_lost_edit(state,
           json_build_object(
             'aligner_set_id', OLD.aligner_set_id, 'note_type', OLD.note_type, 'note_text', OLD.note_text,
             'created_at', sync.wire_instant(OLD.created_at), 'is_edited', OLD.is_edited,
@@ -217,7 +218,7 @@ BEGIN
       ) IS DISTINCT FROM ROW(
         NEW.aligner_set_id, NEW.note_type::text COLLATE "C", NEW.created_at
       ) THEN
-        PERFORM sync.keep_lost_edit('aligner_notes', NEW.note_id::integer, version,
+        PERFORM sync.keep_lost_edit(state,
           json_build_object(
             'aligner_set_id', OLD.aligner_set_id, 'note_type', OLD.note_type,
             'created_at', sync.wire_instant(OLD.created_at)

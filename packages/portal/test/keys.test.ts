@@ -1,15 +1,19 @@
-import { testPostgresServer } from '@clinic-sync/dev-services/testing'
+import { startPostgres } from '@clinic-sync/dev-services'
 import t from 'tap'
 import { runMigration } from '../src/index.ts'
 import { type Bench, bench, event, migrations, note, parents, rowOf } from './help.ts'
 
 // Both sides insert notes: the clinic's keys count up from 1, the portal's down from -1, on a portal that had other keys too.
+// Grants are part of it, and roles belong to the whole server: this test has one of its own.
+const service = await startPostgres({ durable: false, ways: ['embedded', 'private'] })
+t.teardown(() => service.stop())
+const server = service.url
 const files = await migrations()
 const capture = files.filter(({ name }) => name.startsWith('04'))
 
 /** A portal whose table of notes was made with this key, before there was a sync. */
-async function existing(key: string, more: readonly string[] = [], server?: string): Promise<Bench> {
-  const db = await bench({ migrated: false, ...(server && { server }) })
+async function existing(key: string, more: readonly string[] = []): Promise<Bench> {
+  const db = await bench({ server, migrated: false })
   const [tables, ...rest] = files
   await runMigration(db.url, ...(tables ? [tables] : []))
   await db.rows('DROP TABLE public.aligner_notes; DROP SEQUENCE IF EXISTS public.aligner_notes_portal_note_id_seq')
@@ -64,18 +68,12 @@ t.test('goes on below what is there, and below what is gone', async (t) => {
 })
 
 t.test('whoever may insert a note may draw its key', async (t) => {
-  // Roles belong to the whole server.
-  const { url: server } = await testPostgresServer(t)
   const roles = ['authenticated', 'service_role', '"the Nurse"', 'reader']
-  const db = await existing(
-    'serial',
-    [
-      ...roles.map((role) => `CREATE ROLE ${role} NOLOGIN`),
-      'GRANT INSERT ON public.aligner_notes TO "the Nurse"',
-      'GRANT SELECT, UPDATE ON public.aligner_notes TO reader',
-    ],
-    server,
-  )
+  const db = await existing('serial', [
+    ...roles.map((role) => `CREATE ROLE ${role} NOLOGIN`),
+    'GRANT INSERT ON public.aligner_notes TO "the Nurse"',
+    'GRANT SELECT, UPDATE ON public.aligner_notes TO reader',
+  ])
   t.teardown(() => db.close())
   const may = async () =>
     (

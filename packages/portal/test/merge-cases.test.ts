@@ -22,11 +22,8 @@ const stored = (row: Row): Row =>
 async function arrange({ table, key, state }: PortalCase) {
   const { row, clinicVersion, localVersion, since, base, pending } = state
   const id = tableNamed(table).key.name
-  await doctor.query("SET sync.applying = 'on'")
-  await doctor.query(`DELETE FROM public.${table} WHERE ${id} = $1`, [key])
-  await doctor.query('DELETE FROM sync.queue')
-  await doctor.query('DELETE FROM sync.row_state WHERE table_name = $1 AND record_id = $2', [table, key])
-  await doctor.query('DELETE FROM sync.lost_edits')
+  await doctor.query(`SET sync.applying = 'on'; DELETE FROM public.${table} WHERE ${id} = ${key};
+    DELETE FROM sync.queue; DELETE FROM sync.lost_edits; DELETE FROM sync.row_state WHERE record_id = ${key}`)
   if (row) {
     const values = JSON.stringify(stored(row))
     await doctor.query(`INSERT INTO public.${table} SELECT * FROM jsonb_populate_record(NULL::public.${table}, $1)`, [

@@ -17,13 +17,13 @@ const differ = (columns: readonly Column[]) => {
 
 const wireJsonb = (alias: string, columns: readonly Column[]) => `${wireObject(alias, columns)}::jsonb`
 
-/** After an UPDATE that has been captured as `version`: what the doctor wrote into columns that are the clinic's. */
+/** After an UPDATE that has been captured, what the doctor wrote into columns that are the clinic's. */
 function keepLost(table: Table): string {
-  const { key, name, sharedWhen } = table
+  const { name, sharedWhen } = table
   const shared = sharedColumns(table)
   const clinics = table.columns.filter(({ owner }) => owner === 'clinic')
   const keep = (columns: readonly Column[]) => `IF ${differ(columns)} THEN
-  PERFORM sync.keep_lost_edit('${name}', NEW.${key.name}::integer, version,
+  PERFORM sync.keep_lost_edit(state,
 ${indent(wireJsonb('OLD', columns), 4)},
 ${indent(wireJsonb('NEW', columns), 4)});
 END IF;
@@ -32,12 +32,11 @@ END IF;
   const { column, equals } = sharedWhen
   return `-- Whose it is the clinic's row says: a doctor's change of ${column}, still on its way, makes nothing the doctor's.
 clinics := OLD.${column} IS DISTINCT FROM '${equals}';
-IF NOT clinics THEN
+IF NOT clinics AND state.since < state.local_version THEN
   clinics := EXISTS (
-    SELECT FROM sync.row_state AS s
-    JOIN sync.lost_edits AS l
-      ON l.table_name = s.table_name AND l.record_id = s.record_id AND l.local_version >= s.since
-    WHERE s.table_name = '${name}' AND s.record_id = NEW.${key.name}::integer AND l.base ->> '${column}' <> '${equals}'
+    SELECT FROM sync.lost_edits AS l
+    WHERE l.table_name = '${name}' AND l.record_id = state.record_id AND l.local_version >= state.since
+      AND l.base ->> '${column}' <> '${equals}'
   );
 END IF;
 IF clinics THEN
@@ -56,10 +55,11 @@ function captureTable(table: Table): string {
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = ''
 SET lock_timeout = '0'
+SET enable_seqscan = 'off'
 AS $function$
 DECLARE
   before jsonb; -- the shared columns before this edit
-  version bigint;${table.sharedWhen && shared.length > 0 ? "\n  clinics boolean; -- the shared columns are the clinic's too" : ''}
+  state sync.row_state;${table.sharedWhen && shared.length > 0 ? "\n  clinics boolean; -- the shared columns are the clinic's too" : ''}
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     PERFORM sync.capture_edit('${name}', t.${key.name}::integer, 'DELETE',
@@ -72,7 +72,7 @@ ${indent(wireJsonb('t', shared), 6)})
     before := ${indent(wireJsonb('OLD', shared), 4).trimStart()};
   END IF;
   IF TG_OP = 'UPDATE' AND OLD.${key.name} = NEW.${key.name} THEN
-    version := sync.capture_edit('${name}', NEW.${key.name}::integer, 'UPDATE', before);
+    state := sync.capture_edit('${name}', NEW.${key.name}::integer, 'UPDATE', before);
 ${indent(keepLost(table), 4)}    RETURN NULL;
   END IF;
   -- A new key is another record.
@@ -106,7 +106,7 @@ export const captureFile = () => `--
 --
 -- The functions run as their owner, since doctors' roles have no right to schema sync, and no policy applies to them.
 -- No time limit of a doctor's ends a wait for the sync, which lasts milliseconds: where both wait for each other, it is the sync
--- that gives way (lock_timeout in 02).
+-- that gives way (lock_timeout in 02). Plans go by index: sync.lost_edits, small when a plan was made, may grow in one statement.
 -- The triggers' names come first in the alphabet: Postgres fires triggers in that order, and a trigger of the portal's own that
 -- writes the same row once more must find the first change captured, or \`base\` would be the state in between.
 -- Keys are cast to integer, the clinic's type: in a portal they may be bigint.
@@ -115,15 +115,16 @@ export const captureFile = () => `--
 ALTER TABLE sync.lost_edits ADD COLUMN IF NOT EXISTS reason text NOT NULL DEFAULT 'deleted in the clinic';
 CREATE INDEX IF NOT EXISTS lost_edits_record_idx ON sync.lost_edits (table_name, record_id);
 
--- Captures one edit of a record whose row the caller's transaction has locked, and returns its version.
+-- Captures one edit of a record whose row the caller's transaction has locked. Gives back the record's bookkeeping.
 --   before  the shared columns before the edit; null where there was no row
 -- While edits are in flight, since and base stay those of the first of them.
-CREATE OR REPLACE FUNCTION sync.capture_edit(record_table text, record_key integer, edit text, before jsonb) RETURNS bigint
+CREATE OR REPLACE FUNCTION sync.capture_edit(record_table text, record_key integer, edit text, before jsonb) RETURNS sync.row_state
 LANGUAGE plpgsql
 SET search_path = ''
 AS $function$
 DECLARE
   version bigint;
+  state sync.row_state;
 BEGIN
   INSERT INTO sync.queue (table_name, record_id, operation) VALUES (record_table, record_key, edit)
   RETURNING queue_id INTO version;
@@ -132,28 +133,27 @@ BEGIN
   ON CONFLICT (table_name, record_id) DO UPDATE SET
     local_version = excluded.local_version,
     since = coalesce(s.since, excluded.since),
-    base = CASE WHEN s.since IS NULL THEN excluded.base ELSE s.base END;
-  RETURN version;
+    base = CASE WHEN s.since IS NULL THEN excluded.base ELSE s.base END
+  RETURNING s.* INTO state;
+  RETURN state;
 END
 $function$;
 
--- Puts on record what was written into columns that are the clinic's: \`written\`, and what was there. The edit travels all the
--- same, so that the clinic gives its own value back.
-CREATE OR REPLACE FUNCTION sync.keep_lost_edit(
-  record_table text, record_key integer, version bigint, here jsonb, written jsonb
-) RETURNS void
+-- Puts on record what was written into columns that are the clinic's, and what was there. The edit travels all the same, so
+-- that the clinic gives its own value back.
+CREATE OR REPLACE FUNCTION sync.keep_lost_edit(state sync.row_state, here jsonb, written jsonb) RETURNS void
 LANGUAGE plpgsql
 SET search_path = ''
 AS $function$
 BEGIN
   INSERT INTO sync.lost_edits (table_name, record_id, clinic_version, local_version, base, lost_row, reason)
-  SELECT s.table_name, s.record_id, s.clinic_version, version, d.here, d.written, 'not the portal''s to change'
+  SELECT state.table_name, state.record_id, state.clinic_version, state.local_version, d.here, d.written,
+    'not the portal''s to change'
   FROM (
     SELECT jsonb_object_agg(h.key, h.value) AS here, jsonb_object_agg(h.key, w.value) AS written
     FROM jsonb_each(here) AS h JOIN jsonb_each(written) AS w ON w.key = h.key
     WHERE w.value <> h.value
   ) AS d
-  JOIN sync.row_state AS s ON s.table_name = record_table AND s.record_id = record_key
   WHERE d.written IS NOT NULL;
 END
 $function$;
