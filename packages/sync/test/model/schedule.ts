@@ -22,6 +22,7 @@ export const schedules: fc.Arbitrary<Schedule> = fc.record({
     policies: fc.record({ s: policy, t: policy }),
     deletes: fc.constantFrom('restore' as const, 'propagate' as const),
     kinds: fc.boolean(),
+    flips: fc.constantFrom(false, false, false, false, false, false, true),
     clinicDeletes: fc.boolean(),
     portalDeletes: fc.boolean(),
     reorder: fc.boolean(),

@@ -31,11 +31,15 @@ function staffEdits(world: World, place: Place, draw: Draw): void {
   const { row } = place.clinic.record
   const name = CLINIC_EDITS[draw(6)]
   if (row === null || name === undefined) return
+  if (flips(world, draw)) return place.clinic.write(flipped(row))
   const value = valueFor(name, world.newValue(draw))
   world.say(place, `staff write ${name} ${value}`)
   place.clinic.write({ ...row, [name]: value })
   if (name === 'a' || name === 'u') place.last[name] = value
 }
+
+const flips = ({ setup }: World, draw: Draw) => setup.kinds && setup.flips && draw(5) === 0
+const flipped = (row: Values): Values => ({ ...row, kind: row.kind === 'A' ? 'B' : 'A' })
 
 function staffDeletes(world: World, place: Place, draw: Draw): void {
   const { clinic, kind, key } = place
@@ -53,6 +57,8 @@ function doctorEdits(world: World, place: Place, draw: Draw): void {
   const { row, base } = place.portal.record
   const name = DOCTORS_EDIT[draw(8)]
   if (row === null || name === undefined) return
+  // A new record that is not a doctor's would be a dead letter for good.
+  if (place.key > 0 && flips(world, draw)) return place.portal.edit(flipped(row))
   // Also back to what it was before the edits in flight.
   const back = draw(4) === 0 && name !== 'a' ? (base ?? row)[name] : undefined
   const value = back ?? valueFor(name, world.newValue(draw))

@@ -9,6 +9,8 @@ export interface Setup {
   readonly deletes: 'restore' | 'propagate'
   /** Whether some records are the clinic's alone (kind B), as Lab notes are. */
   readonly kinds: boolean
+  /** Whether staff change a record's kind (and doctors try to). Who may write what then changes while edits are in flight. */
+  readonly flips: boolean
   readonly clinicDeletes: boolean
   readonly portalDeletes: boolean
   /** Whether events overtake each other; duplicates and replays there are always. */
@@ -34,7 +36,7 @@ const column = (name: string, type: ColumnType, clinicType: string, more: Partia
 
 /**
  * `a` and `u` are edited by the clinic only, `v` by doctors only (`u` and `v` are shared all the same), `s` and `t` by
- * both; `d` is computed in the clinic; `kind` is the clinic's and never changes.
+ * both; `d` is computed in the clinic; `kind` is the clinic's.
  */
 export const tableFor = ({ policies, deletes, kinds }: Setup): Table => ({
   name: 'aligner_notes',

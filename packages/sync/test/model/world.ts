@@ -40,6 +40,10 @@ export class World {
   readonly places: readonly Place[]
   #value = 100
 
+  get #flips(): boolean {
+    return this.setup.kinds && this.setup.flips
+  }
+
   constructor(
     readonly setup: Setup,
     readonly rules: Rules,
@@ -49,10 +53,12 @@ export class World {
   ) {
     const table = tableFor(setup)
     let [clinicId, portalId] = [0n, 0n]
+    // Whose a value was is not told from the kind of the row alone then: only that both sides end up equal is.
+    const judged = judging && !this.#flips
     this.places = records.map(({ born, kind }, index) => {
       const key = born === 'clinic' ? index + 1 : -index - 1
-      const clinic = new ClinicSide(key, table, setup, rules.rule, () => ++clinicId, judging)
-      const portal = new PortalSide(table, rules, () => ++portalId, judging)
+      const clinic = new ClinicSide(key, table, setup, rules.rule, () => ++clinicId, judged)
+      const portal = new PortalSide(table, rules, () => ++portalId, judged)
       const aside = { asideToClinic: [], asideToPortal: [] }
       const place: Place = {
         key,
@@ -148,7 +154,8 @@ export class World {
       const heard = Math.max(clinic.ledger.heard[i] ?? 0, portal.ledger.gone[i] ?? 0)
       must(own <= heard, () => `${key}: the clinic never heard of a doctor's edit`)
     })
-    if (!this.setup.clinicDeletes && !this.setup.portalDeletes && here !== null) compareSingles(place, here)
+    const { clinicDeletes, portalDeletes } = this.setup
+    if (!clinicDeletes && !portalDeletes && !this.#flips && here !== null) compareSingles(place, here)
   }
 }
 
