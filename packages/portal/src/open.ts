@@ -1,8 +1,9 @@
-import type { SyncDatabase } from '@clinic-sync/sync'
+import type { Doorbell, SyncDatabase } from '@clinic-sync/sync'
 import { applyChanges } from './apply.ts'
 import { check } from './check.ts'
 import { readRows, settleChanges, takeChanges } from './outbox.ts'
 import { type Log, openPool } from './pool.ts'
+import { openWaiting } from './waiting.ts'
 
 export interface PortalOptions {
   /** `postgres://user:password@host:5432/database`: a direct or session-mode connection. */
@@ -11,13 +12,14 @@ export interface PortalOptions {
 }
 
 /** The portal's side of the sync. */
-export interface Portal extends SyncDatabase {
+export interface Portal extends SyncDatabase, Doorbell {
   readonly side: 'portal'
 }
 
 /** Opens the portal's database. Connects when first used: call `check()` to know that it can be. */
 export async function openPortal({ url, log }: PortalOptions): Promise<Portal> {
   const database = openPool(url, log)
+  const waiting = openWaiting(url, database)
   return {
     side: 'portal',
     check: () => check(database),
@@ -25,6 +27,9 @@ export async function openPortal({ url, log }: PortalOptions): Promise<Portal> {
     takeChanges: (max) => takeChanges(database, max),
     settleChanges: (settlements) => settleChanges(database, settlements),
     readRows: (table, after, max) => readRows(database, table, after, max),
-    close: () => database.close(),
+    waitForChanges: (signal) => waiting.wait(signal),
+    async close() {
+      await Promise.all([waiting.close(), database.close()])
+    },
   }
 }
