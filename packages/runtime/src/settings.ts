@@ -68,7 +68,7 @@ export const SETTINGS = {
     'one of service-broker, http, none',
     'service-broker',
   ),
-  PORTAL_DOORBELL: plain(Type.Enum(['listen', 'webhook', 'none']), 'one of listen, webhook, none', 'webhook'),
+  PORTAL_DOORBELL: plain(Type.Enum(['listen', 'webhook', 'none']), 'one of listen, webhook, none', 'listen'),
 } as const satisfies Record<string, Setting>
 
 export type SettingName = keyof typeof SETTINGS

@@ -24,7 +24,7 @@ runService({
   name: 'ingress',
   async start({ environment, log, fail }) {
     const settings = readSettings(SETTINGS, environment)
-    refuseTransactionMode(settings, log)
+    refuseTransactionMode(settings)
     const clinic = await openClinic({ url: settings.SQLSERVER_URL, timeZone: settings.CLINIC_TIME_ZONE, log })
     const portal = await openPortal({ url: settings.POSTGRES_URL, log })
     const broker = await connectBroker({ url: settings.RABBITMQ_URL, log, name: 'ingress' })

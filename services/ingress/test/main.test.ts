@@ -53,7 +53,13 @@ t.test('everything is down: it listens, says so, keeps trying, and ends cleanly'
   await until('both sides have been tried', async () => !/not answered/.test(JSON.stringify(await readyz())))
   t.match(await readyz(), {
     code: 503,
-    checks: { clinic: /SQL Server/, portal: /portal/, broker: /RabbitMQ/, 'clinic-doorbell': /SQL Server/ },
+    checks: {
+      clinic: /SQL Server/,
+      portal: /portal/,
+      broker: /RabbitMQ/,
+      'clinic-doorbell': /SQL Server/,
+      'portal-doorbell': /portal/,
+    },
   })
   const trigger = await fetch(`${url}/api/sync/trigger`, {
     method: 'POST',
@@ -72,7 +78,7 @@ t.test('everything is down: it listens, says so, keeps trying, and ends cleanly'
     })
     t.equal(answer.status, 202, name)
   }
-  for (const line of [/Webhook-based sync enabled.*Service Broker/, /Reverse sync.*webhook/, /Nothing polls/]) {
+  for (const line of [/Webhook-based sync enabled.*Service Broker/, /Reverse sync.*NOTIFY/, /Nothing polls/]) {
     t.ok(
       service.lines.some(({ msg }) => line.test(msg)),
       String(line),

@@ -73,7 +73,7 @@ t.test('idle, the ingress sends not one byte to the portal', async (t) => {
 t.test('a doorbell’s connection that is ended is made again, and rings again', async (t) => {
   const ended = await doctor.query(
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-     WHERE datname = current_database() AND query ILIKE 'LISTEN%' AND pid <> pg_backend_pid()`,
+     WHERE datname = current_database() AND application_name = 'clinic-sync doorbell'`,
   )
   t.equal(ended.rowCount, 1, 'one connection listens')
   await until('the loss is known', () => !heard())
