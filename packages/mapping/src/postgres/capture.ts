@@ -115,6 +115,9 @@ export const captureFile = () => `--
 ALTER TABLE sync.lost_edits ADD COLUMN IF NOT EXISTS reason text NOT NULL DEFAULT 'deleted in the clinic';
 CREATE INDEX IF NOT EXISTS lost_edits_record_idx ON sync.lost_edits (table_name, record_id);
 
+-- No stricter than to_char in it, or Postgres does not inline it: an edit then took 100 µs longer.
+ALTER FUNCTION sync.wire_instant(timestamptz) STABLE;
+
 -- Captures one edit of a record whose row the caller's transaction has locked. Gives back the record's bookkeeping.
 --   before  the shared columns before the edit; null where there was no row
 -- While edits are in flight, since and base stay those of the first of them.
