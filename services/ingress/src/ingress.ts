@@ -105,16 +105,19 @@ export class Ingress {
     this.#hearing.push(hearDoorbell({ side, doorbell, ring, onHeard, log }, this.#stopping.signal))
   }
 
-  /** No waiting helps. In the portal the migrations do; a clinic that has all but the doorbell needs another setting. */
+  /**
+   * Where all but the doorbell is installed, no waiting helps: in the portal the migrations do, a clinic needs another setting.
+   * Where nothing is installed, that is said by whoever looks into the outbox.
+   */
   async #noBell(side: Side, error: SyncError): Promise<void> {
-    if (side === 'portal') return this.#fatal(error)
-    const migrated = await this.#outboxes.clinic.check().then(
+    const migrated = await this.#outboxes[side].check().then(
       () => true,
       () => false,
     )
+    if (!migrated) return
     const what =
       "CLINIC_DOORBELL is service-broker, but the clinic's database has no such doorbell: set it to http or none."
-    if (migrated) this.#fatal(new SyncError('SYNC_CONFIG', what))
+    this.#fatal(side === 'portal' ? error : new SyncError('SYNC_CONFIG', what))
   }
 
   #watch(outbox: Outbox): Outbox {

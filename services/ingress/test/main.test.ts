@@ -16,7 +16,6 @@ const SETTINGS = {
 t.test('a missing or wrong setting: one sentence that names it, and exit code 1', async (t) => {
   const cases: [string, Record<string, string>][] = [
     ['SYNC_WEBHOOK_SECRET', { ...SETTINGS, SYNC_WEBHOOK_SECRET: '' }],
-    ['CLINIC_DOORBELL', { ...SETTINGS, CLINIC_DOORBELL: 'PLANTED' }],
     ['SYNC_WEBHOOK_KEYS in \\.env\\.example', { ...SETTINGS, SYNC_WEBHOOK_KEYS: 'whsec_PLANTED' }],
     [
       'POSTGRES_URL in \\.env\\.example',

@@ -71,3 +71,31 @@ t.test('a true change that a webhook rings for is read from the outbox, not from
   t.equal(events.length, 1)
   t.notMatch(JSON.stringify([events, bench.logs.lines]), /FORGED/)
 })
+
+t.test("what the portal's own trigger signs is accepted, rings, and counts once", async (t) => {
+  // In place of the extension pg_net: it keeps what it was handed, as text, which is what pg_net sends.
+  await doctor.query(`
+    CREATE SCHEMA net;
+    CREATE TABLE net.sent (url text, body text, headers jsonb);
+    CREATE FUNCTION net.http_post(url text, body jsonb, params jsonb, headers jsonb, timeout_milliseconds integer)
+      RETURNS bigint LANGUAGE sql AS 'INSERT INTO net.sent VALUES (url, body::text, headers); SELECT 1::bigint'`)
+  await doctor.query(`INSERT INTO sync.settings (name, value) VALUES ('WebhookURL', $1), ('WebhookKey', $2)`, [
+    `${bench.url}/api/sync/webhook`,
+    `whsec_${KEY.toString('base64')}`,
+  ])
+  const before = events.length
+  await doctor.query('UPDATE aligner_batches SET days = 21 WHERE aligner_batch_id = 1')
+  const { rows } = await doctor.query<{ url: string; body: string; headers: Record<string, string> }>(
+    'SELECT * FROM net.sent',
+  )
+  t.equal(rows.length, 1)
+  for (const { url, body, headers } of rows) {
+    t.notMatch(body, /21|days/, "no row's value is in it")
+    t.equal((await fetch(url, { method: 'POST', headers, body: `${body} ` })).status, 401, 'changed on the way')
+    t.equal((await fetch(url, { method: 'POST', headers, body })).status, 202)
+    t.equal((await fetch(url, { method: 'POST', headers, body })).status, 409, 'replayed')
+  }
+  await until('it arrives', () => events.length > before)
+  await bench.settled()
+  t.match(events.slice(before), [{ subject: 'aligner_batches/1', data: { row: { days: 21 } } }])
+})
