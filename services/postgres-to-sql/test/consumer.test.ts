@@ -19,7 +19,7 @@ t.test('edits arrive in batches of one call each, with an outcome for each event
   const before = calls()
   const here = await consumeHere(t, rabbit, clinic.url)
   await until('all are there', async () => (await withText('one call')) === 500)
-  await here.close()
+  await here.broker.close()
   const all = await outcomesOf(rabbit)
   t.strictSame(tally(all), { applied: 500 })
   t.strictSame(
@@ -49,7 +49,7 @@ t.test('new notes, edits and what the clinic refuses, each with its own outcome 
   const here = await consumeHere(t, rabbit, clinic.url)
   const all: Outcome[] = []
   await until('all are reported', async () => all.push(...(await outcomesOf(rabbit))) >= 10)
-  await here.close()
+  await here.broker.close()
   t.strictSame(tally(all), { applied: 4, stale: 1, dead: 5 })
   const [notes] = await clinic.run(`SELECT COUNT(*) AS n, MIN(NoteID) AS low FROM dbo.tblAlignerNotes WHERE NoteID < 0`)
   t.match(notes, { n: 2, low: -7 })
@@ -89,7 +89,7 @@ t.test('a note that somebody in the clinic holds stops no other, and is written 
   t.strictSame(tally(all), { applied: 299 })
   await person.run('COMMIT')
   await until('it is reported', async () => all.push(...(await outcomesOf(rabbit))) >= 300)
-  await here.close()
+  await here.broker.close()
   t.strictSame(tally(all), { applied: 300 })
   t.equal(await withText('met a person'), 300)
   t.equal(await messages(retryQueue(1)), 0)
@@ -108,7 +108,7 @@ t.test('a note held for longer waits in the retry queues, and is written in the 
   t.match(all, [{ outcome: 'retry', code: '1222', reason: /locked/ }])
   await person.run('COMMIT')
   await until('it is written', async () => (await withText('at last')) === 1)
-  await here.close()
+  await here.broker.close()
   t.equal(await messages(deadQueue(direction)), 0)
   await outcomesOf(rabbit)
 })
@@ -125,7 +125,7 @@ t.test('the clinic goes away and comes back: consuming stops, nothing is dead, e
     proxy.refuse = false
     await until('all are there', async () => (await withText(`away ${round}`)) === 300)
   }
-  await here.close()
+  await here.broker.close()
   const kinds = Object.keys(tally(await outcomesOf(rabbit)))
   t.strictSame(
     kinds.filter((kind) => kind !== 'applied' && kind !== 'duplicate'),
@@ -150,7 +150,7 @@ t.test('connections cut in the middle of a batch cost nothing', async (t) => {
     const counts = await Promise.all(eventQueues(direction).map(messages))
     return counts.every((count) => count === 0)
   })
-  await here.close()
+  await here.broker.close()
   const kinds = Object.keys(tally(await outcomesOf(rabbit)))
   t.strictSame(
     kinds.filter((kind) => kind !== 'applied' && kind !== 'duplicate'),

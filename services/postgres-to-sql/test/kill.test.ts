@@ -3,9 +3,8 @@ import type { Outcome } from '@clinic-sync/contracts'
 import t from 'tap'
 import { until } from '../../../packages/broker/test/support/helpers.ts'
 import { testRabbit } from '../../../packages/broker/test/support/rabbit.ts'
-import { runProcess } from '../../sql-to-postgres/test/support/service.ts'
 import { treatedClinic } from './support/clinic.ts'
-import { CONSUMER, consumeHere, direction, outcomesOf, publish, tally } from './support/service.ts'
+import { consumeHere, CONSUMER, direction, outcomesOf, publish, runProcess, tally } from './support/service.ts'
 
 const STEPS: readonly Step[] = ['received', 'applied', 'outcomes-published', 'acked']
 
@@ -33,7 +32,7 @@ for (const step of STEPS) {
       rest.push(...(await outcomesOf(rabbit)))
       return new Set([...reported, ...rest].map(({ key }) => key)).size === 250
     })
-    await second.close()
+    await second.broker.close()
     rest.push(...(await outcomesOf(rabbit)))
     const { duplicate = 0, ...others } = tally(rest)
     t.strictSame(others, applied === 250 ? {} : { applied: 250 - applied })

@@ -5,10 +5,9 @@ import t from 'tap'
 import { testBroker, until } from '../../../packages/broker/test/support/helpers.ts'
 import { proxyTo } from '../../../packages/broker/test/support/proxy.ts'
 import { testRabbit } from '../../../packages/broker/test/support/rabbit.ts'
-import { freePort, runProcess } from '../../sql-to-postgres/test/support/service.ts'
 import { start } from '../src/index.ts'
 import { treatedClinic } from './support/clinic.ts'
-import { direction, MAIN, outcomesOf } from './support/service.ts'
+import { direction, freePort, MAIN, outcomesOf, runProcess } from './support/service.ts'
 
 const [rabbit, clinic] = await Promise.all([testRabbit(t), treatedClinic(t)])
 const settings = { RABBITMQ_URL: rabbit.url, SQLSERVER_URL: clinic.url, LOG_LEVEL: 'debug' }
@@ -65,7 +64,7 @@ t.test('with both servers away it waits, says so once, starts when they come, an
   // The server dies under it: ready no more, and then again.
   sql.refuse = true
   sql.cut()
-  await publishOne(t, -900)
+  await publishOne(t, -900_000)
   await until('it is not ready', async () => (await fetch(`${health}/readyz`)).status === 503)
   sql.refuse = false
   await until('it is ready again', async () => (await fetch(`${health}/readyz`)).status === 200)
