@@ -124,6 +124,23 @@ t.test('a row that is deleted and made anew meanwhile', async (t) => {
   t.match((await portal.takeChanges(1000)).changes.find(({ key }) => key === 8)?.row, { note_text: 'anew' })
 })
 
+t.test(
+  'a doctor in REPEATABLE READ is told to try again, as by any other writer, and nothing is left half done',
+  async (t) => {
+    await portal.applyChanges([event('aligner_notes', 9, note(9))])
+    await one.query('BEGIN ISOLATION LEVEL REPEATABLE READ')
+    await one.query('SELECT FROM public.aligner_notes')
+    await portal.applyChanges([event('aligner_notes', 9, note(9))])
+    await t.rejects(edit(one, 'aligner_notes', 9, { is_read: true }), { code: '40001' })
+    await one.query('ROLLBACK')
+    t.match(await state(9), { since: null, local_version: '0' })
+    await one.query('BEGIN ISOLATION LEVEL SERIALIZABLE')
+    const version = await edit(one, 'aligner_notes', 9, { is_read: true })
+    await one.query('COMMIT')
+    t.match(await state(9), { since: String(version) })
+  },
+)
+
 t.test('doctors and the sync on the same few rows at full speed: no edit fails, every edit is captured', async (t) => {
   const range = [101, 102, 103, 104, 105]
   const both = () =>
