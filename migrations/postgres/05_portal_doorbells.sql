@@ -144,6 +144,8 @@ BEGIN
 END
 $function$;
 
+-- WHEN spares the calls for all that a transaction puts into the outbox after its first ring. A row's is judged as it is
+-- inserted, before the statement's own trigger has rung: so the first statement's rows still reach ring_webhook.
 -- Made only where they are missing: replacing a trigger waits for every open transaction that has written to the table, and
 -- makes the doctors that come after it wait too.
 DO $$
@@ -152,15 +154,19 @@ BEGIN
     SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = 'sync.queue'::regclass AND tgname = 'ring_listeners'
   ) THEN
     CREATE TRIGGER ring_listeners AFTER INSERT ON sync.queue
-      FOR EACH STATEMENT EXECUTE FUNCTION sync.ring_listeners();
+      FOR EACH STATEMENT
+      WHEN (current_setting('sync.rang_listeners', true) IS DISTINCT FROM pg_current_xact_id()::text)
+      EXECUTE FUNCTION sync.ring_listeners();
   END IF;
   -- Deferred to the commit: a receiver refuses a timestamp that is 5 minutes old, and pg_net sends only after the commit,
-  -- however long the transaction takes. (Postgres can defer row triggers only; from the second row on it does nothing.)
+  -- however long the transaction takes. (Postgres can defer row triggers only.)
   IF NOT EXISTS (
     SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = 'sync.queue'::regclass AND tgname = 'ring_webhook'
   ) THEN
     CREATE CONSTRAINT TRIGGER ring_webhook AFTER INSERT ON sync.queue DEFERRABLE INITIALLY DEFERRED
-      FOR EACH ROW EXECUTE FUNCTION sync.ring_webhook();
+      FOR EACH ROW
+      WHEN (current_setting('sync.rang_listeners', true) IS DISTINCT FROM pg_current_xact_id()::text)
+      EXECUTE FUNCTION sync.ring_webhook();
   END IF;
 END
 $$;

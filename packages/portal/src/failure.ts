@@ -35,6 +35,7 @@ const CLASSES: readonly (readonly [state: string, failure: FailureClass, words: 
   ['25', 'transient', 'the transaction was ended'],
   ['57', 'down', 'the server is shutting down or starting'],
   ['58', 'down', 'the server has an input/output error'],
+  ['08P01', 'down', 'the server, or a pooler in between, refuses the settings sent with the login'],
   ['08', 'down', 'the connection failed'],
   ['28', 'down', 'the login was refused'],
   ['3D000', 'down', 'there is no such database'],

@@ -78,6 +78,13 @@ t.test('FOR KEY SHARE, as a foreign key check takes it, holds up a delete and no
   const hold = `SELECT FROM public.aligner_sets WHERE aligner_set_id = 1 FOR KEY SHARE`
   const edited = event('aligner_sets', 1, set(1, { notes: 'x' }))
   await meet(t, { hold, events: [edited], told: ['applied'] })
+  await meet(t, {
+    hold: 'INSERT INTO public.aligner_sets (aligner_set_id, work_id, aligner_dr_id) VALUES (999999, 1, 1)',
+    events: [event('aligner_doctors', 1, doctor(1, { logo_path: 'x' }))],
+    // Postgres takes the stronger lock where a unique column, the address, is among those that are set.
+    told: [HELD],
+    waits: true,
+  })
   const key = ++keys
   await kinds(event('aligner_notes', key, note(key)))
   await meet(t, {
