@@ -40,7 +40,7 @@ t.test('--once: every edit arrives, both sides are equal, nothing is left', asyn
   t.match(output, /simulator/)
   t.match(output, /10 live edits in the clinic, 10 arrived/)
   t.match(output, /5 live edits in the portal, 5 arrived/)
-  t.match(output, /portal-wins: both sides hold 8 /)
+  t.match(output, /portal-wins: both sides hold “8”/)
   t.match(output, /clinic-wins: both sides hold “Delivery moved to Sunday”/)
   t.match(output, /rows, [\d,]+ values compared: no difference/)
   t.same(
