@@ -4,7 +4,7 @@ import type { Row, SyncEvent, Value } from '@clinic-sync/contracts'
 import { allColumns, type Column, tableNamed } from '@clinic-sync/mapping'
 import { clinicCases, type ClinicCase } from '@clinic-sync/sync/cases'
 import t, { type Test } from 'tap'
-import { type Applying, openApplying, type Synced, toWire } from './applying.ts'
+import { type Applying, openApplying, type Synced, throughBabelfish, toWire } from './applying.ts'
 import { type Cells, literal } from './bench.ts'
 
 const zone = openZone('Asia/Baghdad')
@@ -86,14 +86,21 @@ function compareConflicts(t: Test, { table, expect, event }: ClinicCase, found: 
   t.match(actual, wanted)
 }
 
+/** Why Babelfish cannot judge a case, or false. */
+function beyondBabelfish({ nul, event }: ClinicCase): string | false {
+  if (nul === true) return 'Postgres stores no U+0000'
+  const texts = [event.row, event.base].flatMap((row) => Object.values(row ?? {})).filter((v) => typeof v === 'string')
+  return texts.every(throughBabelfish) ? false : "Babelfish's OPENJSON cuts texts at 4,000 characters, or keeps escapes"
+}
+
 for (const deletes of ['restore', 'propagate'] as const) {
   t.test(`where the portal's deletes ${deletes}`, async (t) => {
     const bench = await openApplying(t, deletes === 'propagate' ? { portalDeletes: deletes } : {})
     const { set } = await bench.treatment()
     t.equal(set, 1, 'the set that the cases refer to')
     for (const each of clinicCases().filter((some) => some.deletes === deletes)) {
-      const nul = each.nul === true && bench.babelfish && 'Postgres stores no U+0000'
-      await t.test(each.name, { skip: nul }, async (t) => {
+      const skip = bench.babelfish && beyondBabelfish(each)
+      await t.test(each.name, { skip }, async (t) => {
         const { key, expect, event } = each
         const table = each.table as Synced
         await prepare(bench, each)
