@@ -1,4 +1,6 @@
 import type { GeneratedFile } from '../generated.ts'
+import { tables } from '../tables/index.ts'
+import { applyingScript } from './applying.ts'
 import { captureScript } from './capture.ts'
 import { inspect } from './inspecting.ts'
 import { backfillPage, readRecords, readRows } from './reading.ts'
@@ -11,6 +13,7 @@ export function clinicFiles(): GeneratedFile[] {
   return [
     { path: 'migrations/sqlserver/02_sync_capture.sql', content: captureScript() },
     { path: 'migrations/sqlserver/03_sync_procedures.sql', content: proceduresScript() },
+    { path: 'migrations/sqlserver/05_sync_apply.sql', content: applyingScript(tables) },
   ]
 }
 

@@ -35,15 +35,15 @@ export function comparedColumns(alias: string, columns: readonly Pick<Column, 'c
   return wrap(columns.map((column) => compared(`${alias}.${name(column.clinic)}`, column.clinicType)))
 }
 
-/** Joins with commas, in lines of about 110 characters. */
-function wrap(items: readonly string[]): string {
+/** Joins with commas, in lines of about 110 characters, indented by `blanks` but for the first. */
+export function wrap(items: readonly string[], blanks = 4): string {
   const lines: string[] = []
   for (const item of items) {
     const line = lines.at(-1)
     if (line === undefined || line.length + item.length > 110) lines.push(item)
     else lines[lines.length - 1] = `${line}, ${item}`
   }
-  return lines.join(',\n    ')
+  return lines.join(`,\n${' '.repeat(blanks)}`)
 }
 
 /**

@@ -33,10 +33,10 @@ SET XACT_ABORT ON`
  * A procedure, made if it is missing and altered otherwise: it is never absent while the services run, and keeps its
  * permissions. (CREATE OR ALTER needs 2016 SP1.)
  */
-export function procedure(schemaAndName: string, parameters: string, body: string): string {
+export function procedure(schemaAndName: string, parameters: string, body: string, options = ''): string {
   return `IF OBJECT_ID(${literal(schemaAndName)}, N'P') IS NULL EXEC (N'CREATE PROCEDURE ${schemaAndName} AS RETURN')
 GO
-ALTER PROCEDURE ${schemaAndName}${parameters === '' ? '' : ` ${parameters}`} AS
+ALTER PROCEDURE ${schemaAndName}${parameters === '' ? '' : ` ${parameters}`}${options === '' ? '' : `\n${options}`} AS
 BEGIN
   ${indent(body.trim(), 2).replaceAll(/[ ]+$/gm, '')}
 END`
