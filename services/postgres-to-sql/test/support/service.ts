@@ -14,9 +14,9 @@ export const MAIN = new URL('../../src/main.ts', import.meta.url).href
 export const CONSUMER = new URL('consumer-process.ts', import.meta.url).href
 
 /** The consumer in this process. */
-export async function consumeHere(t: Test, rabbit: TestRabbit, url: string) {
+export async function consumeHere(t: Test, rabbit: TestRabbit, url: string, patienceMs?: number) {
   const clinic = await openClinic({ url, timeZone: 'Asia/Baghdad', log: pino({ level: 'silent' }) })
-  return consumeInto(t, rabbit, direction, clinic)
+  return consumeInto(t, rabbit, direction, clinic, patienceMs)
 }
 
 /** Takes the outcomes that have been reported since the last time. */

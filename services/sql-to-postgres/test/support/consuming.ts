@@ -13,17 +13,18 @@ export interface Here {
   readonly consumer: Consumer
 }
 
-/** A direction's consumer in this process. Closing its broker ends it. */
+/** A direction's consumer in this process. Closing its broker ends it. `patienceMs`: for records that are locked. */
 export async function consumeInto(
   t: Test,
   rabbit: TestRabbit,
   direction: Direction,
   target: Pick<SyncDatabase, 'applyChanges' | 'check' | 'close'>,
+  patienceMs = 1_000,
 ): Promise<Here> {
   const log = keepLines()
   t.teardown(() => target.close())
   const broker = await testBroker(t, rabbit.url, { retryDelaysMs, log })
-  const consumer = startEventConsumer({ broker, direction, target, log })
+  const consumer = startEventConsumer({ broker, direction, target, log, patienceMs })
   await broker.ready()
   return { broker, consumer }
 }
