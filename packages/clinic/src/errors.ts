@@ -22,7 +22,7 @@ const BY_NUMBER: ReadonlyMap<number, FailureClass> = new Map<number, FailureClas
     10928, // resource limit reached
     10929, // resource limit reached
     40501, // the service is busy
-    51222, // sync.EnterOutbox: another session is in the outbox
+    51222, // another session of ours is in the outbox, or applying
   ]),
   ...failing('down', [
     233, // no process on the other end

@@ -1,4 +1,5 @@
-import { openClinic, openScriptConnection } from '@clinic-sync/clinic'
+import { readFile } from 'node:fs/promises'
+import { openClinic, openScriptConnection, runBatches } from '@clinic-sync/clinic'
 import { startSimulator } from '@clinic-sync/sqlserver-simulator'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
@@ -82,6 +83,19 @@ t.test('a database that is not migrated is said to be so', async (t) => {
   await t.rejects(clinic.check(), notMigrated)
   await t.rejects(clinic.takeChanges(1), notMigrated)
   await t.rejects(clinic.waitForChanges(new AbortController().signal), notMigrated)
+})
+
+t.test('a database migrated by an older version lacks the way back, and is said to', async (t) => {
+  const { clinic, simulator } = await opened(t, false)
+  const hands = openScriptConnection(simulator.url)
+  t.teardown(() => hands.close())
+  const folder = new URL('../../../migrations/sqlserver/', import.meta.url)
+  for (const name of ['01_sync_schema', '02_sync_capture', '03_sync_procedures'])
+    await runBatches(hands, await readFile(new URL(`${name}.sql`, folder), 'utf8'))
+  await t.resolves(clinic.takeChanges(1))
+  await t.rejects(clinic.check(), { code: 'SYNC_NOT_MIGRATED', message: /sync\.ApplyPortalChanges/ })
+  await runBatches(hands, await readFile(new URL('05_sync_apply.sql', folder), 'utf8'))
+  await t.resolves(clinic.check())
 })
 
 t.test('idle, nothing is asked', async (t) => {
