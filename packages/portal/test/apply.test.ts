@@ -264,11 +264,16 @@ t.test("the clinic's delete settles an edit that it could not take too, on recor
   await apply(event('aligner_notes', sent, note(sent)))
   const version = await edit(doctorsClient, 'aligner_notes', sent, { note_text: 'on its way' })
   await settle(sent, version, 'queued')
-  t.same(await apply(event('aligner_notes', sent, null)), ['applied'])
+  t.same(await apply(event('aligner_notes', sent, null)), ['conflict'])
   t.match(
     await db.rows('SELECT status FROM sync.queue WHERE queue_id = $1', [version]),
     [{ status: 'Queued' }],
     'one that was sent is for the clinic to rule on',
+  )
+  t.match(
+    await db.rows("SELECT lost_row ->> 'note_text' AS text FROM sync.lost_edits WHERE record_id = $1", [sent]),
+    [{ text: 'on its way' }],
+    'and on record, for it may still be overtaken by a newer edit of a row that was brought back',
   )
 })
 

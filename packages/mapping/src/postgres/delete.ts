@@ -56,10 +56,17 @@ ${children.join('')}  RETURN QUERY
     WHERE q.table_name = '${name}' AND q.record_id = ANY (doomed) AND q.status IN ('Pending', 'Failed')
     RETURNING q.record_id, q.queue_id, q.operation
   ), superseded AS MATERIALIZED (
-    SELECT DISTINCT ON (p.record_id) p.record_id, p.queue_id
+    SELECT p.record_id
     FROM pending AS p
     WHERE p.operation <> 'DELETE'
       AND NOT EXISTS (SELECT FROM pending AS n WHERE n.record_id = p.record_id AND n.queue_id > p.queue_id)
+    UNION
+    -- Sent, and not ruled on yet. The clinic will put it on record as well, unless it brings the row back first and a newer
+    -- edit overtakes this one.
+    SELECT g.key
+    FROM gone AS g JOIN unnest(names, keys, ruled, in_flight) AS h (name, key, ruled, in_flight)
+      ON h.name = '${name}' AND h.key = g.key
+    WHERE h.in_flight AND NOT h.ruled
   ), recorded AS (
     INSERT INTO sync.lost_edits (table_name, record_id, clinic_version, local_version, base, lost_row)
     SELECT s.table_name, s.record_id, h.version, s.local_version, s.base, g.lost

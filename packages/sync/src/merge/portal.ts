@@ -28,7 +28,7 @@ export interface ClinicChange {
 export interface Applied {
   readonly outcome: OutcomeKind
   readonly record: PortalRecord
-  /** Whether unsent edits went with the deleted row, and are to be kept in `sync.lost_edits`. */
+  /** Whether edits that the clinic has not ruled on went with the deleted row, and are to be kept in `sync.lost_edits`. */
   readonly lost: boolean
 }
 
@@ -40,8 +40,9 @@ export function applyClinicChange(table: Table, record: PortalRecord, change: Cl
   const known = { ...record, clinicVersion: change.version }
   const { row } = record
   if (change.row === null) {
-    // A delete wins; edits in flight go with the row. Those that were sent, the clinic puts on record.
-    const lost = row !== null && record.pending.length > 0
+    // A delete wins; edits in flight go with the row, and on record: an edit that was sent may still be overtaken.
+    const unruled = record.since !== null && change.seen < record.localVersion
+    const lost = row !== null && (record.pending.length > 0 || unruled)
     const outcome = lost ? 'conflict' : row === null ? 'unchanged' : 'applied'
     return { outcome, record: { ...known, row: null, since: null, base: null, pending: [] }, lost }
   }
