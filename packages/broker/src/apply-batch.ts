@@ -36,8 +36,8 @@ export const PATIENCE_MS = 1_000
 const BATCH_TRIES = 3
 
 /**
- * Applies a batch, and rules on each of its events. Of those whose record somebody else holds, nothing is reported: they are put
- * off, to be applied again after 10, 20, 40 … ms, and after a second become retries like any other failure. The events
+ * Applies a batch, and rules on each of its events. Of those whose record somebody else holds, or whose parent is not there yet,
+ * nothing is reported: they are put off, to be applied again after 10, 20, 40 … ms, and after a second become retries like any other failure. The events
  * behind them do not wait, not even newer ones of the same record: what is applied after a newer version is stale.
  *
  * @returns one ruling for each event, in order
@@ -136,7 +136,9 @@ class Rules {
   }
 
   #mayWait({ waited }: EventDelivery, { type, code }: Failed): boolean {
-    return type === 'transient' && PASSING.has(code) && this.#room > 0 && (waited?.ms ?? 0) < this.#patienceMs
+    // A parent that came in the same breath travels through another partition, and is often a few milliseconds behind.
+    const soon = type === 'parent' || (type === 'transient' && PASSING.has(code))
+    return soon && this.#room > 0 && (waited?.ms ?? 0) < this.#patienceMs
   }
 
   /** Those put off as often come back together: one call for all of them. */

@@ -49,7 +49,8 @@ const applied: Apply = (events) =>
 const delivery = (event: SyncEvent, attempt = 0, waited?: Waited) => ({ event, attempt, ...(waited && { waited }) })
 /** As much as an event is put off in its consumer. */
 const LONG: Waited = { times: 9, ms: 1_000 }
-const locked = (code = '1222') => new DatabaseError('transient', `locked (${code})`, { number: code })
+const locked = (code = '1222') =>
+  new DatabaseError(code === '23503' ? 'parent' : 'transient', `not now (${code})`, { number: code })
 const actions = (dispositions: readonly Disposition[]) => dispositions.map(({ action }) => action)
 
 t.test('a batch is applied, reported, and only then done with', async (t) => {
@@ -92,8 +93,8 @@ t.test('each failure becomes its disposition: retry, dead, and dead after the la
   const events = [
     delivery(note(1, 1), 0, LONG),
     delivery(note(2, 1)),
-    delivery(note(3, 1)),
-    delivery(note(3, 2), 3),
+    delivery(note(3, 1), 0, LONG),
+    delivery(note(3, 2), 3, LONG),
     delivery(note(4, 1)),
     delivery(note(5, 1)),
   ]
@@ -174,45 +175,44 @@ t.test('a message that could not be read is reported as dead where its headers s
   t.equal(log.lines.filter(({ level }) => level === 'error').length, 2)
 })
 
-t.test('what somebody holds is put off for 10, 20, 40 … ms, and reported only when a second is over', async (t) => {
-  const codes = ['55P03', '1222', '40P01', '1205', '40001']
-  for (const code of codes) {
-    for (const apply of [
-      () => Promise.reject(locked(code)),
-      ([event]: readonly SyncEvent[]) =>
-        Promise.resolve(
-          event === undefined ? [] : [{ ...event.data, outcome: 'retry' as const, code, reason: 'locked' }],
-        ),
-    ]) {
-      const { handle, published } = handlerFor(apply)
-      for (const [times, ms] of [10, 20, 40, 80, 160, 160].entries()) {
-        const waited = times === 0 ? undefined : { times, ms: 100 * times }
-        const [ruling] = await handle({ events: [delivery(note(1, 1), 0, waited)], bad: [] })
-        t.equal(ruling?.action, 'later', code)
-        if (ruling?.action === 'later') t.ok(Math.abs(ruling.afterMs - ms) <= ms / 5, `${ruling.afterMs}`)
+t.test(
+  'what somebody holds, and what misses its parent, is put off for 10, 20, 40 … ms, and reported only when a second is over',
+  async (t) => {
+    const codes = ['55P03', '1222', '40P01', '1205', '40001', '23503']
+    for (const code of codes) {
+      for (const apply of [
+        () => Promise.reject(locked(code)),
+        ([event]: readonly SyncEvent[]) =>
+          Promise.resolve(
+            event === undefined ? [] : [{ ...event.data, outcome: 'retry' as const, code, reason: 'locked' }],
+          ),
+      ]) {
+        const { handle, published } = handlerFor(apply)
+        for (const [times, ms] of [10, 20, 40, 80, 160, 160].entries()) {
+          const waited = times === 0 ? undefined : { times, ms: 100 * times }
+          const [ruling] = await handle({ events: [delivery(note(1, 1), 0, waited)], bad: [] })
+          t.equal(ruling?.action, 'later', code)
+          if (ruling?.action === 'later') t.ok(Math.abs(ruling.afterMs - ms) <= ms / 5, `${ruling.afterMs}`)
+        }
+        t.equal(published.length, 0)
+        t.match(await handle({ events: [delivery(note(1, 1), 0, LONG)], bad: [] }), [
+          { action: 'retry', failure: { type: code === '23503' ? 'parent' : 'transient', code } },
+        ])
+        t.match(await handle({ events: [delivery(note(1, 1), 3, LONG)], bad: [] }), [{ action: 'dead' }])
+        t.strictSame(
+          published.flatMap(({ outcomes }) => outcomes.map(({ outcome }) => outcome)),
+          ['retry', 'dead'],
+        )
       }
-      t.equal(published.length, 0)
-      t.match(await handle({ events: [delivery(note(1, 1), 0, LONG)], bad: [] }), [
-        { action: 'retry', failure: { type: 'transient', code } },
-      ])
-      t.match(await handle({ events: [delivery(note(1, 1), 3, LONG)], bad: [] }), [{ action: 'dead' }])
-      t.strictSame(
-        published.flatMap(({ outcomes }) => outcomes.map(({ outcome }) => outcome)),
-        ['retry', 'dead'],
-      )
     }
-  }
-})
+  },
+)
 
-t.test('other transient failures, and missing parents, are not put off', async (t) => {
+t.test('other transient failures are not put off', async (t) => {
   for (const code of ['51222', '57014', undefined]) {
     const { handle } = handlerFor(() => Promise.reject(new DatabaseError('transient', 'x', { number: code })))
     t.match(await handle({ events: [delivery(note(1, 1))], bad: [] }), [{ action: 'retry' }])
   }
-  const { handle } = handlerFor(([event]) =>
-    Promise.resolve(event === undefined ? [] : [{ ...event.data, outcome: 'retry', code: '547' }]),
-  )
-  t.match(await handle({ events: [delivery(note(1, 1))], bad: [] }), [{ action: 'retry', failure: { type: 'parent' } }])
 })
 
 t.test('the versions of a locked record wait together; no more events than have room', async (t) => {

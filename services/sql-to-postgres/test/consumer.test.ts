@@ -60,21 +60,32 @@ t.test('one poisoned event among 200 is dead alone', async (t) => {
   t.notMatch(JSON.stringify([dead?.properties, all]), /@example/)
 })
 
+t.test('a child that is a moment ahead of its parent is written with it', async (t) => {
+  const here = await consumeHere(t, postgres.url, 30_000)
+  await here.broker.publishEvents([work(3, 2_201, 2_200)])
+  await here.broker.publishEvents([patient(2_200, 2_200)])
+  await until('it is there', async () => (await count('SELECT count(*) FROM public.work WHERE work_id = 3')) === 1)
+  const all: Outcome[] = []
+  await until('both are reported', async () => all.push(...(await outcomes())) === 2)
+  await here.broker.close()
+  t.strictSame(tally(all), { applied: 2 })
+})
+
 t.test('a missing parent is retried, and applied once the parent is there', async (t) => {
-  const here = await consumeHere(t)
+  const here = await consumeHere(t, postgres.url, 0)
   await here.broker.publishEvents([work(1, 2_001, 2_000)])
   const early: Outcome[] = []
   await until('it waits', async () => early.push(...(await outcomes())) > 0)
   t.match(early, [{ outcome: 'retry', table: 'work', key: 1, version: '2001' }])
   await here.broker.publishEvents([patient(2_000, 2_000)])
-  await until('it is there', async () => (await count('SELECT count(*) FROM public.work')) === 1)
+  await until('it is there', async () => (await count('SELECT count(*) FROM public.work WHERE work_id = 1')) === 1)
   await here.broker.close()
   t.strictSame(tally((await outcomes()).filter(({ table }) => table === 'work')).applied, 1)
   t.equal((await rabbit.take(deadQueue(direction))).length, 0)
 })
 
 t.test('a parent that never comes ends in the dead-letter queue', async (t) => {
-  const here = await consumeHere(t)
+  const here = await consumeHere(t, postgres.url, 0)
   await here.broker.publishEvents([work(2, 2_101, 2_100)])
   await until('it is dead', async () => (await rabbit.channel.checkQueue(deadQueue(direction))).messageCount === 1)
   await here.broker.close()
