@@ -152,7 +152,7 @@ BEGIN
     FROM @change c INNER JOIN sync.RowState s ON s.TableName = c.TableName AND s.RecordID = c.RecordID
 
     UPDATE @change SET Outcome = N'dead', Code = N'SYNC_NOT_PORTALS',
-      Reason = LEFT(TableName + N': the portal''s edits of this table do not travel to the clinic', 1000)
+      Reason = LEFT(TableName + N': nothing of this table comes from the portal', 1000)
     WHERE TableName NOT IN (N'aligner_batches', N'aligner_notes')
     UPDATE @change SET Outcome = CASE WHEN Version = Seen THEN N'duplicate' ELSE N'stale' END
     WHERE Version <= Seen AND Outcome IS NULL
@@ -164,15 +164,13 @@ BEGIN
         [e_aligner_set_id], [e_batch_sequence], [e_upper_aligner_count], [e_lower_aligner_count],
         [e_upper_aligner_start_sequence], [e_upper_aligner_end_sequence], [e_lower_aligner_start_sequence],
         [e_lower_aligner_end_sequence], [e_manufacture_date], [e_delivered_to_patient_date], [e_days],
-        [e_validity_period], [e_batch_expiry_date], [e_notes], [e_is_active], [ev_days], [b_days], [bv_days])
+        [e_validity_period], [e_batch_expiry_date], [e_notes], [e_is_active], [b_days])
       SELECT c.RecordID, CASE WHEN c.RowData IS NULL THEN 0 ELSE 1 END, CASE WHEN c.Base IS NULL THEN 0 ELSE 1 END,
         CASE WHEN c.Seen = 0 THEN 1 ELSE 0 END, c.Inexact,
         e.[aligner_set_id], e.[batch_sequence], e.[upper_aligner_count], e.[lower_aligner_count],
         e.[upper_aligner_start_sequence], e.[upper_aligner_end_sequence], e.[lower_aligner_start_sequence],
         e.[lower_aligner_end_sequence], e.[manufacture_date], e.[delivered_to_patient_date], e.[days],
-        e.[validity_period], e.[batch_expiry_date], e.[notes], e.[is_active],
-        CASE WHEN e.[days] LIKE N'%[0-9]%' THEN TRY_CONVERT(int, e.[days]) END, b.[days],
-        CASE WHEN b.[days] LIKE N'%[0-9]%' THEN TRY_CONVERT(int, b.[days]) END
+        e.[validity_period], e.[batch_expiry_date], e.[notes], e.[is_active], b.[days]
       FROM @change c
         OUTER APPLY OPENJSON(c.RowData) WITH (
           [aligner_set_id] nvarchar(max) '$.aligner_set_id', [batch_sequence] nvarchar(max) '$.batch_sequence',
@@ -189,6 +187,10 @@ BEGIN
         OUTER APPLY OPENJSON(c.Base) WITH (
           [days] nvarchar(max) '$.days') b
       WHERE c.TableName = N'aligner_batches' AND c.Outcome IS NULL
+      UPDATE x SET
+        [ev_days] = CASE WHEN x.[e_days] LIKE N'%[0-9]%' THEN TRY_CONVERT(int, x.[e_days]) END,
+        [bv_days] = CASE WHEN x.[b_days] LIKE N'%[0-9]%' THEN TRY_CONVERT(int, x.[b_days]) END
+      FROM @aligner_batches x
 
       -- The rows are locked as for a write, all at once and without waiting. If somebody holds one of them (1222), one by one:
       -- that one is left for later. Locks that were taken stay. By key only: a scan would lock, or meet, other rows.
@@ -265,7 +267,7 @@ BEGIN
             THEN N'days must not be null'
           WHEN x.[r_days] IN (3, 4)
             AND x.[e_days] IS NOT NULL AND x.[ev_days] IS NULL
-            THEN N'days: does not fit int' END AS Broken) j
+            THEN N'days: outside the range of int' END AS Broken) j
       WHERE x.Action IN (N'INSERT', N'UPDATE') AND x.Outcome IS NULL AND j.Broken IS NOT NULL
 
       IF EXISTS (SELECT 1 FROM @aligner_batches WHERE Action = N'UPDATE' AND Outcome IS NULL)
@@ -299,7 +301,7 @@ BEGIN
         Reason = COALESCE(x.Reason, CASE
           WHEN x.HasRow = 1 AND x.Found = 1 AND (x.[r_days] = 4) THEN STUFF(
             CASE WHEN x.[r_days] = 4 THEN N', days: portal-wins' ELSE N'' END, 1, 2, N'')
-          WHEN x.HasRow = 1 AND x.Found = 0 AND x.Action IS NULL THEN N'deleted in the clinic'
+          WHEN x.HasRow = 1 AND x.Found = 0 AND x.Action IS NULL THEN N'the clinic does not have it any more'
           WHEN x.HasRow = 0 AND x.Found = 1 AND x.Action IS NULL THEN N'deletes do not travel from the portal: it gets the row back' END),
         -- The portal hears again what it does not have as the clinic has it; our own write has queued the row already.
         Operation = CASE
@@ -319,27 +321,13 @@ BEGIN
       -- aligner_notes
       INSERT INTO @aligner_notes (RecordID, HasRow, HasBase, IsFirst, Inexact,
         [e_aligner_set_id], [e_note_type], [e_note_text], [e_created_at], [e_is_edited], [e_edited_at], [e_is_read],
-        [ev_aligner_set_id], [ev_created_at], [ev_is_edited], [ev_edited_at], [ev_is_read], [b_note_text], [b_is_edited],
-        [b_edited_at], [b_is_read], [bv_is_edited], [bv_edited_at], [bv_is_read])
+        [b_note_text], [b_is_edited], [b_edited_at], [b_is_read])
       SELECT c.RecordID, CASE WHEN c.RowData IS NULL THEN 0 ELSE 1 END, CASE WHEN c.Base IS NULL THEN 0 ELSE 1 END,
         CASE WHEN c.Seen = 0 THEN 1 ELSE 0 END, c.Inexact,
         e.[aligner_set_id], e.[note_type], (SELECT j.[value] FROM OPENJSON(c.RowData) j WHERE j.[key] = N'note_text'),
         e.[created_at], e.[is_edited], e.[edited_at], e.[is_read],
-        CASE WHEN e.[aligner_set_id] LIKE N'%[0-9]%' THEN TRY_CONVERT(int, e.[aligner_set_id]) END,
-        CASE WHEN e.[created_at] LIKE N'[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T%:%:%.[0-9][0-9][0-9]'
-            AND TRY_CONVERT(datetime2(3), e.[created_at], 126) BETWEEN '1753-01-01T00:00:00.000' AND '9999-12-31T23:59:59.998'
-          THEN CONVERT(datetime, TRY_CONVERT(datetime2(3), e.[created_at], 126)) END,
-        CAST(CASE e.[is_edited] WHEN N'true' THEN 1 WHEN N'false' THEN 0 END AS bit),
-        CASE WHEN e.[edited_at] LIKE N'[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T%:%:%.[0-9][0-9][0-9]'
-            AND TRY_CONVERT(datetime2(3), e.[edited_at], 126) BETWEEN '1753-01-01T00:00:00.000' AND '9999-12-31T23:59:59.998'
-          THEN CONVERT(datetime, TRY_CONVERT(datetime2(3), e.[edited_at], 126)) END,
-        CAST(CASE e.[is_read] WHEN N'true' THEN 1 WHEN N'false' THEN 0 END AS bit),
         (SELECT j.[value] FROM OPENJSON(c.Base) j WHERE j.[key] = N'note_text'), b.[is_edited], b.[edited_at],
-        b.[is_read], CAST(CASE b.[is_edited] WHEN N'true' THEN 1 WHEN N'false' THEN 0 END AS bit),
-        CASE WHEN b.[edited_at] LIKE N'[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T%:%:%.[0-9][0-9][0-9]'
-            AND TRY_CONVERT(datetime2(3), b.[edited_at], 126) BETWEEN '1753-01-01T00:00:00.000' AND '9999-12-31T23:59:59.998'
-          THEN CONVERT(datetime, TRY_CONVERT(datetime2(3), b.[edited_at], 126)) END,
-        CAST(CASE b.[is_read] WHEN N'true' THEN 1 WHEN N'false' THEN 0 END AS bit)
+        b.[is_read]
       FROM @change c
         OUTER APPLY OPENJSON(c.RowData) WITH (
           [aligner_set_id] nvarchar(max) '$.aligner_set_id', [note_type] nvarchar(max) '$.note_type',
@@ -349,6 +337,22 @@ BEGIN
           [is_edited] nvarchar(max) '$.is_edited', [edited_at] nvarchar(max) '$.edited_at',
           [is_read] nvarchar(max) '$.is_read') b
       WHERE c.TableName = N'aligner_notes' AND c.Outcome IS NULL
+      UPDATE x SET
+        [ev_aligner_set_id] = CASE WHEN x.[e_aligner_set_id] LIKE N'%[0-9]%' THEN TRY_CONVERT(int, x.[e_aligner_set_id]) END,
+        [ev_created_at] = CASE WHEN x.[e_created_at] LIKE N'[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T%:%:%.[0-9][0-9][0-9]'
+            AND TRY_CONVERT(datetime2(3), x.[e_created_at], 126) BETWEEN '1753-01-01T00:00:00.000' AND '9999-12-31T23:59:59.998'
+          THEN CONVERT(datetime, TRY_CONVERT(datetime2(3), x.[e_created_at], 126)) END,
+        [ev_is_edited] = CAST(CASE x.[e_is_edited] WHEN N'true' THEN 1 WHEN N'false' THEN 0 END AS bit),
+        [ev_edited_at] = CASE WHEN x.[e_edited_at] LIKE N'[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T%:%:%.[0-9][0-9][0-9]'
+            AND TRY_CONVERT(datetime2(3), x.[e_edited_at], 126) BETWEEN '1753-01-01T00:00:00.000' AND '9999-12-31T23:59:59.998'
+          THEN CONVERT(datetime, TRY_CONVERT(datetime2(3), x.[e_edited_at], 126)) END,
+        [ev_is_read] = CAST(CASE x.[e_is_read] WHEN N'true' THEN 1 WHEN N'false' THEN 0 END AS bit),
+        [bv_is_edited] = CAST(CASE x.[b_is_edited] WHEN N'true' THEN 1 WHEN N'false' THEN 0 END AS bit),
+        [bv_edited_at] = CASE WHEN x.[b_edited_at] LIKE N'[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T%:%:%.[0-9][0-9][0-9]'
+            AND TRY_CONVERT(datetime2(3), x.[b_edited_at], 126) BETWEEN '1753-01-01T00:00:00.000' AND '9999-12-31T23:59:59.998'
+          THEN CONVERT(datetime, TRY_CONVERT(datetime2(3), x.[b_edited_at], 126)) END,
+        [bv_is_read] = CAST(CASE x.[b_is_read] WHEN N'true' THEN 1 WHEN N'false' THEN 0 END AS bit)
+      FROM @aligner_notes x
 
       -- The rows are locked as for a write, all at once and without waiting. If somebody holds one of them (1222), one by one:
       -- that one is left for later. Locks that were taken stay. By key only: a scan would lock, or meet, other rows.
@@ -455,7 +459,7 @@ BEGIN
             THEN N'aligner_set_id must not be null'
           WHEN x.Action = N'INSERT'
             AND x.[e_aligner_set_id] IS NOT NULL AND x.[ev_aligner_set_id] IS NULL
-            THEN N'aligner_set_id: does not fit int'
+            THEN N'aligner_set_id: outside the range of int'
           WHEN x.Action = N'INSERT'
             AND x.[e_aligner_set_id] IS NOT NULL AND x.[p_aligner_set_id] IS NULL
             THEN N'aligner_set_id: the clinic has no aligner_sets ' + x.[e_aligner_set_id]
@@ -506,7 +510,7 @@ BEGIN
       UPDATE x SET Outcome = N'dead', Code = N'SYNC_BAD_VALUE',
         Reason = N'aligner_notes/' + CONVERT(nvarchar(11), x.RecordID) + N': note_id: a record born in the portal has a key below 0'
       FROM @aligner_notes x
-      WHERE x.HasRow = 1 AND x.Found = 0 AND x.IsFirst = 1 AND x.HasBase = 0 AND x.RecordID >= 0 AND x.Outcome IS NULL
+      WHERE x.HasRow = 1 AND x.Found = 0 AND x.IsFirst = 1 AND x.HasBase = 0 AND x.RecordID > 0 AND x.Outcome IS NULL
 
       IF EXISTS (SELECT 1 FROM @aligner_notes WHERE Action = N'UPDATE' AND Outcome IS NULL)
         UPDATE t SET
@@ -558,7 +562,7 @@ BEGIN
             + CASE WHEN x.[r_is_edited] = 4 THEN N', is_edited: clinic-wins' ELSE N'' END
             + CASE WHEN x.[r_edited_at] = 4 THEN N', edited_at: clinic-wins' ELSE N'' END
             + CASE WHEN x.[r_is_read] = 4 THEN N', is_read: clinic-wins' ELSE N'' END, 1, 2, N'')
-          WHEN x.HasRow = 1 AND x.Found = 0 AND x.Action IS NULL THEN N'deleted in the clinic'
+          WHEN x.HasRow = 1 AND x.Found = 0 AND x.Action IS NULL THEN N'the clinic does not have it any more'
           WHEN x.HasRow = 0 AND x.Found = 1 AND x.Action IS NULL THEN N'deletes do not travel from the portal: it gets the row back' END),
         -- The portal hears again what it does not have as the clinic has it; our own write has queued the row already.
         Operation = CASE

@@ -65,21 +65,15 @@ export function fillBatch(table: Table): string {
   const base = readRow('c.Base', 'b', shared)
   const raw = (prefix: VariablePrefix, columns: readonly Column[], { value }: typeof event) =>
     columns.map((column) => [variable(prefix, column), value(column)] as const)
-  const converted = (prefix: VariablePrefix, columns: readonly Column[], { value }: typeof event) =>
+  const values = [...raw('e', table.columns, event), ...raw('b', shared, base)]
+  const converted = (into: VariablePrefix, columns: readonly Column[], from: VariablePrefix) =>
     columns
       .filter((column) => !isText(column))
-      .map((column) => [variable(prefix, column), typed(column, value(column))] as const)
-  const values = [
-    ...raw('e', table.columns, event),
-    ...converted('ev', broughtColumns(table), event),
-    ...raw('b', shared, base),
-    ...converted('bv', shared, base),
-  ]
+      .map((column) => `${variable(into, column)} = ${typed(column, `x.${variable(from, column)}`)}`)
+  const conversions = [...converted('ev', broughtColumns(table), 'e'), ...converted('bv', shared, 'b')]
+  const into = values.map(([column]) => column)
   return `INSERT INTO ${batchOf(table)} (RecordID, HasRow, HasBase, IsFirst, Inexact,
-  ${wrap(
-    values.map(([into]) => into),
-    2,
-  )})
+  ${wrap(into, 2)})
 SELECT c.RecordID, CASE WHEN c.RowData IS NULL THEN 0 ELSE 1 END, CASE WHEN c.Base IS NULL THEN 0 ELSE 1 END,
   CASE WHEN c.Seen = 0 THEN 1 ELSE 0 END, c.Inexact,
   ${wrap(
@@ -87,5 +81,7 @@ SELECT c.RecordID, CASE WHEN c.RowData IS NULL THEN 0 ELSE 1 END, CASE WHEN c.Ba
     2,
   )}
 FROM @change c${event.apply}${base.apply}
-WHERE c.TableName = ${literal(table.name)} AND c.Outcome IS NULL`
+WHERE c.TableName = ${literal(table.name)} AND c.Outcome IS NULL${
+    conversions.length === 0 ? '' : `\nUPDATE x SET\n  ${lines(conversions)}\nFROM ${batchOf(table)} x`
+  }`
 }

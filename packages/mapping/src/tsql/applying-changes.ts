@@ -76,7 +76,7 @@ BEGIN TRY
   FROM @change c INNER JOIN sync.RowState s ON s.TableName = c.TableName AND s.RecordID = c.RecordID
 
   UPDATE @change SET Outcome = N'dead', Code = N'SYNC_NOT_PORTALS',
-    Reason = LEFT(TableName + N': the portal''s edits of this table do not travel to the clinic', 1000)
+    Reason = LEFT(TableName + N': nothing of this table comes from the portal', 1000)
   WHERE TableName NOT IN (${names})
   UPDATE @change SET Outcome = CASE WHEN Version = Seen THEN N'duplicate' ELSE N'stale' END
   WHERE Version <= Seen AND Outcome IS NULL

@@ -7,7 +7,8 @@ export type VariablePrefix = 'e' | 'ev' | 'b' | 'bv' | 'c' | 'r' | 'p'
 /**
  * A column of the event in the table variable of a batch:
  * `e_` the event's value as it travels, `b_` the base's, `ev_` and `bv_` the same in the clinic's type, `c_` the clinic's
- * value, `r_` the rule that decided, `p_` whether the parent is there. A text needs no `ev_` and `bv_`: it is compared and written as it travels.
+ * value, `r_` the rule that decided, `p_` whether the parent is there. A text needs no `ev_` and `bv_`: it is compared and
+ * written as it travels.
  */
 export const variable = (prefix: VariablePrefix, column: Column) =>
   name(`${isText(column) ? prefix.replace('v', '') : prefix}_${column.name}`)
@@ -20,7 +21,7 @@ export const isCodePage = ({ clinicType }: Column) => /^(var)?char\(/i.test(clin
 /** The column's own type in a table variable. */
 export const variableType = (column: Column) => (isText(column) ? 'nvarchar(max)' : column.clinicType)
 
-/** A text without a limit: OPENJSON … WITH and JSON_VALUE cut it at 4,000 characters (the former on the check engine only). */
+/** A text without a limit: JSON_VALUE cuts it at 4,000 characters, and so does OPENJSON … WITH on the check engine. */
 const isUnbounded = ({ clinicType }: Column) => clinicType === 'nvarchar(max)'
 
 /** Reads a row as it travels, whatever the JSON types, from a JSON expression: each value is text, as `alias.[column]`. */

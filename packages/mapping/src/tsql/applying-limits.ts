@@ -73,9 +73,9 @@ function typeLimit(column: Column): Limit {
 function rangeOf({ type, clinicType }: Column): string {
   if (type === 'boolean') return 'not a boolean'
   if (type === 'instant' || type === 'date') {
-    return `outside the years ${clinicType === 'datetime' ? 1753 : 1} to 9999 of ${clinicType}`
+    return `outside the years ${clinicType === 'datetime' ? 1753 : 1} to 9999 of ${clinicType.replace(/\(.*/, '')}`
   }
-  return `does not fit ${clinicType}`
+  return `outside the range of ${clinicType}`
 }
 
 function sharedOnly(table: Table): Limit {

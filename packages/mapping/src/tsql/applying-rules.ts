@@ -82,7 +82,7 @@ WHERE x.Action IN (N'INSERT', N'UPDATE') AND x.Outcome IS NULL AND j.Broken IS N
     parts.push(`UPDATE x SET Outcome = N'dead', Code = N'SYNC_BAD_VALUE',
   Reason = ${literal(`${table.name}/`)} + CONVERT(nvarchar(11), x.RecordID) + ${literal(`: ${key.name}: a record born in the portal has a key below 0`)}
 FROM ${batchOf(table)} x
-WHERE x.HasRow = 1 AND x.Found = 0 AND x.IsFirst = 1 AND x.HasBase = 0 AND x.RecordID >= 0 AND x.Outcome IS NULL`)
+WHERE x.HasRow = 1 AND x.Found = 0 AND x.IsFirst = 1 AND x.HasBase = 0 AND x.RecordID > 0 AND x.Outcome IS NULL`)
   }
   return parts.join('\n\n')
 }

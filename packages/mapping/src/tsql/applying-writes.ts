@@ -104,7 +104,7 @@ export function reportRows(table: Table): string {
       `CASE WHEN x.${variable('r', column)} = 4 THEN ${literal(`, ${column.name}: ${column.policy}`)} ELSE N'' END`,
   )
   const restored = propagates
-    ? 'edited in the clinic: the portal gets it back'
+    ? "the portal's delete met a row of the clinic: it gets the row back"
     : 'deletes do not travel from the portal: it gets the row back'
   return `UPDATE c SET
   Outcome = COALESCE(x.Outcome, CASE
@@ -116,7 +116,7 @@ export function reportRows(table: Table): string {
   Reason = COALESCE(x.Reason, CASE
     WHEN ${conflicting} THEN STUFF(
       ${named.join('\n      + ')}, 1, 2, N'')
-    WHEN ${GONE} THEN N'deleted in the clinic'
+    WHEN ${GONE} THEN N'the clinic does not have it any more'
     WHEN ${RESTORED} THEN ${literal(restored)} END),
   -- The portal hears again what it does not have as the clinic has it; our own write has queued the row already.
   Operation = CASE

@@ -38,12 +38,8 @@ export interface Applying extends Bench {
 export const sharedOf = (table: Synced, row: Row): Row =>
   Object.fromEntries(sharedColumns(tableNamed(table)).map(({ name }) => [name, row[name] ?? null]))
 
-/**
- * Whether a text comes through Babelfish's OPENJSON … WITH, which cuts at 4,000 characters and leaves the escapes of a nested
- * object as they are. SQL Server does neither.
- */
-export const throughBabelfish = (text: string): boolean =>
-  text.length < 4000 && JSON.stringify(text).length === text.length + 2
+/** Whether a text comes through Babelfish's OPENJSON, which leaves JSON's escapes as they are. SQL Server does not. */
+export const throughBabelfish = (text: string): boolean => JSON.stringify(text).length === text.length + 2
 
 const CREATED = '2026-01-31T08:15:30.120Z'
 
