@@ -9,6 +9,7 @@ import { type Damage, wreak } from './chaos/chaos.ts'
 import { openCopies } from './chaos/copies.ts'
 import { Crew } from './chaos/crew.ts'
 import { Books } from './end/books.ts'
+import { historyOf } from './end/history.ts'
 import { loops, settled, untilQuiet } from './end/quiet.ts'
 import { type Complaint, account } from './end/account.ts'
 import { deadLetters, failedRows } from './end/failures.ts'
@@ -57,6 +58,8 @@ export interface Proof {
   readonly complaints: readonly Complaint[]
   /** What is wrong with the run as a whole. */
   readonly troubles: readonly string[]
+  /** What happened to a record, a line each, without values. */
+  history(record: string): readonly string[]
 }
 
 const EXTENT: Extent = { sets: 8, batchesPerSet: 3, notesPerSet: 5 }
@@ -88,6 +91,7 @@ export async function prove(options: ProveOptions): Promise<Proof> {
   await settledFirst()
 
   say(`${people} of the staff and ${people} doctors at work, and things going wrong, for ${ms / 1_000} s …`)
+  const start = performance.now()
   const over = AbortSignal.timeout(ms)
   const endings = { staff: noEndings(), doctors: noEndings() }
   const at = async (worker: Worker, person: Person) => {
@@ -142,8 +146,9 @@ export async function prove(options: ProveOptions): Promise<Proof> {
     rows: sum(comparisons.map(({ clinicRows }) => clinicRows)),
     values: sum(comparisons.map(({ values }) => values)),
     differences: comparisons.flatMap(({ differences }) => differences),
-    complaints: account({ seed, ledger, rows, conflicts, lost }),
+    complaints: account({ seed, ledger, rows, conflicts, lost, dead: dead.records }),
     troubles,
+    history: (record) => historyOf(record, ledger, copies.happenings, start),
   }
 
   /** Before anything goes wrong: the first filling must have arrived, or the doctors have nothing to do. */

@@ -1,4 +1,6 @@
 import { type ChannelModel, connect, type ConsumeMessage, type GetMessage } from 'amqplib'
+import { outcomeBatchValidator } from '@clinic-sync/contracts'
+import type { Happening } from '../end/history.ts'
 import { copiesOf } from '../schedule/faults.ts'
 
 /** The exchanges whose messages are delivered again: events, and what became of them. */
@@ -11,6 +13,8 @@ const MOST_KEPT = 600
 /** Listens beside the services, and delivers messages again: at once, late, and when everything is over. */
 export interface Copies {
   readonly counts: { readonly events: number; readonly outcomes: number; readonly copies: number }
+  /** Every message about a record, copies included. */
+  readonly happenings: readonly Happening[]
   /** Delivers now all that was to be delivered later, and what was kept for the end. Resolves when the broker has it all. */
   deliverRest(): Promise<void>
   /** Moves what waits for a retry back to its partition, as an operator may. Returns how many. */
@@ -34,6 +38,7 @@ export async function openCopies(url: string, seed: number): Promise<Copies> {
   const counts = { events: 0, outcomes: 0, copies: 0 }
   const later = new Map<NodeJS.Timeout, Copy>()
   const kept: Copy[] = []
+  const happenings: Happening[] = []
   let seen = 0
 
   const deliver = ({ content, fields, properties }: Copy, headers: Record<string, unknown> = { [MARK]: true }) => {
@@ -78,7 +83,9 @@ export async function openCopies(url: string, seed: number): Promise<Copies> {
   await channel.consume(
     queue,
     (message) => {
-      if (message === null || message.properties.headers?.[MARK] !== undefined) return
+      if (message === null) return
+      happenings.push(...happeningsOf(message))
+      if (message.properties.headers?.[MARK] !== undefined) return
       if (message.fields.exchange === EXCHANGES[0]) counts.events++
       else counts.outcomes++
       planned(message)
@@ -90,6 +97,7 @@ export async function openCopies(url: string, seed: number): Promise<Copies> {
 
   return {
     counts,
+    happenings,
     async deliverRest() {
       const rest = [...later.values(), ...kept]
       for (const timer of later.keys()) clearTimeout(timer)
@@ -129,4 +137,22 @@ export async function openCopies(url: string, seed: number): Promise<Copies> {
       await connection.close().catch(() => undefined)
     },
   }
+}
+
+function happeningsOf({ content, fields, properties }: ConsumeMessage): Happening[] {
+  const at = performance.now()
+  const headers: Record<string, unknown> = properties.headers ?? {}
+  const copy = headers[MARK] === undefined ? '' : ' (copy)'
+  if (fields.exchange === EXCHANGES[0]) {
+    const attempt = Number(headers['sync-attempt']) > 0 ? `, attempt ${Number(headers['sync-attempt']) + 1}` : ''
+    const what = `${fields.routingKey} event ${String(headers['sync-version'])}${attempt}${copy}`
+    return [{ record: String(headers['sync-entity-key']), at, what }]
+  }
+  const batch: unknown = JSON.parse(content.toString())
+  if (!outcomeBatchValidator.Check(batch)) return []
+  return batch.outcomes.map(({ table, key, version, outcome, code, reason }) => ({
+    record: `${table}/${key}`,
+    at,
+    what: `${batch.direction} ${outcome} ${version}${copy} ${code ?? ''} ${reason ?? ''}`.trimEnd(),
+  }))
 }

@@ -20,6 +20,8 @@ export interface Evidence {
   readonly rows: ReadonlyMap<string, Row>
   readonly conflicts: readonly Ruled[]
   readonly lost: readonly Lost[]
+  /** Records with a dead letter: it holds what was in the event. */
+  readonly dead: ReadonlySet<string>
 }
 
 /**
@@ -175,7 +177,8 @@ function trespasses({ seed, subject, entries, lost, record }: About): Complaint[
 }
 
 /** The record is gone. A doctor's last edits that whoever deleted it cannot have seen must be on record. */
-function unseenByTheDelete({ record, subject, entries, conflicts, lost }: About): Complaint[] {
+function unseenByTheDelete({ record, subject, entries, conflicts, lost, dead }: About): Complaint[] {
+  if (dead.has(record)) return []
   if (conflicts.some((ruled) => ruled.record === record) || lost.some((edit) => edit.record === record)) return []
   const byDoctors = entries.filter(({ side, kind }) => side === 'doctors' && kind !== 'delete')
   const deletedByDoctor = entries.some(({ side, kind }) => side === 'doctors' && kind === 'delete')

@@ -22,20 +22,22 @@ function mayDie(record: string, ledger: Ledger): boolean {
 export async function deadLetters(
   copies: Copies,
   ledger: Ledger,
-): Promise<{ readonly count: number; readonly troubles: readonly string[] }> {
+): Promise<{ readonly count: number; readonly records: ReadonlySet<string>; readonly troubles: readonly string[] }> {
   const troubles: string[] = []
+  const records = new Set<string>()
   let count = 0
   for (const queue of DEAD) {
     for (const { properties } of await copies.empty(queue)) {
       count++
       const headers: Record<string, unknown> = properties.headers ?? {}
       const record = String(headers['sync-entity-key'])
+      records.add(record)
       if (queue === FROM_DOCTORS && mayDie(record, ledger)) continue
       const { 'sync-error-code': code, 'sync-error-message': message } = headers
       troubles.push(`a dead letter in ${queue}: ${record}: ${String(code)} ${String(message)}`)
     }
   }
-  return { count, troubles }
+  return { count, records, troubles }
 }
 
 /** Outbox rows that are Failed though nobody has provoked it. */

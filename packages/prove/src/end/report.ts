@@ -1,8 +1,10 @@
 import type { Screen } from '@clinic-sync/demo'
+import { recordOf } from '../people/ledger.ts'
 import type { Proof } from '../prove.ts'
 
 /** So many lines of each kind of fault are shown. */
 const MOST_SHOWN = 25
+const MOST_HISTORIES = 4
 
 /** Whether everything holds. */
 export const holds = ({ differences, complaints, troubles }: Proof): boolean =>
@@ -49,6 +51,11 @@ export function report(screen: Screen, proof: Proof, again: string, seconds: num
   }
   for (const { record, column, what } of proof.complaints.slice(0, MOST_SHOWN))
     screen.line(`  ${screen.bad(`${record}${column === null ? '' : ` ${column}`}: ${what}`)}`)
+  const failed = new Set([...proof.differences.map(recordOf), ...proof.complaints.map(({ record }) => record)])
+  for (const record of [...failed].slice(0, MOST_HISTORIES)) {
+    screen.line(`\n  What happened to ${record}:`)
+    for (const line of proof.history(record)) screen.line(`    ${line}`)
+  }
   for (const trouble of proof.troubles.slice(0, MOST_SHOWN)) screen.line(`  ${screen.bad(trouble)}`)
 
   const fine = holds(proof)

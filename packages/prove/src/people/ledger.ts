@@ -17,6 +17,8 @@ export interface Entry {
    * for each record on each side this is the order of the commits.
    */
   readonly order: number
+  /** `performance.now()` of that answer. */
+  readonly at: number
 }
 
 export const recordOf = ({ table, key }: { readonly table: string; readonly key: Key }) => `${table}/${key}`

@@ -154,7 +154,16 @@ export class Worker {
   }
 
   #enter(work: Work, table: TableName, key: Key, kind: Entry['kind'], before: Row | null, after: Row | null): void {
-    work.entries.push({ side: this.side, table, key, kind, before, after, order: this.#ledger.next() })
+    work.entries.push({
+      side: this.side,
+      table,
+      key,
+      kind,
+      before,
+      after,
+      order: this.#ledger.next(),
+      at: performance.now(),
+    })
   }
 }
 
@@ -164,7 +173,7 @@ const ONLY: Partial<Record<TableName, string>> = { aligner_doctors: 'doctor', pa
 /** A change that a careless comparison takes for none. The text grows no longer, since its column may be full. */
 function nudged(text: string, how: 'blank' | 'case' | 'nothing'): string {
   if (how === 'nothing') return text
-  if (how === 'blank') return text.endsWith(' ') ? text.slice(0, -1) : text.replace(/.$/, ' ')
+  if (how === 'blank') return text.endsWith(' ') ? text.slice(0, -1) : text.replace(/.$/su, ' ')
   const lower = text.toLowerCase()
   const other = lower === text ? text.toUpperCase() : lower
   return other.length === text.length ? other : text
