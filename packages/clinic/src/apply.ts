@@ -48,8 +48,9 @@ export async function checkApply(pool: Pool): Promise<void> {
 async function call(pool: Pool, changes: string): Promise<readonly Record<string, unknown>[]> {
   for (let attempt = 1; ; attempt++) {
     try {
-      const [rows = []] = await pool.execute(PROCEDURE, { Changes: [sql.NVarChar(sql.MAX), changes] })
-      return rows
+      const sets = await pool.execute(PROCEDURE, { Changes: [sql.NVarChar(sql.MAX), changes] })
+      // The last one: a trigger of the clinic's own may give rows too.
+      return sets.at(-1) ?? []
     } catch (error) {
       const crossed = error instanceof DatabaseError && error.failure === 'transient' && CROSSED.has(error.number ?? '')
       if (!crossed || attempt === TRIES) throw error

@@ -39,6 +39,7 @@ const BY_NUMBER: ReadonlyMap<number, FailureClass> = new Map<number, FailureClas
     3906, // the database is read-only
     4060, // the database cannot be opened
     4064, // the login's default database cannot be opened
+    15517, // dbo is nobody: the database was restored on another server (ALTER AUTHORIZATION ON DATABASE:: … TO sa)
     6002, // shutdown in progress
     6005, // shutdown in progress
     10054, // connection reset

@@ -4,6 +4,7 @@ import { applyingScript } from './applying.ts'
 import { captureScript } from './capture.ts'
 import { inspect } from './inspecting.ts'
 import { backfillPage, readRecords, readRows } from './reading.ts'
+import { roleScript } from './role.ts'
 import { settleChanges } from './settling.ts'
 import { enterOutbox, takeChanges } from './taking.ts'
 import { script } from './text.ts'
@@ -14,6 +15,7 @@ export function clinicFiles(): GeneratedFile[] {
     { path: 'migrations/sqlserver/02_sync_capture.sql', content: captureScript() },
     { path: 'migrations/sqlserver/03_sync_procedures.sql', content: proceduresScript() },
     { path: 'migrations/sqlserver/05_sync_apply.sql', content: applyingScript(tables) },
+    { path: 'migrations/sqlserver/09_service_role.sql', content: roleScript() },
   ]
 }
 
