@@ -1,3 +1,5 @@
+import { deadQueue } from '@clinic-sync/broker'
+import type { Direction } from '@clinic-sync/contracts'
 import amqp from 'amqplib'
 import t from 'tap'
 import { addCase, startPipeline } from './pipeline.ts'
@@ -10,6 +12,8 @@ const SECRETS = {
   email: 'privacy.marker@example.test',
   path: 'private-folder-marker',
   tooLong: 'too-long-marker-'.repeat(8),
+  doctor: 'doctor-marker 🗓️',
+  days: '424242',
 }
 
 t.test('no value of a patient is in a log line, an outbox error or a dead letter’s headers', async (t) => {
@@ -71,8 +75,36 @@ t.test('no value of a patient is in a log line, an outbox error or a dead letter
   await run(`UPDATE dbo.tblpatients SET LastName = NULL WHERE PersonID = 1`)
   await pipeline.settled()
 
-  const headers = await deadLetterHeaders(pipeline.rabbitUrl)
-  t.ok(headers.length >= 3, 'the failures are dead letters')
+  // What doctors write: taken; for a set that the clinic lacks; refused by a CHECK of the clinic's own; in conflict; overruled.
+  await run(
+    `INSERT INTO dbo.tblAlignerBatches (AlignerSetID, BatchSequence, UpperAlignerCount, LowerAlignerCount) VALUES (1, 1, 1, 1)`,
+  )
+  await run('ALTER TABLE dbo.tblAlignerBatches ADD CONSTRAINT CK_days CHECK (Days < 1000)')
+  await portal.query(`INSERT INTO aligner_sets (aligner_set_id, work_id, aligner_dr_id) VALUES (999, 1, 1)`)
+  await pipeline.settled()
+  for (const set of [1, 999])
+    await portal.query(`INSERT INTO aligner_notes (aligner_set_id, note_type, note_text) VALUES ($1, 'Doctor', $2)`, [
+      set,
+      SECRETS.doctor,
+    ])
+  await portal.query(`UPDATE aligner_batches SET days = ${SECRETS.days}`)
+  await portal.query('UPDATE aligner_notes SET note_text = $1 WHERE note_id > 0', [SECRETS.doctor])
+  await pipeline.settled()
+  const refused = await portal.query<{ last_error: string }>(
+    `SELECT record_id, last_error FROM sync.queue WHERE status = 'Failed' ORDER BY queue_id`,
+  )
+  reasons.push(...refused.rows.map(({ last_error }) => last_error))
+  t.match(
+    refused.rows,
+    [{ last_error: /the clinic has no aligner_sets 999/ }, { last_error: /CK_days/ }],
+    'the set and the CHECK are named',
+  )
+
+  const headers = [
+    ...(await deadLetterHeaders(pipeline.rabbitUrl, 'sql-to-postgres')),
+    ...(await deadLetterHeaders(pipeline.rabbitUrl, 'postgres-to-sql')),
+  ]
+  t.ok(headers.length >= 5, 'the failures are dead letters')
   const places = { logs: await pipeline.logs(), reasons: reasons.join('\n'), headers: JSON.stringify(headers) }
   t.match(places.logs, /"level":"debug"/, 'the services did log at debug level')
   for (const [place, text] of Object.entries(places)) {
@@ -83,12 +115,12 @@ t.test('no value of a patient is in a log line, an outbox error or a dead letter
   }
 })
 
-async function deadLetterHeaders(url: string): Promise<unknown[]> {
+async function deadLetterHeaders(url: string, direction: Direction): Promise<unknown[]> {
   const connection = await amqp.connect(url)
   const channel = await connection.createChannel()
   const headers: unknown[] = []
   for (;;) {
-    const message = await channel.get('sync.dead.sql-to-postgres', { noAck: true })
+    const message = await channel.get(deadQueue(direction), { noAck: true })
     if (message === false) break
     headers.push(message.properties.headers)
   }
