@@ -1,4 +1,5 @@
 import type { Value } from '@clinic-sync/contracts'
+import type { Table as Mapped } from '@clinic-sync/mapping'
 import type { Conflict, Values } from '@clinic-sync/sync'
 import { acquire } from '../engine/locks.ts'
 import type { Row } from '../engine/row.ts'
@@ -71,7 +72,7 @@ function log(work: Work, ordered: readonly Ruled[]): void {
         TableName: records.mapped.name,
         RecordID: key,
         ColumnName: conflict.column,
-        ...loggedValues(conflict),
+        ...loggedValues(records.mapped, conflict),
         Ruling: conflict.ruling,
         PortalVersion: version,
       }),
@@ -80,11 +81,12 @@ function log(work: Work, ordered: readonly Ruled[]): void {
   if (rows.length > 0) insertRows(work, table, rows)
 }
 
-const loggedValues = ({ clinic, portal, base }: Conflict) => ({
-  ClinicValue: logged(clinic),
-  PortalValue: logged(portal),
-  BaseValue: logged(base),
-})
+function loggedValues({ columns }: Mapped, { column, clinic, portal, base }: Conflict) {
+  const isInstant = columns.some(({ name, type }) => name === column && type === 'instant')
+  const values = { ClinicValue: logged(clinic), PortalValue: logged(portal), BaseValue: logged(base) }
+  // Wall clocks as an event has them, with a T.
+  return isInstant ? { ...values, ClinicValue: values.ClinicValue?.replace(' ', 'T') ?? null } : values
+}
 
 /** Text as it is, all else as JSON. */
 const logged = (value: Value | Values): string | null =>

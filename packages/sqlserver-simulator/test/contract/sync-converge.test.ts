@@ -4,20 +4,10 @@ import type { Row } from '@clinic-sync/contracts'
 import { TABLE_NAMES } from '@clinic-sync/mapping'
 import t from 'tap'
 import { openBench, settle } from './bench.ts'
+import { randomFrom } from './random.ts'
 
 const WRITERS = 3
 const TRANSACTIONS = 25
-
-/** A small generator (mulberry32), so that a failure can be repeated from its seed. */
-function randomFrom(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
-  }
-}
 
 const bench = await openBench(t)
 
