@@ -46,6 +46,8 @@ export class Drain {
   #wanted = false
   #urgent = false
   #running = false
+  /** Stopped, but a ring is still to be answered. */
+  #owed = false
   #waiters: Waiter[] = []
   #timer: NodeJS.Timeout | undefined
   /** Code of the failure that the pending retry is for. */
@@ -91,18 +93,24 @@ export class Drain {
     })
   }
 
-  /** Finishes the batch in flight, if any, and never starts another. */
+  /**
+   * Finishes the batch in flight, and answers a doorbell that has been accepted with one batch more: another ingress that takes over
+   * may have looked before it rang. Starts nothing else.
+   */
   async stop(): Promise<void> {
+    this.#owed = this.#wanted && this.#failing === undefined && !this.#stopped
     this.#stopped = true
     clearTimeout(this.#timer)
     this.#dismissWaiters()
+    if (this.#owed && !this.#running) void this.#loop()
     if (this.#running) await new Promise<void>((resolve) => this.#onIdle.push(resolve))
   }
 
   async #loop(): Promise<void> {
     this.#running = true
     // No await between the last look at #wanted and #running = false: a ring in such a gap would be lost.
-    while (this.#wanted && !this.#stopped) {
+    while (this.#wanted && (!this.#stopped || this.#owed)) {
+      this.#owed = false
       clearTimeout(this.#timer)
       this.#resting = false
       this.#wanted = false

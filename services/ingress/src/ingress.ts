@@ -56,13 +56,17 @@ export class Ingress {
     // Called for the first connection as well: before it, a drain could only fail.
     this.#forget = broker.onReconnect(() => this.ringAll(true))
     for (const outbox of Object.values(this.#outboxes)) this.#look(outbox)
-    this.#consumers = [this.#outboxes.clinic, this.#outboxes.portal].map((outbox) =>
-      broker.consumeOutcomes(
+    this.#consumers = [this.#outboxes.clinic, this.#outboxes.portal].map((outbox) => {
+      const settle = settleOutcomes({ outbox, log, signal: this.#stopping.signal })
+      return broker.consumeOutcomes(
         directionFrom(outbox.side),
-        settleOutcomes({ outbox, log, signal: this.#stopping.signal }),
+        async (batches) => {
+          if (outbox.side === 'portal') this.#lookForRulings()
+          await settle(batches)
+        },
         { check: () => outbox.check() },
-      ),
-    )
+      )
+    })
     if (clinicDoorbell === 'service-broker') this.#hear('clinic')
     if (portalDoorbell === 'listen') this.#hear('portal')
   }
@@ -83,6 +87,16 @@ export class Ingress {
       ...this.#consumers.map((consumer) => consumer.close()),
       ...this.#hearing,
     ])
+  }
+
+  /**
+   * The clinic has had doctors' edits: its rulings on them, and the columns computed from them, are in its outbox. Service Broker
+   * rings for these as for any change. An HTTP doorbell need not: what SQL Server calls from within the consumer's transaction
+   * comes before the commit. Once this ingress stops, another one must look: what is thrown here is delivered there.
+   */
+  #lookForRulings(): void {
+    this.#stopping.signal.throwIfAborted()
+    if (this.#options.clinicDoorbell !== 'service-broker') this.drains.clinic.ring()
   }
 
   /** Says at once if a database is not migrated, with or without RabbitMQ. If it is down, its drain tries again. */

@@ -282,6 +282,32 @@ t.test('stopping finishes the batch in flight and starts no other', async (t) =>
   t.equal(fake.pending(), 4)
 })
 
+t.test(
+  'stopping answers a doorbell that was accepted: whoever takes over may have looked before it rang',
+  async (t) => {
+    const resting = start(t, { restMs: 60_000 })
+    await resting.drain.request()
+    resting.fake.change(1)
+    resting.drain.ring()
+    await resting.drain.stop()
+    t.equal(resting.fake.pending(), 0, 'though it was resting')
+
+    const running = start(t, { batch: 1 })
+    running.fake.change(1)
+    let stopped: Promise<void> | undefined
+    running.fake.pause = (point) => {
+      if (point !== 'after settle' || stopped !== undefined) return
+      running.fake.change(2)
+      running.drain.ring()
+      stopped = running.drain.stop()
+    }
+    running.drain.ring()
+    await until('it is stopping', () => stopped !== undefined)
+    await stopped
+    t.equal(running.fake.pending(), 0, 'though a run was under way')
+  },
+)
+
 t.test('a database that is not migrated is fatal, and said once', async (t) => {
   const fatal: SyncError[] = []
   const { fake, drain } = start(t, { onFatal: (error) => void fatal.push(error) })

@@ -109,6 +109,27 @@ t.test('outcomes settle the outbox that their events came from', async (t) => {
   t.same([clinic.rows[0]?.status, portal.rows[0]?.status], ['Synced', 'Synced'])
 })
 
+t.test(
+  'what the clinic makes of doctors’ edits is fetched when they are reported, where no Service Broker rings',
+  async (t) => {
+    const outcomes = [{ table: 'aligner_notes', key: 1, version: '1', outcome: 'applied' as const }]
+    for (const clinicDoorbell of ['http', 'service-broker'] as const) {
+      const { ingress, clinic, portal, report, bells } = start(t, { clinicDoorbell })
+      portal.change(1)
+      ingress.start()
+      await until('the portal is drained', () => portal.pending() === 0)
+      await ingress.drains.clinic.request()
+      clinic.change(1)
+      await report({ direction: 'postgres-to-sql', outcomes })
+      if (clinicDoorbell === 'http') await until('the ruling is published', () => clinic.pending() === 0)
+      else t.equal(clinic.pending(), 1, 'Service Broker would ring')
+      bells.clinic.ring()
+      await until('the clinic is drained', () => clinic.pending() === 0)
+      t.equal(portal.rows[0]?.status, 'Synced')
+    }
+  },
+)
+
 t.test('a look at a database that has gone down says so, however often it answered before', async (t) => {
   const { ingress, clinic, checks } = start(t)
   ingress.start()
