@@ -10,7 +10,7 @@ import { openCopies } from './chaos/copies.ts'
 import { Crew } from './chaos/crew.ts'
 import { Books } from './end/books.ts'
 import { historyOf } from './end/history.ts'
-import { loops, settled, untilQuiet } from './end/quiet.ts'
+import { loops, NotQuiet, settled, untilQuiet } from './end/quiet.ts'
 import { type Complaint, account } from './end/account.ts'
 import { deadLetters, failedRows } from './end/failures.ts'
 import { finalRows } from './end/rows.ts'
@@ -58,6 +58,8 @@ export interface Proof {
   readonly complaints: readonly Complaint[]
   /** What is wrong with the run as a whole. */
   readonly troubles: readonly string[]
+  /** Records with outbox rows that stayed open. */
+  readonly stuck: readonly string[]
   /** What happened to a record, a line each, without values. */
   history(record: string): readonly string[]
 }
@@ -84,6 +86,7 @@ export async function prove(options: ProveOptions): Promise<Proof> {
   const bells = new Bells(seed, crew)
   const ledger = new Ledger()
   const troubles: string[] = []
+  const stuck: string[] = []
 
   say('Filling the clinic, and the portal from it …')
   const workers = await openWorkers(world, people, ledger, release)
@@ -121,6 +124,7 @@ export async function prove(options: ProveOptions): Promise<Proof> {
   if (doctor) for (const step of cures(firstSubjects(seed, extent))) await perform(doctor, step)
   await untilQuiet({ crew, bells, copies, books, patienceMs }).catch((error: unknown) => {
     troubles.push(String(error))
+    if (error instanceof NotQuiet) stuck.push(...new Set(error.open.map(({ record }) => record)))
   })
   const loop = await loops(books, watchMs)
   if (loop !== null) troubles.push(`no end: ${loop}`)
@@ -148,6 +152,7 @@ export async function prove(options: ProveOptions): Promise<Proof> {
     differences: comparisons.flatMap(({ differences }) => differences),
     complaints: account({ seed, ledger, rows, conflicts, lost, dead: dead.records }),
     troubles,
+    stuck,
     history: (record) => historyOf(record, ledger, copies.happenings, start),
   }
 

@@ -25,7 +25,8 @@ export class NotQuiet extends Error {
   readonly open: readonly OpenRow[]
 
   constructor(open: readonly OpenRow[], waiting: number) {
-    super(`not quiet: ${open.length} outbox rows are open, ${waiting} messages wait`)
+    const some = open.slice(0, 5).map(({ side, record, status, error }) => `${side} ${record} ${status} ${error ?? ''}`)
+    super(`${open.length} outbox rows are open, ${waiting} messages wait. ${some.join('; ')}`.trim())
     this.open = open
   }
 }

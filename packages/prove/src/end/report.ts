@@ -51,7 +51,11 @@ export function report(screen: Screen, proof: Proof, again: string, seconds: num
   }
   for (const { record, column, what } of proof.complaints.slice(0, MOST_SHOWN))
     screen.line(`  ${screen.bad(`${record}${column === null ? '' : ` ${column}`}: ${what}`)}`)
-  const failed = new Set([...proof.differences.map(recordOf), ...proof.complaints.map(({ record }) => record)])
+  const failed = new Set([
+    ...proof.differences.map(recordOf),
+    ...proof.complaints.map(({ record }) => record),
+    ...proof.stuck,
+  ])
   for (const record of [...failed].slice(0, MOST_HISTORIES)) {
     screen.line(`\n  What happened to ${record}:`)
     for (const line of proof.history(record)) screen.line(`    ${line}`)

@@ -42,7 +42,7 @@ export interface Person {
 }
 
 /** How much time passes between the steps, on average; in milliseconds. */
-const PAUSE_MS = 90
+const PAUSE_MS = 40
 
 /**
  * Everything that a person will ever do, in order: the seed alone decides it. How far they get is a matter of time, and so is
@@ -127,7 +127,8 @@ class Hand {
       return fits(newcomer) ? newcomer : null
     }
     const fitting = this.#first.filter(fits)
-    return fitting[Math.min(random.int(0, fitting.length - 1), random.int(0, fitting.length - 1))] ?? null
+    const at = () => random.int(0, fitting.length - 1)
+    return fitting[Math.min(at(), at(), at())] ?? null
   }
 
   /** A note by the name that another step gives it, if it is ever made. */

@@ -1,0 +1,47 @@
+import { releasers, type Screen } from '@clinic-sync/demo'
+import t from 'tap'
+import { report } from '../src/end/report.ts'
+import { holds, prove } from '../src/index.ts'
+
+const SEED = 7
+const MINUTES = 0.1
+
+/** Collects what a person would read. */
+function screenInto(lines: string[]): Screen {
+  const plain = (text: string) => text
+  return {
+    section: (title) => void lines.push(title),
+    pair: (name, text) => void lines.push(`${name} ${text}`),
+    line: (text = '') => void lines.push(text),
+    good: plain,
+    bad: plain,
+    faint: plain,
+    strong: plain,
+  }
+}
+
+t.test(
+  'edits on both sides with everything failing in between: both sides end equal, and no edit is lost',
+  async (t) => {
+    const release = releasers()
+    t.teardown(() => release.releaseAll())
+    // Never SQLSERVER_URL: the clinic's locks and rules are judged by its own contract tests.
+    const { SQLSERVER_URL: _, ...env } = process.env
+    const proof = await prove({
+      seed: SEED,
+      ms: MINUTES * 60_000,
+      release,
+      env,
+      say: (line) => console.error((performance.now() / 1000).toFixed(1), line),
+      patienceMs: 20_000,
+      watchMs: 1_000,
+    })
+    const lines: string[] = []
+    report(screenInto(lines), proof, `npm run prove -- --seed ${SEED} --minutes ${MINUTES}`, 0)
+    t.ok(holds(proof), 'it holds', { report: lines })
+    t.ok(proof.edits.staff > 100 && proof.edits.doctors > 30, 'people were at work', { edits: proof.edits })
+    t.ok(proof.damage.kill + proof.damage.replace > 0, 'something went wrong', { damage: proof.damage })
+    t.ok(proof.copies > 10, 'messages came again')
+    t.ok(proof.rows > 60 && proof.values > 500, 'everything was compared')
+  },
+)
