@@ -7,7 +7,8 @@
 --   changes  JSON array of {table, key, version, seen, since, base, row, capturedAt}: row is all of the record, null where it
 --            is gone; base the shared columns before the edits in flight, null where there was no row
 -- A row that somebody's open transaction holds needs no waiting here: its last committed state is the one that belongs to
--- the committed outbox rows.
+-- the committed outbox rows. Of records with long texts a take gives no more than 16 MB, and at least one; one with over 64 MB,
+-- which nothing on the way can carry, is settled as Failed.
 CREATE OR REPLACE FUNCTION sync.take_changes(max integer)
 RETURNS TABLE (taken integer, changes text)
 LANGUAGE sql
@@ -32,12 +33,29 @@ AS $function$
       status = 'Synced', last_attempt = now(), last_error = 'superseded: the clinic has ruled on it'
     FROM picked AS p JOIN records AS r ON r.table_name = p.table_name AND r.record_id = p.record_id
     WHERE q.queue_id = p.queue_id AND r.since IS NULL
+  ), weighed AS MATERIALIZED (
+    SELECT p.*, coalesce(octet_length(p.base::text), 0) + coalesce(CASE p.table_name
+      WHEN 'aligner_notes' THEN (
+        SELECT coalesce(octet_length(t.note_text), 0) FROM public.aligner_notes AS t WHERE t.note_id = p.record_id
+      )
+    END, 0) AS size
+    FROM records AS p WHERE p.since IS NOT NULL
+  ), refused AS (
+    UPDATE sync.queue AS q SET
+      status = 'Failed', last_attempt = now(), last_error = 'SYNC_BAD_MESSAGE: ' || w.size || ' bytes of text; the limit is 67108864'
+    FROM picked AS p JOIN weighed AS w ON w.table_name = p.table_name AND w.record_id = p.record_id
+    WHERE q.queue_id = p.queue_id AND w.size > 67108864
   ), sent AS (
     SELECT p.*, greatest(p.last_id, (
       SELECT max(q.queue_id) FROM sync.queue AS q
       WHERE q.table_name = p.table_name AND q.record_id = p.record_id AND q.status = 'Pending'
     )) AS version
-    FROM records AS p WHERE p.since IS NOT NULL
+    FROM (
+      SELECT w.*, sum(w.size) OVER before AS total, row_number() OVER before AS place
+      FROM weighed AS w WHERE w.size <= 67108864
+      WINDOW before AS (ORDER BY w.first_id)
+    ) AS p
+    WHERE p.total <= 16777216 OR p.place = 1
   )
   SELECT
     (SELECT count(*) FROM picked)::integer,

@@ -140,6 +140,45 @@ t.test('an open transaction is not waited for: its edit comes with its commit', 
   await open.query('ROLLBACK')
 })
 
+t.test('long texts are taken in portions that every part of the way can carry', async (t) => {
+  const queued = ({ changes }: Awaited<ReturnType<typeof portal.takeChanges>>) =>
+    portal.settleChanges(
+      changes.map(({ table, key, version }) => ({ table, key, version, outcome: 'queued' as const })),
+    )
+  await queued(await portal.takeChanges(100))
+  const added = async (megabytes: number, count: number) => {
+    const { rows } = await doctors.query(
+      `INSERT INTO public.aligner_notes (aligner_set_id, note_type, note_text)
+       SELECT 1, 'Doctor', repeat('x', $1 * 1048576) FROM generate_series(1, $2) RETURNING note_id`,
+      [megabytes, count],
+    )
+    return rows.map(({ note_id }) => Number(note_id))
+  }
+  const keys = [...(await added(5, 4)), ...(await added(20, 1)), ...(await added(0, 2))]
+  const takes: number[][] = []
+  for (let taken = await portal.takeChanges(100); taken.rows > 0; taken = await portal.takeChanges(100)) {
+    takes.push(taken.changes.map(({ key }) => key))
+    await queued(taken)
+  }
+  t.same(takes, [keys.slice(0, 3), keys.slice(3, 4), keys.slice(4, 5), keys.slice(5)], 'in order, none left out')
+
+  const [huge = 0, small = 0] = [...(await added(65, 1)), ...(await added(0, 1))]
+  const beside = await portal.takeChanges(100)
+  t.same([beside.changes.map(({ key }) => key), beside.rows], [[small], 2], 'what nothing can carry holds up nothing')
+  t.match(await queue(huge), [
+    { status: 'Failed', last_error: 'SYNC_BAD_MESSAGE: 68157440 bytes of text; the limit is 67108864' },
+  ])
+  await edit(doctors, 'aligner_notes', huge, { note_text: 'shorter' })
+  const corrected = await portal.takeChanges(100)
+  t.match(
+    corrected.changes.filter(({ key }) => key === huge),
+    [{ row: { note_text: 'shorter' }, base: null }],
+    'and goes once it is shorter',
+  )
+  await doctors.query('DELETE FROM public.aligner_notes WHERE note_id = ANY ($1)', [[...keys, huge, small]])
+  await queued(await portal.takeChanges(100))
+})
+
 t.test('what was settled long ago is purged', async (t) => {
   await db.rows("UPDATE sync.queue SET last_attempt = now() - interval '8 days' WHERE record_id = 2")
   await settle({ key: 99, version: '1', outcome: 'applied' })

@@ -6,6 +6,9 @@ const SCHEMA = 'public'
 
 export const portalTable = (name: string) => `${SCHEMA}.${name}`
 
+/** Whether the portal's column sets a text no limit. */
+export const isUnbounded = ({ type, portalType }: Column) => type === 'text' && portalType === 'text'
+
 /** Indents every line but the empty ones. */
 export const indent = (text: string, spaces: number) => text.replace(/^(?=.)/gm, ' '.repeat(spaces))
 

@@ -1,6 +1,14 @@
-import { tables } from '../tables/index.ts'
+import { allColumns, tables } from '../tables/index.ts'
 import type { Table } from '../types.ts'
-import { indent, portalTable, REVOKE_FUNCTIONS, wireRow } from './common.ts'
+import { indent, isUnbounded, portalTable, REVOKE_FUNCTIONS, wireRow } from './common.ts'
+
+/**
+ * Bytes of texts that one take gives at most, but for its first record. JSON may need six bytes for one (U+0001); a JavaScript
+ * string holds 512 MB, a text in Postgres 1 GB, and beyond the first of these the driver ends the process.
+ */
+const PORTION = 16 * 1024 * 1024
+/** Bytes of texts beyond which a record is not even shown to the ingress. RabbitMQ takes far less. */
+const TOO_LARGE = 4 * PORTION
 
 const readBranch = (table: Table) => `WHEN '${table.name}' THEN
   RETURN QUERY
@@ -17,6 +25,17 @@ const localRow = (table: Table) => `WHEN '${table.name}' THEN (
   FROM ${portalTable(table.name)} AS t WHERE t.${table.key.name} = p.record_id
 )`
 
+/** How long a record's texts are, as far as their columns set no limit: known without reading them from where Postgres keeps them. */
+const lengthOf = (table: Table) => {
+  const texts = allColumns(table).filter(isUnbounded)
+  if (texts.length === 0) return ''
+  const sum = texts.map(({ name }) => `coalesce(octet_length(t.${name}), 0)`).join(' + ')
+  return `WHEN '${table.name}' THEN (
+  SELECT ${sum} FROM ${portalTable(table.name)} AS t WHERE t.${table.key.name} = p.record_id
+)
+`
+}
+
 /** `sync.take_changes`, `sync.settle_changes`, `sync.read_rows`: the verbs of the portal's outbox, and of verify. */
 export const outboxFile = () => `--
 -- The portal's outbox, taken and settled, and pages of rows for verify. Safe to run again.
@@ -26,7 +45,8 @@ export const outboxFile = () => `--
 --   changes  JSON array of {table, key, version, seen, since, base, row, capturedAt}: row is all of the record, null where it
 --            is gone; base the shared columns before the edits in flight, null where there was no row
 -- A row that somebody's open transaction holds needs no waiting here: its last committed state is the one that belongs to
--- the committed outbox rows.
+-- the committed outbox rows. Of records with long texts a take gives no more than ${PORTION / 1024 / 1024} MB, and at least one; one with over ${TOO_LARGE / 1024 / 1024} MB,
+-- which nothing on the way can carry, is settled as Failed.
 CREATE OR REPLACE FUNCTION sync.take_changes(max integer)
 RETURNS TABLE (taken integer, changes text)
 LANGUAGE sql
@@ -51,12 +71,26 @@ AS $function$
       status = 'Synced', last_attempt = now(), last_error = 'superseded: the clinic has ruled on it'
     FROM picked AS p JOIN records AS r ON r.table_name = p.table_name AND r.record_id = p.record_id
     WHERE q.queue_id = p.queue_id AND r.since IS NULL
+  ), weighed AS MATERIALIZED (
+    SELECT p.*, coalesce(octet_length(p.base::text), 0) + coalesce(CASE p.table_name
+${indent(tables.map(lengthOf).join(''), 6)}    END, 0) AS size
+    FROM records AS p WHERE p.since IS NOT NULL
+  ), refused AS (
+    UPDATE sync.queue AS q SET
+      status = 'Failed', last_attempt = now(), last_error = 'SYNC_BAD_MESSAGE: ' || w.size || ' bytes of text; the limit is ${TOO_LARGE}'
+    FROM picked AS p JOIN weighed AS w ON w.table_name = p.table_name AND w.record_id = p.record_id
+    WHERE q.queue_id = p.queue_id AND w.size > ${TOO_LARGE}
   ), sent AS (
     SELECT p.*, greatest(p.last_id, (
       SELECT max(q.queue_id) FROM sync.queue AS q
       WHERE q.table_name = p.table_name AND q.record_id = p.record_id AND q.status = 'Pending'
     )) AS version
-    FROM records AS p WHERE p.since IS NOT NULL
+    FROM (
+      SELECT w.*, sum(w.size) OVER before AS total, row_number() OVER before AS place
+      FROM weighed AS w WHERE w.size <= ${TOO_LARGE}
+      WINDOW before AS (ORDER BY w.first_id)
+    ) AS p
+    WHERE p.total <= ${PORTION} OR p.place = 1
   )
   SELECT
     (SELECT count(*) FROM picked)::integer,
