@@ -15,8 +15,22 @@
 ALTER TABLE sync.lost_edits ADD COLUMN IF NOT EXISTS reason text NOT NULL DEFAULT 'deleted in the clinic';
 CREATE INDEX IF NOT EXISTS lost_edits_record_idx ON sync.lost_edits (table_name, record_id);
 
--- No stricter than to_char in it, or Postgres does not inline it: an edit then took 100 µs longer.
-ALTER FUNCTION sync.wire_instant(timestamptz) STABLE;
+-- As in 01, and infinity is what it is: null would say that the doctor wrote nothing, and the clinic could not refuse it. No
+-- stricter than to_char in it, or Postgres does not inline it: an edit then took 100 µs longer.
+CREATE OR REPLACE FUNCTION sync.wire_instant(moment timestamptz) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+  SELECT CASE
+    WHEN moment >= '0001-01-01 00:00:00+00'::timestamptz AND moment < '10000-01-01 00:00:00+00'::timestamptz
+      THEN to_char(moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+    WHEN moment IN ('infinity'::timestamptz, '-infinity'::timestamptz) THEN moment::text
+    WHEN moment >= '10000-01-01 00:00:00+00'::timestamptz
+      THEN '+' || lpad(extract(year FROM moment AT TIME ZONE 'UTC')::text, 6, '0')
+        || to_char(moment AT TIME ZONE 'UTC', '-MM-DD"T"HH24:MI:SS.MS"Z"')
+    ELSE CASE WHEN extract(year FROM moment AT TIME ZONE 'UTC') = -1 THEN '0000'
+        ELSE '-' || lpad((-1 - extract(year FROM moment AT TIME ZONE 'UTC'))::text, 6, '0') END
+      || to_char(moment AT TIME ZONE 'UTC', '-MM-DD"T"HH24:MI:SS.MS"Z"')
+  END
+$$;
 
 -- Captures one edit of a record whose row the caller's transaction has locked. Gives back the record's bookkeeping.
 --   before  the shared columns before the edit; null where there was no row
@@ -171,8 +185,8 @@ BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     PERFORM sync.capture_edit('aligner_notes', t.note_id::integer, 'DELETE',
       json_build_object(
-        'note_text', t.note_text, 'is_edited', t.is_edited, 'edited_at', sync.wire_instant(t.edited_at),
-        'is_read', t.is_read
+        'note_text', CASE WHEN octet_length(t.note_text) > 100000000 THEN left(t.note_text, 20000000) ELSE t.note_text END,
+        'is_edited', t.is_edited, 'edited_at', sync.wire_instant(t.edited_at), 'is_read', t.is_read
       )::jsonb)
     FROM public.aligner_notes AS t ORDER BY t.note_id;
     RETURN NULL;
@@ -180,8 +194,8 @@ BEGIN
 
   IF TG_OP <> 'INSERT' THEN
     before := json_build_object(
-      'note_text', OLD.note_text, 'is_edited', OLD.is_edited,
-      'edited_at', sync.wire_instant(OLD.edited_at), 'is_read', OLD.is_read
+      'note_text', CASE WHEN octet_length(OLD.note_text) > 100000000 THEN left(OLD.note_text, 20000000) ELSE OLD.note_text END,
+      'is_edited', OLD.is_edited, 'edited_at', sync.wire_instant(OLD.edited_at), 'is_read', OLD.is_read
     )::jsonb;
   END IF;
   IF TG_OP = 'UPDATE' AND OLD.note_id = NEW.note_id THEN
@@ -205,12 +219,14 @@ BEGIN
       ) THEN
         PERFORM sync.keep_lost_edit(state,
           json_build_object(
-            'aligner_set_id', OLD.aligner_set_id, 'note_type', OLD.note_type, 'note_text', OLD.note_text,
+            'aligner_set_id', OLD.aligner_set_id, 'note_type', OLD.note_type,
+            'note_text', CASE WHEN octet_length(OLD.note_text) > 100000000 THEN left(OLD.note_text, 20000000) ELSE OLD.note_text END,
             'created_at', sync.wire_instant(OLD.created_at), 'is_edited', OLD.is_edited,
             'edited_at', sync.wire_instant(OLD.edited_at), 'is_read', OLD.is_read
           )::jsonb,
           json_build_object(
-            'aligner_set_id', NEW.aligner_set_id, 'note_type', NEW.note_type, 'note_text', NEW.note_text,
+            'aligner_set_id', NEW.aligner_set_id, 'note_type', NEW.note_type,
+            'note_text', CASE WHEN octet_length(NEW.note_text) > 100000000 THEN left(NEW.note_text, 20000000) ELSE NEW.note_text END,
             'created_at', sync.wire_instant(NEW.created_at), 'is_edited', NEW.is_edited,
             'edited_at', sync.wire_instant(NEW.edited_at), 'is_read', NEW.is_read
           )::jsonb);

@@ -349,6 +349,18 @@ t.test('values that no clinic can take do not fail the edit', async (t) => {
     changes.some((change) => change.key === batchKey),
     'nor do they hold up the outbox',
   )
+  for (const edited_at of ['infinity', '-infinity']) {
+    await edit(doctors, 'aligner_notes', key, { edited_at })
+    const taken = (await portal.takeChanges(1000)).changes.find((change) => change.key === key)
+    t.equal(taken?.row?.edited_at, edited_at, 'and the clinic hears of them')
+  }
+
+  const huge = await clinicsNote({ note_type: 'Lab' })
+  const longer = "note_text = repeat('x', 270000000)"
+  await doctors.query(`UPDATE public.aligner_notes SET ${longer} WHERE note_id = $1`, [huge])
+  await doctors.query('UPDATE public.aligner_notes SET is_read = true WHERE note_id = $1', [huge])
+  await doctors.query('DELETE FROM public.aligner_notes WHERE note_id = $1', [huge])
+  t.same(await captured('aligner_notes', huge), ['UPDATE', 'UPDATE', 'DELETE'], 'nor a text longer than jsonb holds')
 })
 
 t.test('a dump gives the triggers back as they are; a case-blind collation hides no edit from them', async (t) => {

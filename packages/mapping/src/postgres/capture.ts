@@ -1,6 +1,6 @@
 import { allColumns, sharedColumns, syncsBack, tables } from '../tables/index.ts'
 import type { Column, Table } from '../types.ts'
-import { fill, indent, portalTable, REVOKE_FUNCTIONS, wireObject } from './common.ts'
+import { fill, indent, isUnbounded, portalTable, REVOKE_FUNCTIONS, wireObject, wireValue } from './common.ts'
 import { portalKeys } from './keys.ts'
 
 const captureFunction = ({ name }: Table) => `sync.capture_${name}`
@@ -15,7 +15,14 @@ const differ = (columns: readonly Column[]) => {
   return `${row('OLD')} IS DISTINCT FROM ${row('NEW')}`
 }
 
-const wireJsonb = (alias: string, columns: readonly Column[]) => `${wireObject(alias, columns)}::jsonb`
+/** A text of over 256 MB in a jsonb would fail the doctor's edit. Nothing can carry one of 100 MB anyway: its start is kept. */
+const keptValue = (alias: string, column: Column) => {
+  const value = wireValue(alias, column)
+  if (!isUnbounded(column)) return value
+  return `CASE WHEN octet_length(${value}) > 100000000 THEN left(${value}, 20000000) ELSE ${value} END`
+}
+
+const wireJsonb = (alias: string, columns: readonly Column[]) => `${wireObject(alias, columns, keptValue)}::jsonb`
 
 /** After an UPDATE that has been captured, what the doctor wrote into columns that are the clinic's. */
 function keepLost(table: Table): string {
@@ -115,8 +122,22 @@ export const captureFile = () => `--
 ALTER TABLE sync.lost_edits ADD COLUMN IF NOT EXISTS reason text NOT NULL DEFAULT 'deleted in the clinic';
 CREATE INDEX IF NOT EXISTS lost_edits_record_idx ON sync.lost_edits (table_name, record_id);
 
--- No stricter than to_char in it, or Postgres does not inline it: an edit then took 100 µs longer.
-ALTER FUNCTION sync.wire_instant(timestamptz) STABLE;
+-- As in 01, and infinity is what it is: null would say that the doctor wrote nothing, and the clinic could not refuse it. No
+-- stricter than to_char in it, or Postgres does not inline it: an edit then took 100 µs longer.
+CREATE OR REPLACE FUNCTION sync.wire_instant(moment timestamptz) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+  SELECT CASE
+    WHEN moment >= '0001-01-01 00:00:00+00'::timestamptz AND moment < '10000-01-01 00:00:00+00'::timestamptz
+      THEN to_char(moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+    WHEN moment IN ('infinity'::timestamptz, '-infinity'::timestamptz) THEN moment::text
+    WHEN moment >= '10000-01-01 00:00:00+00'::timestamptz
+      THEN '+' || lpad(extract(year FROM moment AT TIME ZONE 'UTC')::text, 6, '0')
+        || to_char(moment AT TIME ZONE 'UTC', '-MM-DD"T"HH24:MI:SS.MS"Z"')
+    ELSE CASE WHEN extract(year FROM moment AT TIME ZONE 'UTC') = -1 THEN '0000'
+        ELSE '-' || lpad((-1 - extract(year FROM moment AT TIME ZONE 'UTC'))::text, 6, '0') END
+      || to_char(moment AT TIME ZONE 'UTC', '-MM-DD"T"HH24:MI:SS.MS"Z"')
+  END
+$$;
 
 -- Captures one edit of a record whose row the caller's transaction has locked. Gives back the record's bookkeeping.
 --   before  the shared columns before the edit; null where there was no row

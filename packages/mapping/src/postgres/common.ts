@@ -36,9 +36,9 @@ export function wireValue(alias: string, { name, type }: Column): string {
   return type === 'bigint' || type === 'decimal' ? `${value}::text` : value
 }
 
-/** An expression for the JSON object of these columns' wire values. */
-export const wireObject = (alias: string, columns: readonly Column[]) =>
-  `json_build_object(\n${indent(fill(columns.map((column) => `'${column.name}', ${wireValue(alias, column)}`)), 2)}\n)`
+/** An expression for the JSON object of these columns' wire values, or of what else `valueOf` makes of them. */
+export const wireObject = (alias: string, columns: readonly Column[], valueOf = wireValue) =>
+  `json_build_object(\n${indent(fill(columns.map((column) => `'${column.name}', ${valueOf(alias, column)}`)), 2)}\n)`
 
 export const wireRow = (alias: string, table: Table) => wireObject(alias, allColumns(table))
 
