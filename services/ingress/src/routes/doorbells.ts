@@ -1,7 +1,7 @@
 import { DoorbellResponse, QueueNotify, SupabaseWebhook } from '@clinic-sync/contracts'
 import { isTableName, syncsBack, tableNamed, tables } from '@clinic-sync/mapping'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { requireSecret } from '../auth.ts'
+import { carriesSecret, requireSecret } from '../auth.ts'
 import type { Drain } from '../drain.ts'
 import { allowOnly } from '../methods.ts'
 import { requireProof, type WebhookProofOptions } from '../webhook-proof.ts'
@@ -31,6 +31,10 @@ export const doorbellRoutes: FastifyPluginAsyncTypebox<DoorbellRoutesOptions> = 
 
   app.register(async (guarded: typeof app) => {
     const useOnce = requireProof(guarded, { secret, keys })
+    // Supabase's payload holds the row twice: for a note of half a megabyte each would be refused, and nothing else might ring.
+    guarded.addHook('onError', async ({ headers }, _reply, { code }) => {
+      if (code === 'FST_ERR_CTP_BODY_TOO_LARGE' && carriesSecret(headers, secret)) drains.portal.ring()
+    })
     guarded.post('/webhook', { schema: { ...schema, body: SupabaseWebhook } }, async (request, reply) => {
       const { table, schema = 'public' } = request.body
       const problem = schema === 'public' ? problemWith(table) : 'schema is not public'
