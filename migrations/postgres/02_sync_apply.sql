@@ -1021,7 +1021,9 @@ BEGIN
     SELECT s.table_name, s.record_id, s.clinic_version, s.local_version, s.base, g.lost
     FROM gone AS g
     JOIN sync.row_state AS s ON s.table_name = 'aligner_batches' AND s.record_id = g.key
-    WHERE g.key IN (SELECT p.record_id FROM pending AS p);
+    WHERE EXISTS (
+      SELECT FROM sync.queue AS q WHERE q.table_name = 'aligner_batches' AND q.record_id = g.key AND q.status <> 'Synced'
+    );
     WITH gone AS (
       DELETE FROM public.aligner_notes AS c WHERE c.aligner_set_id = ANY (doomed)
       RETURNING c.note_id AS key, to_jsonb(c) AS lost
@@ -1041,7 +1043,9 @@ BEGIN
     SELECT s.table_name, s.record_id, s.clinic_version, s.local_version, s.base, g.lost
     FROM gone AS g
     JOIN sync.row_state AS s ON s.table_name = 'aligner_notes' AND s.record_id = g.key
-    WHERE g.key IN (SELECT p.record_id FROM pending AS p);
+    WHERE EXISTS (
+      SELECT FROM sync.queue AS q WHERE q.table_name = 'aligner_notes' AND q.record_id = g.key AND q.status <> 'Synced'
+    );
     WITH gone AS (
       DELETE FROM public.aligner_set_payments AS c WHERE c.aligner_set_id = ANY (doomed)
       RETURNING c.aligner_set_id AS key, to_jsonb(c) AS lost
@@ -1061,7 +1065,9 @@ BEGIN
     SELECT s.table_name, s.record_id, s.clinic_version, s.local_version, s.base, g.lost
     FROM gone AS g
     JOIN sync.row_state AS s ON s.table_name = 'aligner_set_payments' AND s.record_id = g.key
-    WHERE g.key IN (SELECT p.record_id FROM pending AS p);
+    WHERE EXISTS (
+      SELECT FROM sync.queue AS q WHERE q.table_name = 'aligner_set_payments' AND q.record_id = g.key AND q.status <> 'Synced'
+    );
     RETURN QUERY
     WITH gone AS (
       DELETE FROM public.aligner_sets AS t WHERE t.aligner_set_id = ANY (doomed)
@@ -1132,7 +1138,9 @@ BEGIN
     SELECT s.table_name, s.record_id, s.clinic_version, s.local_version, s.base, g.lost
     FROM gone AS g
     JOIN sync.row_state AS s ON s.table_name = 'aligner_sets' AND s.record_id = g.key
-    WHERE g.key IN (SELECT p.record_id FROM pending AS p);
+    WHERE EXISTS (
+      SELECT FROM sync.queue AS q WHERE q.table_name = 'aligner_sets' AND q.record_id = g.key AND q.status <> 'Synced'
+    );
     RETURN QUERY
     WITH gone AS (
       DELETE FROM public.work AS t WHERE t.work_id = ANY (doomed)
@@ -1254,7 +1262,9 @@ BEGIN
     SELECT s.table_name, s.record_id, s.clinic_version, s.local_version, s.base, g.lost
     FROM gone AS g
     JOIN sync.row_state AS s ON s.table_name = 'aligner_sets' AND s.record_id = g.key
-    WHERE g.key IN (SELECT p.record_id FROM pending AS p);
+    WHERE EXISTS (
+      SELECT FROM sync.queue AS q WHERE q.table_name = 'aligner_sets' AND q.record_id = g.key AND q.status <> 'Synced'
+    );
     RETURN QUERY
     WITH gone AS (
       DELETE FROM public.aligner_doctors AS t WHERE t.dr_id = ANY (doomed)

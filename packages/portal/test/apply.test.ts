@@ -277,6 +277,22 @@ t.test("the clinic's delete settles an edit that it could not take too, on recor
   )
 })
 
+t.test("a set's delete puts a new note on record that is on its way: it will find no set in the clinic", async (t) => {
+  const gone = ++keys + 1000
+  const born = -gone
+  await apply(event('aligner_sets', gone, set(gone)))
+  const write = { aligner_set_id: gone, note_type: 'Doctor', note_text: 'on its way' }
+  const version = String(await edit(doctorsClient, 'aligner_notes', born, write))
+  const settle = (outcome: 'queued' | 'dead') =>
+    portal.settleChanges([{ table: 'aligner_notes', key: born, version, outcome }])
+  await settle('queued')
+  t.same(await apply(event('aligner_sets', gone, null)), ['applied'])
+  const lost = "SELECT lost_row ->> 'note_text' AS text, reason FROM sync.lost_edits WHERE record_id = $1"
+  t.match(await db.rows(lost, [born]), [{ text: 'on its way', reason: 'deleted in the clinic' }])
+  await settle('dead')
+  t.match(await db.rows('SELECT status FROM sync.queue WHERE queue_id = $1', [version]), [{ status: 'Failed' }])
+})
+
 t.test("a set's delete puts the doctor's unsent edits on record, of rows that the clinic never had too", async (t) => {
   const [gone, kept] = [++keys + 1000, ++keys + 1000]
   const born = -gone

@@ -14,8 +14,9 @@ const SUPERSEDED = `
 
 /**
  * Deletes the rows that refer to a doomed parent. Those that the clinic has are followed by their own deletes, which settle
- * their bookkeeping. An edit that the clinic has not been sent yet, such as a doctor's new note, or that it could not take, goes
- * on record here: the clinic may never hear of its row. All of them are locked already.
+ * their bookkeeping. An edit that the clinic has not ruled on, such as a doctor's new note, or that it could not take, goes
+ * on record here: a new note that was sent may reach the clinic after its set has gone, and nothing of it be recorded there. All
+ * of them are locked already.
  */
 const deleteChildren = (child: Table, column: string) => {
   const [name, key] = [child.name, child.key.name]
@@ -35,7 +36,9 @@ const deleteChildren = (child: Table, column: string) => {
   SELECT s.table_name, s.record_id, s.clinic_version, s.local_version, s.base, g.lost
   FROM gone AS g
   JOIN sync.row_state AS s ON s.table_name = '${name}' AND s.record_id = g.key
-  WHERE g.key IN (SELECT p.record_id FROM pending AS p);
+  WHERE EXISTS (
+    SELECT FROM sync.queue AS q WHERE q.table_name = '${name}' AND q.record_id = g.key AND q.status <> 'Synced'
+  );
 `
 }
 
