@@ -74,7 +74,7 @@ export function aboutOf(message: ConsumeMessage): { table: string; key: number; 
   const match = /^([a-z_][a-z0-9_]{0,62})\/(-?\d{1,10})$/.exec(entity)
   if (match?.[1] === undefined || !/^\d{1,19}$/.test(version)) return null
   const key = Number(match[2])
-  return Math.abs(key) > 2 ** 31 - 1 ? null : { table: match[1], key, version: BigInt(version).toString() }
+  return key < -(2 ** 31) || key > 2 ** 31 - 1 ? null : { table: match[1], key, version: BigInt(version).toString() }
 }
 
 function parse(message: ConsumeMessage, maxBytes: number): unknown {
