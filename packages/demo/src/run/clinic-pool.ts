@@ -1,9 +1,9 @@
 import { parseAddress } from '@clinic-sync/clinic'
 import mssql from 'mssql'
 
-/** A person's connection to the clinic: what a reception's software or SSMS would have. */
-export async function connectClinic(url: string): Promise<mssql.ConnectionPool> {
-  const pool = new mssql.ConnectionPool({ ...parseAddress(url), pool: { min: 0, max: 2 } })
+/** People's connections to the clinic: what a reception's software or SSMS would have. */
+export async function connectClinic(url: string, max = 2): Promise<mssql.ConnectionPool> {
+  const pool = new mssql.ConnectionPool({ ...parseAddress(url), pool: { min: 0, max } })
   pool.on('error', () => undefined)
   return pool.connect()
 }

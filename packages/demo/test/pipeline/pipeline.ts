@@ -17,8 +17,8 @@ import { startProcesses } from '../../src/run/services.ts'
 
 const PATIENCE_MS = 30_000
 
-/** The whole sync, both ways, each service a process of its own, as a clinic runs it. */
-export interface Pipeline {
+/** Both databases and the broker, ready for the services. */
+export interface Prepared {
   readonly simulator: Simulator
   /** As the clinic's staff. */
   readonly clinic: mssql.ConnectionPool
@@ -26,17 +26,30 @@ export interface Pipeline {
   readonly portal: pg.Pool
   readonly portalUrl: string
   readonly rabbitUrl: string
-  readonly ingressUrl: string
   readonly sides: { readonly clinic: Clinic; readonly portal: Portal }
+  /** Starts the services, and resolves once they are ready. */
+  start(logLevel?: string): Promise<Pipeline>
+}
+
+/** The whole sync, both ways, each service a process of its own, as a clinic runs it. */
+export interface Pipeline extends Prepared {
+  readonly ingressUrl: string
   /** Everything that the services have logged. */
   logs(): Promise<string>
   /** Waits until `holds` does. */
   until(what: string, holds: () => Promise<boolean>): Promise<void>
   /** Waits until every row of both outboxes is Synced or Failed. */
   settled(): Promise<void>
+  /** Ends the services. */
+  stop(): Promise<void>
 }
 
-export async function startPipeline(t: Test, logLevel = 'info'): Promise<Pipeline> {
+export async function startPipeline(t: Test, logLevel?: string): Promise<Pipeline> {
+  return (await preparePipeline(t)).start(logLevel)
+}
+
+/** Everything but the services. */
+export async function preparePipeline(t: Test): Promise<Prepared> {
   const folder = await mkdtemp(join(tmpdir(), 'clinic-sync-pipeline-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   const [simulator, postgres, rabbit] = await Promise.all([testClinic(t), testPostgres(t), testVhost(t)])
@@ -48,26 +61,14 @@ export async function startPipeline(t: Test, logLevel = 'info'): Promise<Pipelin
     portal: await openPortal({ url: postgres.url, log }),
   }
   const clinic = await connectClinic(simulator.url)
-  const portal = new pg.Pool({ connectionString: postgres.url, max: 2 })
+  const portal = new pg.Pool({ connectionString: postgres.url, max: 4 })
   portal.on('error', () => undefined)
 
-  const settings = {
-    SQLSERVER_URL: simulator.url,
-    POSTGRES_URL: postgres.url,
-    RABBITMQ_URL: rabbit.url,
-    CLINIC_TIME_ZONE: 'Asia/Baghdad',
-    CLINIC_DOORBELL: 'service-broker',
-    SYNC_WEBHOOK_SECRET: 'a webhook secret for this test',
-    SYNC_OPERATOR_TOKEN: 'an operator token for this test',
-    LOG_LEVEL: logLevel,
-  }
   let children: readonly Child[] = []
   t.teardown(async () => {
     await Promise.all(children.map((child) => child.stop()))
     await Promise.all([clinic.close(), portal.end(), sides.clinic.close(), sides.portal.close()])
   })
-  const { ingressUrl } = await startProcesses(settings, folder, (started) => (children = started))
-
   const until: Pipeline['until'] = async (what, holds) => {
     const deadline = performance.now() + PATIENCE_MS
     while (!(await holds())) {
@@ -75,27 +76,41 @@ export async function startPipeline(t: Test, logLevel = 'info'): Promise<Pipelin
       await delay(20)
     }
   }
-  return {
+  const settled = () =>
+    until('the outboxes are settled', async () => {
+      const { rows } = await portal.query(
+        `SELECT count(*)::int AS n FROM sync.queue WHERE status IN ('Pending', 'Queued')`,
+      )
+      const open = await clinic
+        .request()
+        .query<{ n: number }>(`SELECT COUNT(*) AS n FROM dbo.SyncQueue WHERE Status IN ('Pending', 'Queued')`)
+      return rows[0]?.n === 0 && open.recordset[0]?.n === 0
+    })
+  const prepared: Prepared = {
     simulator,
     clinic,
     portal,
     portalUrl: postgres.url,
     rabbitUrl: rabbit.url,
-    ingressUrl,
     sides,
-    logs: async () => (await Promise.all(children.map((child) => readFile(child.logFile, 'utf8')))).join(''),
-    until,
-    settled: () =>
-      until('the outboxes are settled', async () => {
-        const { rows } = await portal.query(
-          `SELECT count(*)::int AS n FROM sync.queue WHERE status IN ('Pending', 'Queued')`,
-        )
-        const open = await clinic
-          .request()
-          .query<{ n: number }>(`SELECT COUNT(*) AS n FROM dbo.SyncQueue WHERE Status IN ('Pending', 'Queued')`)
-        return rows[0]?.n === 0 && open.recordset[0]?.n === 0
-      }),
+    async start(logLevel = 'info') {
+      const settings = {
+        SQLSERVER_URL: simulator.url,
+        POSTGRES_URL: postgres.url,
+        RABBITMQ_URL: rabbit.url,
+        CLINIC_TIME_ZONE: 'Asia/Baghdad',
+        CLINIC_DOORBELL: 'service-broker',
+        SYNC_WEBHOOK_SECRET: 'a webhook secret for this test',
+        SYNC_OPERATOR_TOKEN: 'an operator token for this test',
+        LOG_LEVEL: logLevel,
+      }
+      const { ingressUrl } = await startProcesses(settings, folder, (started) => (children = started))
+      const logs = async () => (await Promise.all(children.map((child) => readFile(child.logFile, 'utf8')))).join('')
+      const stop = async () => void (await Promise.all(children.map((child) => child.stop())))
+      return { ...prepared, ingressUrl, logs, until, settled, stop }
+    },
   }
+  return prepared
 }
 
 /** One patient with work, a set, a batch and a doctor, under keys of the test's choosing, so that notes have a home. */
