@@ -85,6 +85,7 @@ function wrongValue(about: About, row: Row, column: Column): string | null {
   const editors = editorsOf(seed, subject, column)
   const final = agreed(column, row[column.name] ?? null)
   const values = since(about).filter(({ after }) => after !== null && column.name in after)
+  if (values.length === 0) return null
   const is = (entry: Entry) => agreed(column, entry.after?.[column.name] ?? null) === final
   if (editors !== 'both') {
     const strict = editors === 'staff' || subject.fate === 'steady' || subject.fate === 'spoiled'
@@ -95,10 +96,7 @@ function wrongValue(about: About, row: Row, column: Column): string | null {
     if (subject.fate === 'steady' && ruled) return `a conflict is reported: only ${editors} edit it`
   }
   // Deletes and revivals let older values come back; but never one that nobody has written.
-  if (
-    values.length > 0 &&
-    !about.entries.some((entry) => entry.after !== null && column.name in entry.after && is(entry))
-  )
+  if (!about.entries.some((entry) => entry.after !== null && column.name in entry.after && is(entry)))
     return 'nobody has written this value'
   if (editors !== 'both' || subject.fate !== 'steady') return null
   const lasts = (['staff', 'doctors'] as const).map((side) => values.findLast((entry) => entry.side === side))

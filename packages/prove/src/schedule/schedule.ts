@@ -57,7 +57,7 @@ export function* schedule(seed: number, extent: Extent, person: Person): Generat
     yield {
       pauseMs: random.chance(0.03) ? random.int(500, 2_000) : random.int(0, PAUSE_MS * 2),
       operations,
-      holdMs: random.chance(0.05) ? random.int(300, 2_500) : 0,
+      holdMs: random.chance(0.03) ? random.int(300, 2_500) : 0,
       end: random.chance(0.08) ? 'rollback' : 'commit',
     }
   }
@@ -75,7 +75,8 @@ class Hand {
     this.#seed = seed
     this.#random = random
     this.#person = person
-    this.#first = first
+    // What both sides edit comes first: the earlier, the more often it is picked.
+    this.#first = first.toSorted((a, b) => Number(a.set === null) - Number(b.set === null))
     this.#sets = first.filter(({ table }) => table === 'aligner_sets')
   }
 
@@ -119,7 +120,7 @@ class Hand {
     ])()
   }
 
-  /** One of the first records, or of those that somebody may have made since. The earlier, the more often: so that people meet. */
+  /** One of the first records, or of those that somebody may have made since. Some are picked often: so that people meet. */
   #anyone(fits: (subject: Subject) => boolean): Subject | null {
     const random = this.#random
     if (random.chance(0.15)) {
