@@ -1,4 +1,4 @@
-import { eventQueues } from '@clinic-sync/broker'
+import { eventQueues, outcomeQueue } from '@clinic-sync/broker'
 import { testClinic } from '@clinic-sync/dev-services/testing'
 import { pino } from 'pino'
 import t from 'tap'
@@ -96,7 +96,10 @@ t.test('SIGTERM finishes the batch in flight: what was written is reported and a
     keys.map((key) => clinic.born(key, 1_000 - key, { note_text: 'Leila Hassan' })),
   )
   const written = () => clinic.count(`SELECT COUNT(*) AS n FROM dbo.tblAlignerNotes WHERE NoteText = N'Leila Hassan'`)
-  await until('some are there', async () => (await written()) > 0)
+  // Reported, so that its way to RabbitMQ is open: without it a stop gives the batch back, to be applied again.
+  await until('some are reported', async () => {
+    return (await rabbit.channel.checkQueue(outcomeQueue(direction))).messageCount > 0
+  })
   service.kill('SIGTERM')
   t.equal(await service.ended, 0)
   await publishing

@@ -94,7 +94,10 @@ t.test('SIGTERM finishes the batch in flight: what was written is reported and a
     Array.from({ length: 5_000 }, (_, index) => patient(index + 1, index + 1, 'Leila Hassan')),
   )
   const written = async () => Number((await postgres.query('SELECT count(*) FROM public.patients'))[0]?.count)
-  await until('some are there', async () => (await written()) > 0)
+  // Reported, so that its way to RabbitMQ is open: without it a stop gives the batch back, to be applied again.
+  await until('some are reported', async () => {
+    return (await rabbit.channel.checkQueue(outcomeQueue('sql-to-postgres'))).messageCount > 0
+  })
   service.kill('SIGTERM')
   t.equal(await service.ended, 0)
   await publishing
