@@ -48,7 +48,7 @@ export interface Proof {
   readonly events: number
   readonly copies: number
   readonly rings: { readonly rung: number; readonly dropped: number }
-  readonly damage: Damage
+  readonly damage: Damage['counts']
   readonly conflicts: number
   readonly lostEdits: number
   readonly deadLetters: number
@@ -143,7 +143,7 @@ export async function prove(options: ProveOptions): Promise<Proof> {
     events: copies.counts.events,
     copies: copies.counts.copies,
     rings: bells.counts,
-    damage,
+    damage: damage.counts,
     conflicts: conflicts.length,
     lostEdits: lost.length,
     deadLetters: dead.count,
@@ -153,7 +153,7 @@ export async function prove(options: ProveOptions): Promise<Proof> {
     complaints: account({ seed, ledger, rows, conflicts, lost, dead: dead.records }),
     troubles,
     stuck,
-    history: (record) => historyOf(record, ledger, copies.happenings, start),
+    history: (record) => historyOf(record, ledger, [...copies.happenings, ...damage.happenings], start),
   }
 
   /** Before anything goes wrong: the first filling must have arrived, or the doctors have nothing to do. */

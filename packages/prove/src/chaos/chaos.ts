@@ -1,10 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
+import { EVERYTHING, type Happening } from '../end/history.ts'
 import { type Fault, faults } from '../schedule/faults.ts'
 import type { Crew } from './crew.ts'
 
-/** How often each kind of fault has happened. */
-export type Damage = Readonly<Record<Fault['kind'], number>>
+/** How often each kind of fault has happened, and when each did. */
+export interface Damage {
+  readonly counts: Readonly<Record<Fault['kind'], number>>
+  readonly happenings: readonly Happening[]
+}
 
 /**
  * Does what the seed has planned, one fault after the other, until `signal` is aborted; then waits until the faults that have
@@ -16,7 +20,8 @@ export async function wreak(
   { seed, crew, portalUrl }: { readonly seed: number; readonly crew: Crew; readonly portalUrl: string },
   signal: AbortSignal,
 ): Promise<Damage> {
-  const damage = { kill: 0, replace: 0, freeze: 0, cut: 0, stall: 0, deafen: 0 }
+  const counts = { kill: 0, replace: 0, freeze: 0, cut: 0, stall: 0, deafen: 0 }
+  const happenings: Happening[] = []
   const underWay = new Set<Promise<void>>()
   const failures: unknown[] = []
   /** Services that are being killed or replaced: one thing at a time. */
@@ -58,7 +63,8 @@ export async function wreak(
     const alone = fault.kind === 'kill' || fault.kind === 'replace'
     if (alone && busy.has(service)) return
     if (alone) busy.add(service)
-    damage[fault.kind]++
+    counts[fault.kind]++
+    happenings.push({ record: EVERYTHING, at: performance.now(), what: Object.values(fault).join(' ') })
     const happening = happen(fault)
       .catch((error: unknown) => void failures.push(error))
       .finally(() => alone && busy.delete(service))
@@ -77,5 +83,5 @@ export async function wreak(
   } finally {
     await postgres.end()
   }
-  return damage
+  return { counts, happenings }
 }
