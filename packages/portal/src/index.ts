@@ -1,4 +1,3 @@
 export { type Migration, runMigration } from './migrate.ts'
 export { openPortal, type Portal, type PortalOptions } from './open.ts'
 export type { Log } from './pool.ts'
-export { storable } from './wire.ts'

@@ -3,8 +3,6 @@ import { allColumns, type Column, type TableName, tableNamed } from '@clinic-syn
 import { DatabaseError, storable } from '@clinic-sync/sync'
 import type { Log } from './pool.ts'
 
-export { storable } from '@clinic-sync/sync'
-
 const INSTANT = /^([+-]\d{6}|\d{4})(-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)$/
 
 /**

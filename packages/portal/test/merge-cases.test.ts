@@ -1,8 +1,8 @@
 import type { Row } from '@clinic-sync/contracts'
 import { tableNamed } from '@clinic-sync/mapping'
+import { storable } from '@clinic-sync/sync'
 import { type PortalCase, portalApplyCases, portalEditCases } from '@clinic-sync/sync/cases'
 import t from 'tap'
-import { storable } from '../src/wire.ts'
 import { bench, edit, event, parents, rowOf } from './help.ts'
 
 // The rules' table of cases, run against the real database: applying a clinic's change, and capturing a doctor's.

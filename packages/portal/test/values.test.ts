@@ -1,8 +1,9 @@
 import type { SyncEvent } from '@clinic-sync/contracts'
 import type { Column } from '@clinic-sync/mapping'
+import { storable } from '@clinic-sync/sync'
 import t from 'tap'
 import { wireObject } from '../../mapping/src/postgres/common.ts'
-import { instantLiteral, storable } from '../src/wire.ts'
+import { instantLiteral } from '../src/wire.ts'
 import { batch, bench, event, note, parents, patient, rowOf, set, work } from './help.ts'
 
 const db = await bench()
