@@ -103,7 +103,10 @@ export interface BrokerOptions {
   readonly log: Log
   /** The service's name: shown in RabbitMQ's list of connections, and in dead letters. */
   readonly name: string
-  /** Milliseconds that a failed message waits: its first, second … retry. Default 5 s, 60 s, 10 min. Queue arguments: fixed once declared. */
+  /**
+   * Milliseconds that a failed message waits: its first, second … retry. Default 5 s, 60 s, 10 min. Queue arguments: fixed once
+   * declared.
+   */
   readonly retryDelaysMs?: readonly number[]
   /** Messages above this are refused, here and at consuming. Default 15 MiB: RabbitMQ 4 takes 16 MiB by default. */
   readonly maxMessageBytes?: number

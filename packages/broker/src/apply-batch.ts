@@ -36,9 +36,10 @@ export const PATIENCE_MS = 1_000
 const BATCH_TRIES = 3
 
 /**
- * Applies a batch, and rules on each of its events. Of those whose record somebody else holds, or whose parent is not there yet,
- * nothing is reported: they are put off, to be applied again after 10, 20, 40 … ms, and after a second become retries like any other failure. The events
- * behind them do not wait, not even newer ones of the same record: what is applied after a newer version is stale.
+ * Applies a batch, and rules on each of its events. Of those whose record somebody else holds, or whose parent is not there
+ * yet, nothing is reported: they are put off, to be applied again after 10, 20, 40 … ms, and after a second become retries
+ * like any other failure. The events behind them do not wait, not even newer ones of the same record: what is applied after a
+ * newer version is stale.
  *
  * @returns one ruling for each event, in order
  * @throws DatabaseError of class `down`

@@ -67,9 +67,9 @@ export class Drain {
   }
 
   /**
-   * Look in the outbox: at once, or 50 ms after a look that found nothing. After a failure the retry that is due anyway answers it, so
-   * that doorbells do not hammer a database that is down. `urgent` (a connection came back, an operator asks) waits for
-   * neither.
+   * Look in the outbox: at once, or 50 ms after a look that found nothing. After a failure the retry that is due anyway
+   * answers it, so that doorbells do not hammer a database that is down. `urgent` (a connection came back, an operator asks)
+   * waits for neither.
    */
   ring(urgent = false): void {
     if (this.#stopped) return
@@ -94,8 +94,8 @@ export class Drain {
   }
 
   /**
-   * Finishes the batch in flight, and answers a doorbell that has been accepted with one batch more: another ingress that takes over
-   * may have looked before it rang. Starts nothing else.
+   * Finishes the batch in flight, and answers a doorbell that has been accepted with one batch more: another ingress that
+   * takes over may have looked before it rang. Starts nothing else.
    */
   async stop(): Promise<void> {
     this.#owed = this.#wanted && this.#failing === undefined && !this.#stopped
