@@ -34,7 +34,10 @@ interface Options {
   readonly yes: boolean
 }
 
-async function main({ seed, minutes, yes }: Options): Promise<void> {
+const commandFor = ({ seed, minutes }: Options) => `npm run prove -- --seed ${seed} --minutes ${minutes}`
+
+async function main(options: Options): Promise<void> {
+  const { seed, minutes, yes } = options
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(signal, () => {
       if (!stopping) screen.line('\nStopping …')
@@ -42,12 +45,11 @@ async function main({ seed, minutes, yes }: Options): Promise<void> {
     })
   // The reader of a pipe has gone (`| head`): everything is still to be undone.
   process.stdout.on('error', () => void finish(1))
-  const again = `npm run prove -- --seed ${seed} --minutes ${minutes}`
   screen.line(screen.strong(`clinic-sync: the proof. Seed ${seed}, ${minutes} minutes`))
   const started = performance.now()
   const say = (line: string) => screen.line(`  ${line}`)
   const proof = await prove({ seed, ms: minutes * 60_000, release, say, yes, sample: true })
-  report(screen, proof, again, (performance.now() - started) / 1_000)
+  report(screen, proof, commandFor(options), (performance.now() - started) / 1_000)
   await finish(holds(proof) ? 0 : 1)
 }
 
@@ -58,9 +60,11 @@ const program = new Command('npm run prove --')
   .option('--yes', 'ask nothing before installing a missing RabbitMQ', false)
   .parse()
 
-main(program.opts<Options>()).catch((error: unknown) => {
+const chosen = program.opts<Options>()
+main(chosen).catch((error: unknown) => {
   // While stopping, whatever was under way fails: that is no news.
   if (stopping) return
   screen.line(`\n${screen.bad(error instanceof Error ? error.message : String(error))}`)
+  screen.line(`  The same again: ${screen.strong(commandFor(chosen))}`)
   void finish(1)
 })
