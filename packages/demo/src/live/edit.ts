@@ -67,7 +67,7 @@ interface Found {
 }
 
 /** Asks until the clinic shows the value. */
-export async function seenInClinic(people: People, place: Expectation, deadline: number): Promise<Found> {
+async function seenInClinic(people: People, place: Expectation, deadline: number): Promise<Found> {
   while (true) {
     const value = await look(people, 'clinic', place.look)
     if (value === place.expected) return { value, at: performance.now() }
