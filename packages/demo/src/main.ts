@@ -47,12 +47,13 @@ async function main(): Promise<void> {
   })
   const [word, ...rest] = positionals
   const command = COMMANDS.get(word ?? '')
-  if (values.help || (word !== undefined && command === undefined)) {
+  const statement = rest.join(' ').trim()
+  if (values.help || (word !== undefined && (command === undefined || statement === ''))) {
     process.exitCode = values.help ? 0 : 1
     return screen.line(USAGE)
   }
   if (command !== undefined) {
-    process.exitCode = await command(screen, rest.join(' '))
+    process.exitCode = await command(screen, statement)
     return
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal)

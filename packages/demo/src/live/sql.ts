@@ -30,13 +30,15 @@ export async function runStatement(
           .join('  ')}`,
       )
     const affected = result.rowsAffected.reduce((sum, rows) => sum + rows, 0)
-    screen.line(screen.faint(`  ${rows.length > 0 ? `${rows.length} rows` : `${affected} rows affected`}`))
+    screen.line(screen.faint(`  ${rows.length > 0 ? counted(rows.length) : `${counted(affected)} affected`}`))
     return committed
   } catch (error) {
     screen.line(`  ${screen.bad(error instanceof Error ? error.message : 'failed')}`)
     return undefined
   }
 }
+
+const counted = (rows: number) => (rows === 1 ? '1 row' : `${rows} rows`)
 
 /** One line for a change that has become visible in the portal. */
 export function arrivalLine(screen: Screen, { table, key, operation, changed }: Arrival, latency?: number): string {
