@@ -12,8 +12,9 @@ const USAGE = `npm run demo                    starts everything, shows live edi
 npm run demo -- --once          the same, compares both databases, and ends with 0 or 1
 npm run demo -- --yes           does not ask: not before installing a missing RabbitMQ, not before filling an empty
                                 database at SQLSERVER_URL
-npm run demo -- sql "UPDATE …"     sends T-SQL to the clinic of a running demo, and shows what arrives in the portal
-npm run demo -- portal "UPDATE …"  sends SQL to its portal as a doctor's edit, and shows what became of it in the clinic`
+npm run demo -- sql "UPDATE …"  sends T-SQL to the clinic of a running demo, and shows what arrives in the portal
+npm run demo -- portal "UPDATE …"
+                                sends SQL to its portal as a doctor's edit, and shows what became of it in the clinic`
 
 /** Commands for a demo that runs elsewhere. */
 const COMMANDS: ReadonlyMap<string, (screen: Screen, statement: string) => Promise<number>> = new Map([
@@ -88,7 +89,8 @@ async function stayUp(demo: Demo): Promise<void> {
   screen.section('Running. Try it; Ctrl-C stops everything and leaves nothing behind')
   screen.pair('SQL Server', addresses.clinic)
   screen.pair('Postgres', addresses.portal)
-  screen.pair('RabbitMQ', managementFor(demo))
+  screen.pair('RabbitMQ', addresses.rabbit)
+  if (demo.managementUrl !== undefined) screen.pair('its UI', managementFor(demo.managementUrl))
   screen.pair('ingress', `${services.ingressUrl}/readyz`)
   screen.pair('logs', `${demo.folder}/*.log`)
   screen.line('\n  From another terminal:')
@@ -107,8 +109,7 @@ async function stayUp(demo: Demo): Promise<void> {
 }
 
 /** The management UI and its login, which a browser does not take from the address. */
-function managementFor({ managementUrl, addresses }: Demo): string {
-  if (managementUrl === undefined) return addresses.rabbit
+function managementFor(managementUrl: string): string {
   const { origin, username, password } = new URL(managementUrl)
   return `${origin} (user ${username}, password ${password})`
 }

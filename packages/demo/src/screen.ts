@@ -33,9 +33,13 @@ export function screenOn(out: NodeJS.WriteStream): Screen {
 
 const SHOWN = 48
 
+/** `1 row`, `2 rows`. */
+export const counted = (rows: number): string => (rows === 1 ? '1 row' : `${rows} rows`)
+
 /** A value for people: quoted, so that blanks and emptiness show, control characters escaped, cut when long. */
 export function shown(value: unknown): string {
   if (value === null || value === undefined) return '–'
+  if (value instanceof Date) return value.toISOString().replace('T', ' ').replace('Z', '')
   if (typeof value !== 'string') return String(value)
   const characters = [...value]
   const cut = characters.length <= SHOWN ? value : `${characters.slice(0, SHOWN - 1).join('')}…`

@@ -1,5 +1,5 @@
 import type mssql from 'mssql'
-import { type Screen, shown } from '../screen.ts'
+import { counted, type Screen, shown } from '../screen.ts'
 import type { Arrival } from './arrivals.ts'
 
 /** Said when a statement changed nothing in the portal, so that it does not look like a lost change. */
@@ -37,8 +37,6 @@ export async function runStatement(
     return undefined
   }
 }
-
-const counted = (rows: number) => (rows === 1 ? '1 row' : `${rows} rows`)
 
 /** One line for a change that has become visible in the portal. */
 export function arrivalLine(screen: Screen, { table, key, operation, changed }: Arrival, latency?: number): string {

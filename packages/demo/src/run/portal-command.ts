@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
-import { type Screen, shown } from '../screen.ts'
+import { counted, type Screen, shown } from '../screen.ts'
 import { findRunning } from './running.ts'
 
 /** How long to wait for the clinic's answer, and how often the demo, and nothing of the product, asks. Milliseconds. */
@@ -36,7 +36,7 @@ export async function portalCommand(screen: Screen, statement: string): Promise<
           .map(([name, value]) => `${name} ${shown(value)}`)
           .join('  ')}`,
       )
-    screen.line(screen.faint(`  ${result.rowCount ?? 0} rows${result.rows.length > 0 ? '' : ' affected'}`))
+    screen.line(screen.faint(`  ${counted(result.rowCount ?? 0)}${result.rows.length > 0 ? '' : ' affected'}`))
     if (/^\s*select\b/i.test(statement)) return 0
     const rows = await settledRows(client, newest.rows[0]?.id ?? '0', committed + PATIENCE)
     for (const { record, operation, status, last_error } of rows) {
