@@ -37,6 +37,12 @@ const key = Type.String({ minLength: 16, maxLength: 512 })
 /** Every setting of every service, by the name of its environment variable. */
 export const SETTINGS = {
   SQLSERVER_URL: address('mssql://user:password@host:port/database', 'mssql'),
+  /** '' where SQLSERVER_URL's login may do everything itself. */
+  SQLSERVER_ADMIN_URL: {
+    ...address('mssql://user:password@host:port/database', 'mssql'),
+    schema: Type.Union([Type.Literal(''), Type.String({ pattern: '^mssql://[^\\s/?#]+' })]),
+    fallback: '',
+  },
   POSTGRES_URL: address('postgres://user:password@host:port/database', 'postgres', 'postgresql'),
   RABBITMQ_URL: address('amqp://user:password@host:port/vhost, or amqps://', 'amqp', 'amqps'),
   CLINIC_TIME_ZONE: plain(Type.String({ minLength: 1 }), 'a time zone such as Asia/Baghdad', 'Asia/Baghdad'),
@@ -64,8 +70,8 @@ export const SETTINGS = {
     'info',
   ),
   CLINIC_DOORBELL: plain(
-    Type.Enum(['service-broker', 'http', 'none']),
-    'one of service-broker, http, none',
+    Type.Enum(['service-broker', 'ole-automation', 'rest-endpoint', 'http', 'none']),
+    'one of service-broker, ole-automation, rest-endpoint, http, none',
     'service-broker',
   ),
   PORTAL_DOORBELL: plain(Type.Enum(['listen', 'webhook', 'none']), 'one of listen, webhook, none', 'listen'),

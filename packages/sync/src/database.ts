@@ -59,3 +59,38 @@ export interface Doorbell {
    */
   waitForChanges(signal: AbortSignal): Promise<Ring>
 }
+
+/** What became of a ring that was asked for. */
+export interface Rung {
+  readonly rang: boolean
+  /** What the receiver answered, or why nothing rang, in words without values; null where a ring has no answer. */
+  readonly answer: string | null
+}
+
+/** A side whose database can be asked to ring its doorbell as a change would, without one: for the doctor command. */
+export interface Ringer {
+  /** @throws DatabaseError */
+  ringDoorbell(): Promise<Rung>
+}
+
+/** A transaction that has put something into an outbox and is not ended. */
+export interface OpenTransaction {
+  /** The database session that it is in: one has at most one. */
+  readonly session: number
+  /** Its first row in the outbox. */
+  readonly queueId: string
+}
+
+/**
+ * For doorbells that ring before the commit (HTTP from a trigger): which transactions the outbox waits for, and when they end.
+ * Ask before a drain, not after it: what is not open any more by then, the drain sees.
+ */
+export interface OpenTransactions {
+  openTransactions(): Promise<readonly OpenTransaction[]>
+  /**
+   * Resolves once the transaction is committed or rolled back, on a connection of its own, in one query that waits.
+   *
+   * @throws `signal.reason` once `signal` is aborted; DatabaseError when the connection is lost.
+   */
+  awaitTransaction(transaction: OpenTransaction, signal: AbortSignal): Promise<void>
+}

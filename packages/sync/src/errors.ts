@@ -5,6 +5,8 @@
 export const ADVICE = {
   SYNC_CONFIG: 'Correct the setting it names; .env.example explains each one.',
   SYNC_NOT_MIGRATED: 'Run `npm run sync -- migrate`, then start again.',
+  SYNC_NO_DOORBELL:
+    'Run `npm run sync -- doorbell`, which switches on the one that CLINIC_DOORBELL names, or says what it needs.',
   SYNC_MIGRATION_EDITED: 'Restore the file as it was applied, and put the change into a new file with a higher number.',
   SYNC_MIGRATION_FAILED: 'Correct the cause, then run `npm run sync -- migrate` again: it goes on with this file.',
   SYNC_DATABASE_DOWN:

@@ -1,7 +1,7 @@
 import type { WebhookKey } from '@clinic-sync/contracts'
 
 /** Which doorbell rings for the clinic: see README.md. */
-export type ClinicDoorbell = 'service-broker' | 'http' | 'none'
+export type ClinicDoorbell = 'service-broker' | 'ole-automation' | 'rest-endpoint' | 'http' | 'none'
 /** Which doorbell rings for the portal. */
 export type PortalDoorbell = 'listen' | 'webhook' | 'none'
 
@@ -17,6 +17,8 @@ const NONE = 'no doorbell is set up; a start, a reconnection or POST /api/sync/t
 const CLINIC: Readonly<Record<ClinicDoorbell, string>> = {
   'service-broker':
     'SQL Server rings through Service Broker at every commit; POST /api/sync/queue-notify is answered as well',
+  'ole-automation': 'SQL Server rings with POST /api/sync/queue-notify on data changes, through OLE Automation',
+  'rest-endpoint': 'SQL Server rings with POST /api/sync/queue-notify on data changes, through its REST endpoint call',
   http: 'SQL Server rings with POST /api/sync/queue-notify on data changes',
   none: NONE,
 }
