@@ -2,7 +2,7 @@ import { testPostgresServer } from '@clinic-sync/dev-services/testing'
 import type pg from 'pg'
 import t from 'tap'
 import { batch, bench, event, migrations, note, parents, rowOf } from './help.ts'
-import { runMigration } from '../src/index.ts'
+import { runMigration } from './support/migrate.ts'
 
 // Doctors write as the role authenticated under Row Level Security, and have no right to schema sync. Roles belong to the whole
 // server, so this test has one of its own.

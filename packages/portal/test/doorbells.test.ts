@@ -2,7 +2,7 @@ import { createHmac, randomBytes } from 'node:crypto'
 import { verifyWebhook } from '@clinic-sync/contracts'
 import { testPostgresServer } from '@clinic-sync/dev-services/testing'
 import t, { type Test } from 'tap'
-import { runMigration } from '../src/index.ts'
+import { runMigration } from './support/migrate.ts'
 import { batch, bench, event, migrations, note, parents } from './help.ts'
 
 // What rings when something is put into sync.queue. Roles belong to the whole server, so this test has one of its own.

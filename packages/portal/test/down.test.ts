@@ -1,8 +1,9 @@
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import t from 'tap'
-import { openPortal, runMigration } from '../src/index.ts'
+import { openPortal } from '../src/index.ts'
 import { bench, event, failure, logged, migrations, patient } from './help.ts'
+import { runMigration } from './support/migrate.ts'
 
 const db = await bench({ migrated: false })
 t.teardown(() => db.close())
@@ -48,15 +49,6 @@ t.test('a portal that lacks a table, a column or a trigger is told which', async
   })
   await db.rows('ALTER TABLE public.aligner_notes ENABLE TRIGGER "00_sync_capture_update"')
   await portal.check()
-})
-
-t.test('a failed migration file leaves nothing behind, and says what it missed', async (t) => {
-  const files = [{ name: 'x', sql: 'CREATE TABLE public.half (a int); SELECT * FROM public.nothing' }]
-  t.match(await failure(runMigration(db.url, ...files)), {
-    code: 'SYNC_DATABASE',
-    message: 'x: relation "public.nothing" does not exist (42P01)',
-  })
-  t.same(await db.rows("SELECT to_regclass('public.half') AS half"), [{ half: null }])
 })
 
 t.test('nobody answers, nobody listens, no such database, wrong password: down', async (t) => {

@@ -4,7 +4,8 @@ import { type DevService, startPostgres } from '@clinic-sync/dev-services'
 import type { TableName } from '@clinic-sync/mapping'
 import { DatabaseError, toEvent } from '@clinic-sync/sync'
 import pg from 'pg'
-import { type Log, type Migration, openPortal, type Portal, runMigration } from '../src/index.ts'
+import { type Log, openPortal, type Portal } from '../src/index.ts'
+import { type Migration, runMigration } from './support/migrate.ts'
 
 const MIGRATIONS = new URL('../../../migrations/postgres/', import.meta.url)
 

@@ -1,6 +1,6 @@
 import { startPostgres } from '@clinic-sync/dev-services'
 import t from 'tap'
-import { runMigration } from '../src/index.ts'
+import { runMigration } from './support/migrate.ts'
 import { type Bench, bench, event, migrations, note, parents, rowOf } from './help.ts'
 
 // Both sides insert notes: the clinic's keys count up from 1, the portal's down from -1, on a portal that had other keys too.

@@ -1,6 +1,6 @@
 import type { OutcomeKind, SyncEvent } from '@clinic-sync/contracts'
 import t, { type Test } from 'tap'
-import { runMigration } from '../src/index.ts'
+import { runMigration } from './support/migrate.ts'
 import { batch, bench, doctor, event, failure, migrations, note, parents, patient, rowOf, set } from './help.ts'
 
 // Where the sync and a person meet on a row, the sync gives way: it waits for nobody, and the others in its batch go on.

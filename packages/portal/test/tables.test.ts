@@ -1,6 +1,6 @@
 import { allColumns, tables } from '@clinic-sync/mapping'
 import t from 'tap'
-import { runMigration } from '../src/index.ts'
+import { runMigration } from './support/migrate.ts'
 import { bench, migrations } from './help.ts'
 
 const db = await bench()

@@ -1,6 +1,5 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { migrate } from '@clinic-sync/cli'
 import { testPostgres } from '@clinic-sync/dev-services/testing'
-import { runMigration } from '@clinic-sync/portal'
 import pg from 'pg'
 import type { Test } from 'tap'
 
@@ -9,14 +8,10 @@ export interface TestPortal {
   readonly query: (text: string, values?: unknown[]) => Promise<Record<string, unknown>[]>
 }
 
-const migrations = new URL('../../../../migrations/postgres/', import.meta.url)
-
 /** A database with the portal's tables and schema sync. */
 export async function testPortal(t: Test, server?: string): Promise<TestPortal> {
   const url = server ?? (await testPostgres(t)).url
-  const names = (await readdir(migrations)).filter((name) => name.endsWith('.sql')).toSorted()
-  const files = names.map(async (name) => ({ name, sql: await readFile(new URL(name, migrations), 'utf8') }))
-  await runMigration(url, ...(await Promise.all(files)))
+  await migrate({ side: 'portal', url, withPortalTables: true })
   const pool = new pg.Pool({ connectionString: url, max: 2 })
   pool.on('error', () => undefined)
   t.teardown(() => pool.end())
