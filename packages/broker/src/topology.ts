@@ -42,6 +42,64 @@ const quorum = (args: Record<string, unknown>) => ({
   arguments: { 'x-queue-type': 'quorum', ...args },
 })
 
+/** A queue as it must be, and how messages reach it. */
+export interface QueueDefinition {
+  readonly name: string
+  readonly exchange: string
+  readonly pattern: string
+  readonly options: { readonly durable: boolean; readonly arguments: Readonly<Record<string, unknown>> }
+}
+
+/** Every queue, by its arguments: dead letters, retries, then each direction's partitions and outcomes. */
+export function queueDefinitions(retryDelaysMs: readonly number[]): readonly QueueDefinition[] {
+  return [
+    ...DIRECTIONS.map((direction) => ({
+      name: deadQueue(direction),
+      exchange: DEAD,
+      pattern: `${direction}.#`,
+      options: quorum({ 'x-delivery-limit': NEVER }),
+    })),
+    { name: UNROUTED, exchange: UNROUTED, pattern: '', options: quorum({ 'x-delivery-limit': NEVER }) },
+    ...retryDelaysMs.map((delay, index) => ({
+      name: retryQueue(index + 1),
+      exchange: RETRY,
+      pattern: `*.*.r${index + 1}`,
+      options: quorum({
+        'x-message-ttl': delay,
+        'x-dead-letter-exchange': EVENTS,
+        // Without these two, a message whose time is up while its partition is full or unavailable would be dropped.
+        'x-dead-letter-strategy': 'at-least-once',
+        'x-overflow': 'reject-publish',
+      }),
+    })),
+    ...DIRECTIONS.flatMap((direction) => [
+      ...partitions.map((partition) => eventDefinition(direction, partition)),
+      {
+        name: outcomeQueue(direction),
+        exchange: OUTCOMES,
+        pattern: `${direction}.#`,
+        // One ingress settles, a second one stands by; no limit: a batch of outcomes exists only where an event was.
+        options: quorum({ 'x-single-active-consumer': true, 'x-delivery-limit': NEVER }),
+      },
+    ]),
+  ]
+}
+
+const eventDefinition = (direction: Direction, partition: number): QueueDefinition => ({
+  name: eventQueue(direction, partition),
+  exchange: EVENTS,
+  pattern: `${eventKey(direction, partition)}.#`,
+  options: quorum({
+    'x-single-active-consumer': true,
+    'x-delivery-limit': 20,
+    'x-dead-letter-exchange': DEAD,
+    'x-dead-letter-routing-key': `${direction}.broker`,
+    'x-dead-letter-strategy': 'at-least-once',
+    'x-overflow': 'reject-publish',
+    'x-max-length': 1_000_000,
+  }),
+})
+
 /**
  * Declares every exchange, queue and binding; safe to repeat. An existing queue with other arguments is a 406 that
  * closes the channel: give the queue a new name, never other arguments.
@@ -52,58 +110,8 @@ export async function declareTopology(channel: Channel, retryDelaysMs: readonly 
   await channel.assertExchange(OUTCOMES, 'topic', { durable: true })
   await channel.assertExchange(UNROUTED, 'fanout', { durable: true })
   await channel.assertExchange(DEAD, 'topic', { durable: true, alternateExchange: UNROUTED })
-  await declareDeadQueues(channel)
-  await declareRetryQueues(channel, retryDelaysMs)
-  for (const direction of DIRECTIONS) {
-    for (const partition of partitions) await declareEventQueue(channel, direction, partition)
-    await channel.assertQueue(
-      outcomeQueue(direction),
-      // One ingress settles, a second one stands by; no limit: a batch of outcomes exists only where an event was.
-      quorum({ 'x-single-active-consumer': true, 'x-delivery-limit': NEVER }),
-    )
-    await channel.bindQueue(outcomeQueue(direction), OUTCOMES, `${direction}.#`)
+  for (const { name, exchange, pattern, options } of queueDefinitions(retryDelaysMs)) {
+    await channel.assertQueue(name, options)
+    await channel.bindQueue(name, exchange, pattern)
   }
-}
-
-async function declareEventQueue(channel: Channel, direction: Direction, partition: number): Promise<void> {
-  const queue = eventQueue(direction, partition)
-  await channel.assertQueue(
-    queue,
-    quorum({
-      'x-single-active-consumer': true,
-      'x-delivery-limit': 20,
-      'x-dead-letter-exchange': DEAD,
-      'x-dead-letter-routing-key': `${direction}.broker`,
-      'x-dead-letter-strategy': 'at-least-once',
-      'x-overflow': 'reject-publish',
-      'x-max-length': 1_000_000,
-    }),
-  )
-  await channel.bindQueue(queue, EVENTS, `${eventKey(direction, partition)}.#`)
-}
-
-async function declareRetryQueues(channel: Channel, retryDelaysMs: readonly number[]): Promise<void> {
-  for (const [index, delay] of retryDelaysMs.entries()) {
-    const queue = retryQueue(index + 1)
-    await channel.assertQueue(
-      queue,
-      quorum({
-        'x-message-ttl': delay,
-        'x-dead-letter-exchange': EVENTS,
-        // Without these two, a message whose time is up while its partition is full or unavailable would be dropped.
-        'x-dead-letter-strategy': 'at-least-once',
-        'x-overflow': 'reject-publish',
-      }),
-    )
-    await channel.bindQueue(queue, RETRY, `*.*.r${index + 1}`)
-  }
-}
-
-async function declareDeadQueues(channel: Channel): Promise<void> {
-  for (const direction of DIRECTIONS) {
-    await channel.assertQueue(deadQueue(direction), quorum({ 'x-delivery-limit': NEVER }))
-    await channel.bindQueue(deadQueue(direction), DEAD, `${direction}.#`)
-  }
-  await channel.assertQueue(UNROUTED, quorum({ 'x-delivery-limit': NEVER }))
-  await channel.bindQueue(UNROUTED, UNROUTED, '')
 }

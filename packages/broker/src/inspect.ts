@@ -1,0 +1,98 @@
+import { SyncError } from '@clinic-sync/sync'
+import { connect, type Channel, type ChannelModel } from 'amqplib'
+import { reasonOf } from './errors.ts'
+import { type QueueDefinition, queueDefinitions, RETRY_DELAYS_MS } from './topology.ts'
+import { within } from './wait.ts'
+
+/** A queue as it is. `misfit`: it was declared with other arguments than ours. */
+export interface QueueFacts {
+  readonly name: string
+  readonly state: 'ok' | 'missing' | 'misfit'
+  /** Messages that nobody has taken. */
+  readonly messages: number
+  /** Those that stand by included. */
+  readonly consumers: number
+}
+
+/** What the doctor command shows of RabbitMQ. */
+export interface BrokerFacts {
+  /** Such as `3.13.7`; null where the server does not say. */
+  readonly version: string | null
+  readonly queues: readonly QueueFacts[]
+}
+
+export interface InspectBrokerOptions {
+  readonly url: string
+  readonly retryDelaysMs?: readonly number[]
+  /** For the connection, milliseconds. */
+  readonly connectMs?: number
+}
+
+/**
+ * Looks at RabbitMQ without making anything: a queue that a passive declaration does not find is not declared. One that is there
+ * is declared as ours would be, which RabbitMQ refuses (406) where an argument differs, and which otherwise changes nothing.
+ *
+ * @throws SyncError SYNC_BROKER_DOWN, in RabbitMQ's or the socket's words, without the URL.
+ */
+export async function inspectBroker(options: InspectBrokerOptions): Promise<BrokerFacts> {
+  const { url, retryDelaysMs = RETRY_DELAYS_MS, connectMs = 8_000 } = options
+  const model = await open(url, connectMs)
+  try {
+    const queues: QueueFacts[] = []
+    for (const definition of queueDefinitions(retryDelaysMs)) queues.push(await inspectQueue(model, definition))
+    return { version: versionOf(model), queues }
+  } catch (cause) {
+    throw new SyncError('SYNC_BROKER_DOWN', `RabbitMQ: ${reasonOf(cause)}`, { cause })
+  } finally {
+    await within(1_000, model.close())
+  }
+}
+
+async function open(url: string, timeout: number): Promise<ChannelModel> {
+  try {
+    const model = await connect(url, { timeout, clientProperties: { connection_name: 'clinic-sync doctor' } })
+    // The call under way is rejected as well; without a listener the process would end.
+    model.on('error', () => undefined)
+    return model
+  } catch (cause) {
+    throw new SyncError('SYNC_BROKER_DOWN', `RabbitMQ: ${reasonOf(cause)}`, { cause })
+  }
+}
+
+/** A refusal closes the channel, so each look has its own. */
+async function inspectQueue(model: ChannelModel, { name, options }: QueueDefinition): Promise<QueueFacts> {
+  const found = await attempt(model, (channel) => channel.checkQueue(name), 404)
+  if (found === null) return { name, state: 'missing', messages: 0, consumers: 0 }
+  const declared = await attempt(model, (channel) => channel.assertQueue(name, options), 406)
+  return {
+    name,
+    state: declared === null ? 'misfit' : 'ok',
+    messages: found.messageCount,
+    consumers: found.consumerCount,
+  }
+}
+
+/** @returns null where RabbitMQ refuses with `code`. @throws any other failure */
+async function attempt<T>(model: ChannelModel, ask: (channel: Channel) => Promise<T>, code: number): Promise<T | null> {
+  const channel = await model.createChannel()
+  let refusal: unknown
+  channel.on('error', (error: unknown) => {
+    refusal = error
+  })
+  try {
+    const answer = await ask(channel)
+    await within(1_000, channel.close())
+    return answer
+  } catch (error) {
+    if (codeOf(refusal) === code || codeOf(error) === code) return null
+    throw error
+  }
+}
+
+const codeOf = (error: unknown): unknown =>
+  typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
+
+function versionOf(model: ChannelModel): string | null {
+  const { serverProperties } = model.connection as unknown as { serverProperties?: { version?: unknown } }
+  return typeof serverProperties?.version === 'string' ? serverProperties.version : null
+}
