@@ -5,6 +5,8 @@ import {
   DatabaseError,
   type Doorbell,
   type KeyedRow,
+  type OpenTransactions,
+  type Ringer,
   type SyncDatabase,
   SyncError,
   type Taken,
@@ -12,6 +14,7 @@ import {
 import sql from 'mssql'
 import type { Logger } from 'pino'
 import { applyChanges, checkApply } from './apply.ts'
+import { openAwaiting } from './open-transactions.ts'
 import { openPool } from './pool.ts'
 import { rowFrom } from './values.ts'
 import { openWaiting } from './waiting.ts'
@@ -25,16 +28,25 @@ export interface ClinicOptions {
   readonly log: Logger
 }
 
+/** A row of the outbox that is not settled yet. */
+export interface OpenRow {
+  readonly queueId: string
+  /** It has failed before, and is on its way again. */
+  readonly retrying: boolean
+}
+
 /** The clinic's database. */
-export interface Clinic extends SyncDatabase, Doorbell {
+export interface Clinic extends SyncDatabase, Doorbell, Ringer, OpenTransactions {
   readonly side: 'clinic'
   /**
    * Queues the next `max` synced rows of `table` and moves the stored watermark, in one transaction, so that an
    * interrupted backfill goes on where it was. `restart` begins the table anew.
    */
   backfillPage(table: TableName, max: number, restart: boolean): Promise<BackfillPage>
-  /** What the doctor command shows: `sync.Inspect`, name → what was found. */
-  inspect(): Promise<ReadonlyMap<string, string>>
+  /** What of the outbox is not settled: the backfill asks at its end, and after a silence. */
+  openRows(): Promise<readonly OpenRow[]>
+  /** What the doctor command shows: `sync.Inspect`, name → what was found; null: it could not be seen. */
+  inspect(): Promise<ReadonlyMap<string, string | null>>
 }
 
 /**
@@ -46,6 +58,7 @@ export async function openClinic({ url, timeZone, log }: ClinicOptions): Promise
   const zone = zoneNamed(timeZone)
   const pool = openPool({ url, log, maxConnections: 4, requestTimeout: 60_000 })
   const waiting = openWaiting(url, log)
+  const awaiting = openAwaiting(url, log)
 
   return {
     side: 'clinic',
@@ -85,6 +98,25 @@ export async function openClinic({ url, timeZone, log }: ClinicOptions): Promise
 
     waitForChanges: (signal) => waiting.wait(signal),
 
+    async openTransactions() {
+      const [rows = []] = await pool.execute('sync.OpenTransactions', {})
+      return rows.map((row) => ({ session: Number(row.SessionID), queueId: String(row.QueueID) }))
+    },
+
+    awaitTransaction: (transaction, signal) => awaiting.wait(transaction, signal),
+
+    async ringDoorbell() {
+      const [[rung] = []] = await pool.execute('sync.RingDoorbell', {})
+      if (rung === undefined) throw otherVersion('sync.RingDoorbell')
+      const { Doorbell: doorbell, Rang: rang, Answer: answer } = rung
+      return { doorbell: String(doorbell), rang: Boolean(rang), answer: answer === null ? null : String(answer) }
+    },
+
+    async openRows() {
+      const [rows = []] = await pool.execute('sync.OpenRows', {})
+      return rows.map((row) => ({ queueId: String(row.QueueID), retrying: Boolean(row.Retrying) }))
+    },
+
     async check() {
       await pool.execute('sync.Inspect', {})
       // In a later file of the migrations: an upgrade may have brought the one and not yet the other.
@@ -93,11 +125,11 @@ export async function openClinic({ url, timeZone, log }: ClinicOptions): Promise
 
     async inspect() {
       const [rows = []] = await pool.execute('sync.Inspect', {})
-      return new Map(rows.map((row) => [String(row.Name), String(row.Value)]))
+      return new Map(rows.map(({ Name, Value }) => [String(Name), Value === null ? null : String(Value)]))
     },
 
     async close() {
-      await Promise.all([waiting.close(), pool.close()])
+      await Promise.all([waiting.close(), awaiting.close(), pool.close()])
     },
   }
 }

@@ -75,6 +75,22 @@ const CONNECTION_CODES = new Set([
   'EAI_AGAIN',
 ])
 
+/** Numbers of our own: what a doorbell lacks. Each is for an operator to cure; nothing in the work is to blame. */
+const NO_DOORBELL: ReadonlyMap<number, (message: string) => string> = new Map([
+  [
+    51210,
+    (message: string) =>
+      `Service Broker is off in the clinic's database. To switch it on: ${enableBroker(message)}; it needs the database to ` +
+      'itself: every transaction that is open in it is rolled back, so run it when nobody works there.',
+  ],
+  [51211, () => "Service Broker is not the doorbell that is switched on in the clinic's database."],
+  [
+    51212,
+    () =>
+      "The clinic's database lacks this doorbell: `npm run sync -- migrate` installs it where the engine has what it needs.",
+  ],
+])
+
 const MISSING_OBJECT = new Set([208, 229, 2812, 15151])
 
 /**
@@ -88,6 +104,11 @@ const MISSING_OBJECT = new Set([208, 229, 2812, 15151])
 export function toDatabaseError(error: unknown, doing: string, loginNumber?: number): SyncError {
   if (error instanceof SyncError) return error
   const { number, code, name, procedure, named } = facts(error)
+  const lacking = number === undefined ? undefined : NO_DOORBELL.get(number)
+  if (lacking !== undefined) {
+    const message = lacking((error as Error).message)
+    return new DatabaseError('down', message, { code: 'SYNC_NO_DOORBELL', number: String(number), cause: error })
+  }
   if (number !== undefined && MISSING_OBJECT.has(number)) {
     return new DatabaseError(
       'down',
@@ -135,6 +156,12 @@ export function toDatabaseError(error: unknown, doing: string, loginNumber?: num
 function classOf(number: number, { kind }: Named): FailureClass {
   if (number === 547) return kind === 'CHECK' || kind === 'REFERENCE' ? 'permanent' : 'transient'
   return BY_NUMBER.get(number) ?? 'permanent'
+}
+
+/** The statement that our own procedures name (51210), with the database's name; CURRENT where they do not. */
+function enableBroker(message: string): string {
+  const [name = 'CURRENT'] = /(?<=ALTER DATABASE )\[(?:[^\]]|\]\])+\](?= SET ENABLE_BROKER)/.exec(message) ?? []
+  return `ALTER DATABASE ${name} SET ENABLE_BROKER WITH ROLLBACK IMMEDIATE`
 }
 
 function failing(failure: FailureClass, numbers: readonly number[]): [number, FailureClass][] {

@@ -1,7 +1,7 @@
 import type { Ring } from '@clinic-sync/sync'
 import sql from 'mssql'
 import type { Logger } from 'pino'
-import { type Closable, openPool, type Pool } from './pool.ts'
+import { abortable, type Line, openLine } from './line.ts'
 
 export interface Waiting {
   wait(signal: AbortSignal): Promise<Ring>
@@ -35,63 +35,7 @@ export function openWaiting(url: string, log: Logger): Waiting {
   }
 
   return {
-    async wait(signal) {
-      signal.throwIfAborted()
-      let abort = () => {}
-      const aborted = new Promise<never>((_, reject) => {
-        abort = () => reject(signal.reason)
-      })
-      signal.addEventListener('abort', abort, { once: true })
-      try {
-        return await Promise.race([next(signal), aborted])
-      } catch (error) {
-        await hangUp()
-        signal.throwIfAborted()
-        throw error
-      } finally {
-        signal.removeEventListener('abort', abort)
-      }
-    },
+    wait: (signal) => abortable(signal, () => next(signal), hangUp),
     close: hangUp,
-  }
-}
-
-interface Line {
-  readonly pool: Pool
-  connected(): boolean
-  /** Ends the request in flight, which may wait for ever (a pool's own close waits for it), and lets no other begin. */
-  cut(): Promise<void>
-}
-
-function openLine(url: string, log: Logger): Line {
-  let connection: Closable | undefined
-  let isCut = false
-  const pool = openPool({
-    url,
-    log,
-    maxConnections: 1,
-    requestTimeout: 0,
-    onConnection(made) {
-      // Closed while it connects, tedious keeps a timer of 15 s; so a connection is closed once it is made.
-      made.on('connect', (error) => {
-        if (error !== undefined) return
-        if (isCut) made.close()
-        else connection = made
-      })
-      made.on('end', () => {
-        if (connection === made) connection = undefined
-      })
-    },
-  })
-  return {
-    pool,
-    connected: () => connection !== undefined,
-    async cut() {
-      isCut = true
-      const closed = pool.close().catch(() => undefined)
-      if (connection === undefined) return
-      connection.close()
-      await closed
-    },
   }
 }

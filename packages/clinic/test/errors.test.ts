@@ -24,6 +24,24 @@ t.test('what is missing in the database means that it is not migrated', async (t
   }
 })
 
+t.test('a doorbell that lacks something: what, and for Service Broker the very statement', async (t) => {
+  const noBell = { failure: 'down', code: 'SYNC_NO_DOORBELL', advice: /npm run sync -- doorbell/ }
+  const off =
+    'Service Broker is off. Run ALTER DATABASE [My]]Clinic] SET ENABLE_BROKER WITH ROLLBACK IMMEDIATE, 0770-SECRET'
+  const statement = (name: string) => `ALTER DATABASE ${name} SET ENABLE_BROKER WITH ROLLBACK IMMEDIATE; `
+  const message = (number: number, text?: string) => {
+    const error = toDatabaseError(server(number, text), 'sync.X')
+    t.match(error, { ...noBell, number: String(number) })
+    t.notMatch(error.message, /0770/)
+    return error.message
+  }
+  t.match(message(51210, off), statement('[My]]Clinic]'))
+  t.match(message(51210, off), /rolled back/)
+  t.match(message(51210), statement('CURRENT'), 'where it is not said, a statement that is right nevertheless')
+  t.match(message(51211), /not the doorbell that is switched on/)
+  t.match(message(51212), /npm run sync -- migrate/)
+})
+
 t.test('failures of the connection', async (t) => {
   for (const code of ['ESOCKET', 'ECONNCLOSED', 'ECONNREFUSED', 'EINSTLOOKUP', 'ETIMEOUT', 'ELOGIN']) {
     t.match(toDatabaseError(driver(code), 'sync.X'), { failure: 'down', code: 'SYNC_DATABASE_DOWN' }, code)

@@ -61,3 +61,23 @@ export type TriggerFailure = Static<typeof TriggerFailure>
 /** The directions that a trigger request asks for. */
 export const directionsOf = ({ direction = 'both' }: TriggerRequest): readonly Direction[] =>
   direction === 'both' ? ['sql-to-postgres', 'postgres-to-sql'] : [direction]
+
+/** The operator asks whether a side's doorbell is heard. No side, or no body at all, means both. */
+export const DoorbellTestRequest = Type.Object({ side: Type.Optional(Side) }, { additionalProperties: false })
+export type DoorbellTestRequest = Static<typeof DoorbellTestRequest>
+
+/**
+ * What became of a ring that the ingress asked the side's database for. `doorbell`: the one that the ingress is set to.
+ * `ms`: from asking until it was heard; null where it was not. `message`: why not, in a sentence without values.
+ */
+export const DoorbellTest = Type.Object({
+  doorbell: Type.String(),
+  heard: Type.Boolean(),
+  ms: Type.Union([Type.Integer({ minimum: 0 }), Type.Null()]),
+  message: Type.Union([Type.String(), Type.Null()]),
+})
+export type DoorbellTest = Static<typeof DoorbellTest>
+
+/** The sides that were asked for. */
+export const DoorbellTestResponse = Type.Partial(Type.Object({ clinic: DoorbellTest, portal: DoorbellTest }))
+export type DoorbellTestResponse = Static<typeof DoorbellTestResponse>

@@ -1,5 +1,5 @@
 import { Compile } from 'typebox/compile'
-import { QueueNotify, SupabaseWebhook, TriggerRequest } from './doorbell.ts'
+import { DoorbellTestResponse, QueueNotify, SupabaseWebhook, TriggerRequest } from './doorbell.ts'
 import { SyncEvent } from './event.ts'
 import { OutcomeBatch } from './outcome.ts'
 
@@ -11,3 +11,6 @@ export const outcomeBatchValidator = Compile(OutcomeBatch)
 export const queueNotifyValidator = Compile(QueueNotify)
 export const supabaseWebhookValidator = Compile(SupabaseWebhook)
 export const triggerRequestValidator = Compile(TriggerRequest)
+
+/** For the doctor command, which reads the answer. */
+export const doorbellTestResponseValidator = Compile(DoorbellTestResponse)

@@ -2,6 +2,7 @@ import t from 'tap'
 import {
   directionFrom,
   directionsOf,
+  doorbellTestResponseValidator,
   queueNotifyValidator,
   sourceOf,
   supabaseWebhookValidator,
@@ -47,6 +48,15 @@ t.test('a trigger names one direction, both, or none', async (t) => {
   for (const body of [null, { direction: 'up' }, { direction: null }, { direktion: 'both' }, []]) {
     t.notOk(triggerRequestValidator.Check(body), JSON.stringify(body))
   }
+})
+
+t.test('the answer of a doorbell test', async (t) => {
+  const heard = { doorbell: 'service-broker', heard: true, ms: 4, message: null }
+  const silent = { doorbell: 'http', heard: false, ms: null, message: 'Nothing of ours rings.' }
+  for (const answer of [{}, { clinic: heard }, { clinic: silent, portal: heard }])
+    t.ok(doorbellTestResponseValidator.Check(answer))
+  for (const answer of [null, { clinic: null }, { clinic: { ...heard, ms: -1 } }, { portal: { heard: true } }])
+    t.notOk(doorbellTestResponseValidator.Check(answer), JSON.stringify(answer))
 })
 
 t.test('a direction and its source belong together', async (t) => {

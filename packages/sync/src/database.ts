@@ -65,6 +65,8 @@ export interface Rung {
   readonly rang: boolean
   /** What the receiver answered, or why nothing rang, in words without values; null where a ring has no answer. */
   readonly answer: string | null
+  /** Which doorbell the database is set to ring, where it is the database that knows. */
+  readonly doorbell?: string
 }
 
 /** A side whose database can be asked to ring its doorbell as a change would, without one: for the doctor command. */
