@@ -1,23 +1,26 @@
-import type { Doorbell, SyncDatabase } from '@clinic-sync/sync'
+import type { Doorbell, Ringer, SyncDatabase } from '@clinic-sync/sync'
 import { applyChanges } from './apply.ts'
 import { check } from './check.ts'
 import { readRows, settleChanges, takeChanges } from './outbox.ts'
 import { type Log, openPool } from './pool.ts'
+import { notify, post } from './ring.ts'
 import { openWaiting } from './waiting.ts'
 
 export interface PortalOptions {
   /** `postgres://user:password@host:5432/database`: a direct or session-mode connection. */
   readonly url: string
   readonly log: Log
+  /** How `ringDoorbell` rings: NOTIFY (the default), or what the webhooks send. */
+  readonly doorbell?: 'listen' | 'webhook'
 }
 
 /** The portal's side of the sync. */
-export interface Portal extends SyncDatabase, Doorbell {
+export interface Portal extends SyncDatabase, Doorbell, Ringer {
   readonly side: 'portal'
 }
 
 /** Opens the portal's database. Connects when first used: call `check()` to know that it can be. */
-export async function openPortal({ url, log }: PortalOptions): Promise<Portal> {
+export async function openPortal({ url, log, doorbell = 'listen' }: PortalOptions): Promise<Portal> {
   const database = openPool(url, log)
   const waiting = openWaiting(url, database)
   return {
@@ -28,6 +31,7 @@ export async function openPortal({ url, log }: PortalOptions): Promise<Portal> {
     settleChanges: (settlements) => settleChanges(database, settlements),
     readRows: (table, after, max) => readRows(database, table, after, max),
     waitForChanges: (signal) => waiting.wait(signal),
+    ringDoorbell: () => (doorbell === 'listen' ? notify(database) : post(database)),
     async close() {
       await Promise.all([waiting.close(), database.close()])
     },
