@@ -34,12 +34,12 @@ export const COLUMNS = `
   FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
   WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname = ANY ($1::text[])`
 
+/** No to_regclass: it fails where the role may not use the schema. */
 export const TRIGGERS = `
-  SELECT CASE WHEN t.tgrelid = to_regclass('sync.queue') THEN 'sync.queue' ELSE c.relname END AS table, t.tgname AS name,
-    t.tgenabled AS enabled
-  FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
-  WHERE NOT t.tgisinternal AND (t.tgrelid = to_regclass('sync.queue')
-    OR c.relnamespace = 'public'::regnamespace AND c.relname = ANY ($1::text[]))`
+  SELECT CASE n.nspname WHEN 'sync' THEN 'sync.queue' ELSE c.relname END AS table, t.tgname AS name, t.tgenabled AS enabled
+  FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+  WHERE NOT t.tgisinternal
+    AND (n.nspname = 'sync' AND c.relname = 'queue' OR n.nspname = 'public' AND c.relname = ANY ($1::text[]))`
 
 /** A body that was pasted on Windows may have CRLF. */
 export const FUNCTIONS = `
@@ -67,7 +67,9 @@ export const WEBHOOKS = `
   WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY ($1::text[])
     AND f.proname = 'http_request' AND f.pronamespace = to_regnamespace('supabase_functions')`
 
-export const PG_NET = `SELECT 1 AS there WHERE to_regprocedure('net.http_post(text,jsonb,jsonb,jsonb,integer)') IS NOT NULL`
+export const PG_NET = `
+  SELECT 1 AS there FROM pg_proc AS f JOIN pg_namespace AS n ON n.oid = f.pronamespace
+  WHERE n.nspname = 'net' AND f.proname = 'http_post' AND f.pronargs = 5`
 
 export const ANSWERS = `
   SELECT status_code AS status, floor(extract(epoch FROM now() - created)) AS seconds
