@@ -1,17 +1,21 @@
 import { isTableName, TABLE_NAMES, type TableName } from '@clinic-sync/mapping'
-import { readSettings, withEnvFile } from '@clinic-sync/runtime'
+import { readSettings } from '@clinic-sync/runtime'
 import { SyncError } from '@clinic-sync/sync'
 import { Argument, Command, InvalidArgumentError } from 'commander'
 import { backfillCommand, summaryLines } from './backfill/command.ts'
+import { environmentFrom } from './environment.ts'
 import { migrate } from './migrate/index.ts'
 
-const environment = withEnvFile(process.env)
 const out = process.stdout
 const say = (line: string) => void out.write(`${line}\n`)
 
 const program = new Command('sync')
   .description('Commands for the operator of clinic-sync. Settings come from the environment and .env.')
+  .option('--env-file <file>', 'read the settings that the environment lacks from this file (default: .env)')
   .showHelpAfterError()
+
+/** Read once a command runs: the option may stand before or behind the command's name. */
+const environment = () => environmentFrom(program.opts<{ envFile?: string }>().envFile)
 
 program
   .command('migrate')
@@ -22,7 +26,7 @@ program
   .action(async (side: 'clinic' | 'portal' | undefined, options: { dryRun: boolean; withPortalTables: boolean }) => {
     for (const each of side === undefined ? (['clinic', 'portal'] as const) : [side]) {
       const name = each === 'clinic' ? 'SQLSERVER_URL' : 'POSTGRES_URL'
-      await migrate({ side: each, url: readSettings([name], environment)[name], onLine: say, ...options })
+      await migrate({ side: each, url: readSettings([name], environment())[name], onLine: say, ...options })
     }
   })
 
@@ -40,7 +44,7 @@ program
       const result = await backfillCommand({
         ...tables,
         restart: options.restart,
-        environment,
+        environment: environment(),
         out,
         signal: stop.signal,
       })

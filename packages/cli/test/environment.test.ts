@@ -1,0 +1,17 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { environmentFrom } from '../src/environment.ts'
+
+t.test('the environment wins over the file that was named', async (t) => {
+  const file = join(t.testdir(), 'settings.env')
+  writeFileSync(file, 'INGRESS_URL=http://127.0.0.1:1\nLOG_LEVEL=debug\n')
+  const { INGRESS_URL, LOG_LEVEL } = environmentFrom(file, { INGRESS_URL: 'http://127.0.0.1:2' })
+  t.same([INGRESS_URL, LOG_LEVEL], ['http://127.0.0.1:2', 'debug'])
+})
+
+t.test('a file that was named and cannot be read is an error; without a name there need be none', async (t) => {
+  const missing = join(t.testdir(), 'no.env')
+  t.throws(() => environmentFrom(missing, {}), { code: 'SYNC_CONFIG', message: /no\.env.*--env-file/ })
+  t.equal(environmentFrom(undefined, { LOG_LEVEL: 'info' }).LOG_LEVEL, 'info')
+})
