@@ -5,28 +5,34 @@ export interface Batch {
   readonly repeat: number
 }
 
-const GO = /^[ \t]*GO(?:[ \t]+(\d+))?[ \t]*;?[ \t]*$/i
+/** The line may hold comments besides (https://learn.microsoft.com/sql/t-sql/language-elements/sql-server-utilities-statements-go). */
+const GO = /^[ \t]*GO(?:[ \t]+(\d+))?[ \t]*;?[ \t]*(?:\/\*(?:(?!\/\*|\*\/).)*\*\/[ \t]*)*(?:--.*)?$/i
 
 /**
  * Splits a T-SQL script at its GO lines, as sqlcmd and SSMS do: a GO inside a string, a quoted name or a comment is text.
- * Block comments nest, as in T-SQL. Batches without a statement are left out. CRLF becomes LF.
+ * Block comments nest, as in T-SQL. Batches without a statement, and those repeated 0 times, are left out. CRLF becomes LF;
+ * a byte order mark at the beginning goes.
  */
 export function splitBatches(script: string): Batch[] {
   const batches: Batch[] = []
   let lines: string[] = []
   let first = 1
   let open: Open = { inside: null, depth: 0 }
+  let hasStatement = false
   const finish = (repeat: number, next: number) => {
-    const sql = lines.join('\n')
-    if (repeat > 0 && hasStatement(sql)) batches.push({ sql, line: first, repeat })
+    if (repeat > 0 && hasStatement) batches.push({ sql: lines.join('\n'), line: first, repeat })
     lines = []
     first = next
+    hasStatement = false
   }
-  script.split(/\r\n|\n|\r/).forEach((line, index) => {
+  const text = script.replace(/^\uFEFF/, '')
+  text.split(/\r\n|\n|\r/).forEach((line, index) => {
     const go = open.inside === null ? GO.exec(line) : null
     if (go !== null) return finish(go[1] === undefined ? 1 : Number(go[1]), index + 2)
     lines.push(line)
-    open = scan(line, open)
+    const scanned = scan(line, open)
+    open = scanned
+    hasStatement ||= scanned.code
   })
   finish(1, 0)
   return batches
@@ -38,7 +44,9 @@ interface Open {
   readonly depth: number
 }
 
-function scan(line: string, { inside, depth }: Open): Open {
+/** What is open behind the line; `code`: it holds more than blanks and comments. */
+function scan(line: string, { inside, depth }: Open): Open & { readonly code: boolean } {
+  let code = inside !== null && inside !== '*'
   for (let i = 0; i < line.length; i++) {
     const two = line.slice(i, i + 2)
     if (inside === '*') {
@@ -56,18 +64,11 @@ function scan(line: string, { inside, depth }: Open): Open {
       inside = '*'
       depth = 1
       i++
-    } else if (line[i] === "'" || line[i] === '"') inside = line[i] as "'" | '"'
-    else if (line[i] === '[') inside = ']'
+    } else {
+      code ||= /\S/.test(line[i] ?? '')
+      if (line[i] === "'" || line[i] === '"') inside = line[i] as "'" | '"'
+      else if (line[i] === '[') inside = ']'
+    }
   }
-  return { inside, depth }
-}
-
-/** Whether anything but blanks and comments is left. Comments within strings do no harm here: the quotes remain. */
-function hasStatement(sql: string): boolean {
-  let rest = sql.replace(/--.*$/gm, '')
-  for (let before = ''; before !== rest;) {
-    before = rest
-    rest = rest.replace(/\/\*(?:(?!\/\*|\*\/)[\s\S])*\*\//g, '')
-  }
-  return rest.trim() !== ''
+  return { inside, depth, code }
 }
