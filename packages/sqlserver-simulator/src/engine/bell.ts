@@ -1,6 +1,4 @@
-import type { Transaction } from './transaction.ts'
-
-/** The doorbell: rung at commit, kept until somebody who waits has heard it; each ring wakes one, as a queue's RECEIVE does. */
+/** Rung, it is kept until somebody who waits has heard it; each ring wakes one, as a queue's RECEIVE does. */
 export class Bell {
   #rung = false
   readonly #waiters: (() => void)[] = []
@@ -35,15 +33,5 @@ export class Bell {
       signal.addEventListener('abort', abort)
       this.#waiters.push(wake)
     })
-  }
-}
-
-/** Notes that a transaction rings when it is committed: once, however much it writes. */
-export function ringAtCommit(bell: Bell): (tx: Transaction) => void {
-  return (tx) => {
-    tx.did(
-      () => {},
-      () => tx.atEnd(bell, () => bell.ring()),
-    )
   }
 }

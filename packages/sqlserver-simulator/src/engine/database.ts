@@ -1,9 +1,10 @@
 import { SqlError } from '../values/errors.ts'
 import type { SqlType, SqlValue } from '../values/types.ts'
-import type { Bell } from './bell.ts'
+import { Broker } from './broker.ts'
 import type { Result, Work } from './work.ts'
 import { type Relation, tableRelation } from './relation.ts'
 import type { Table } from './table.ts'
+import type { Transaction } from './transaction.ts'
 
 /** One row's change as a trigger sees it: no `before` in an insert, no `after` in a delete. */
 export interface RowChange {
@@ -23,6 +24,10 @@ export interface Parameter {
 export interface Procedure {
   readonly name: string
   readonly parameters: readonly Parameter[]
+  /** Its own SET LOCK_TIMEOUT, ms; missing: the session's. */
+  readonly lockTimeout?: number
+  /** What it throws (51222) where that has passed. */
+  readonly busy?: string
   readonly run: (
     work: Work,
     args: readonly SqlValue[],
@@ -35,7 +40,7 @@ const id = (schema: string, name: string) => `${schema === '' ? 'dbo' : schema}.
 /** The one database: its objects by name. An object that is not installed yet is not found. */
 export class Database {
   readonly name: string
-  readonly bell: Bell
+  readonly broker = new Broker()
   readonly #tables = new Map<string, Table>()
   readonly #views = new Map<string, Relation>()
   readonly #procedures = new Map<string, Procedure>()
@@ -44,9 +49,8 @@ export class Database {
   readonly disabledTriggers = new Set<string>()
   queueId = 0n
 
-  constructor(name: string, bell: Bell) {
+  constructor(name: string) {
     this.name = name
-    this.bell = bell
   }
 
   addTable(table: Table): Table {
@@ -108,6 +112,16 @@ export class Database {
   }
   isEnabled(trigger: Trigger): boolean {
     return !this.disabledTriggers.has(trigger.name.toLowerCase())
+  }
+  enableTrigger(tx: Transaction, { name }: Trigger, on: boolean): void {
+    const key = name.toLowerCase()
+    const was = this.disabledTriggers.has(key)
+    const set = (disabled: boolean) => {
+      if (disabled) this.disabledTriggers.add(key)
+      else this.disabledTriggers.delete(key)
+    }
+    set(!on)
+    tx.did(() => set(was))
   }
   triggersOn(table: Table): readonly Trigger[] {
     return this.triggers.filter((t) => t.table === table && this.isEnabled(t))

@@ -5,7 +5,8 @@ export interface ColumnDefinition {
   readonly type: SqlType
   readonly nullable: boolean
   readonly identity: boolean
-  readonly default: (() => SqlValue) | null
+  /** What a new row gets, by the number of the session that inserts it. */
+  readonly default: ((session: number) => SqlValue) | null
   /** Computed from the row's other values. */
   readonly computed: ((value: (column: string) => SqlValue) => SqlValue) | null
   /** Computed anew at every reading, since it depends on more than the row. */

@@ -34,16 +34,16 @@ export function acquire(tx: Transaction, row: Row, mode: Mode): void {
   tx.locks.add(row)
 }
 
-/** Gives back all locks and wakes whoever waits for one of them. */
-export function releaseAll(tx: Transaction): void {
-  for (const row of tx.locks) {
+/** Gives back the locks on these rows and wakes whoever waits for one of them. */
+export function release(tx: Transaction, rows: Iterable<Row>): void {
+  for (const row of rows) {
+    tx.locks.delete(row)
     const lock = row.lock
     if (lock === undefined) continue
     lock.holders.delete(tx)
     if (lock.holders.size === 0 && lock.waiters.size === 0) row.lock = undefined
     for (const wake of lock.waiters) wake()
   }
-  tx.locks.clear()
 }
 
 const deadlock = (session: number) =>

@@ -94,14 +94,12 @@ export class Session {
   rollbackTo(savepoint: string | null): void {
     if (this.transaction === null)
       throw new SqlError(3903, 'The ROLLBACK TRANSACTION request has no corresponding BEGIN TRANSACTION.')
-    const mark = savepoint === null ? undefined : this.transaction.savepoints.get(savepoint)
-    if (mark === undefined) this.rollback()
-    else this.transaction.undoTo(mark)
+    if (savepoint === null || !this.transaction.backTo(savepoint)) this.rollback()
   }
   save(name: string): void {
     if (this.transaction === null)
       throw new SqlError(628, 'Cannot issue SAVE TRANSACTION when there is no active transaction.')
-    this.transaction.savepoints.set(name, this.transaction.mark)
+    this.transaction.save(name)
   }
 
   /** `@@name`. @throws a refusal */

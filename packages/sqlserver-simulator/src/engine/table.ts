@@ -37,8 +37,6 @@ export class Table {
   readonly observers: Observer[] = []
   /** By name in lower case; those of the definition are not among them. */
   readonly checks = new Map<string, AddedCheck>()
-  /** Called in a transaction that puts rows into the table. */
-  onInsert: ((tx: Transaction) => void) | null = null
   identity = 0
   readonly #rows = new Map<KeyValue, Row>()
   #order: Row[] = []

@@ -1,5 +1,5 @@
 import type { Blocked } from './locks.ts'
-import { releaseAll } from './locks.ts'
+import { release } from './locks.ts'
 import type { Row } from './row.ts'
 
 let latest = 0
@@ -12,7 +12,7 @@ export class Transaction {
   priority = 0
   readonly locks = new Set<Row>()
   waiting: { readonly blocked: Blocked; readonly fail: (error: Error) => void } | null = null
-  readonly savepoints = new Map<string, number>()
+  readonly savepoints = new Map<string, { readonly mark: number; readonly locks: number }>()
   readonly #atEnd = new Map<object, () => void>()
   #log: { readonly undo: () => void; readonly commit: (() => void) | null }[] = []
 
@@ -30,6 +30,17 @@ export class Transaction {
   undoTo(mark: number): void {
     for (const entry of this.#log.splice(mark).reverse()) entry.undo()
   }
+  save(name: string): void {
+    this.savepoints.set(name, { mark: this.mark, locks: this.locks.size })
+  }
+  /** Takes back what was done since then, and gives back the locks taken since, as SQL Server does; false: no such savepoint. */
+  backTo(savepoint: string): boolean {
+    const found = this.savepoints.get(savepoint)
+    if (found === undefined) return false
+    this.undoTo(found.mark)
+    release(this, [...this.locks].slice(found.locks))
+    return true
+  }
   /** For `commit` handlers: something to be done once all locks are gone, once for each `what`. */
   atEnd(what: object, action: () => void): void {
     this.#atEnd.set(what, action)
@@ -38,13 +49,13 @@ export class Transaction {
     const log = this.#log
     this.#log = []
     for (const { commit } of log) commit?.()
-    releaseAll(this)
+    release(this, this.locks)
     const last = [...this.#atEnd.values()]
     this.#atEnd.clear()
     for (const action of last) action()
   }
   rollback(): void {
     this.undoTo(0)
-    releaseAll(this)
+    release(this, this.locks)
   }
 }

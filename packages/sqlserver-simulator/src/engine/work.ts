@@ -25,6 +25,8 @@ export interface Work {
   readonly session: Session
   /** Identity values before the statement took some, to be given back if it has to run again. */
   readonly identities: Map<Table, number>
+  /** Calls to the outside that the statement has made: it ends when they have. They must not reject. */
+  readonly calls: (() => Promise<void>)[]
 }
 
 export const resultColumn = (name: string, type: SqlType): ResultColumn => ({

@@ -19,6 +19,10 @@ export function complete(table: Table, values: SqlValue[]): readonly SqlValue[] 
   return values
 }
 
+/** A new row before anything is written to it: the columns' defaults. */
+export const emptyRow = (work: Work, table: Table): SqlValue[] =>
+  table.columns.map((column) => column.default?.(work.session.id) ?? null)
+
 /** A read-only check met a row that another transaction holds: wait for it. */
 function settled(work: Work, row: Row): Row {
   if (isBlocked(work.tx, row, 'S')) throw new Blocked(row, 'S')
@@ -106,7 +110,6 @@ export function insertRows(work: Work, table: Table, rows: readonly (readonly Sq
     for (const key of table.definition.foreignKeys) checkParent(work, table, key, values, 'INSERT')
     changes.push({ before: null, after: values })
   }
-  if (rows.length > 0) table.onInsert?.(work.tx)
   fire(work, table, changes)
 }
 

@@ -83,17 +83,20 @@ export async function atomically<T>(
   session: Session,
   signal: AbortSignal,
   body: (work: Work) => T | Promise<T>,
+  lockTimeout = session.lockTimeout,
 ): Promise<T> {
   const own = session.transaction === null ? session.newTransaction() : null
   const tx = own ?? (session.transaction as Transaction)
   try {
     for (;;) {
       const mark = tx.mark
-      const work: Work = { db: session.db, tx, session, identities: new Map() }
+      const work: Work = { db: session.db, tx, session, identities: new Map(), calls: [] }
       const queueId = session.db.queueId
       try {
         const result = body(work)
         const value = result instanceof Promise ? await result : result
+        for (const call of work.calls) await call()
+        signal.throwIfAborted()
         own?.commit()
         return value
       } catch (error) {
@@ -101,7 +104,7 @@ export async function atomically<T>(
         if (!(error instanceof Blocked)) throw error
         for (const [table, identity] of work.identities) table.identity = identity
         session.db.queueId = queueId
-        await waitFor(tx, error, session.lockTimeout, signal)
+        await waitFor(tx, error, lockTimeout, signal)
       }
     }
   } catch (error) {
@@ -245,13 +248,7 @@ function setTrigger(s: StatementOf<'trigger'>, { db, tx }: Work): Result {
       4902,
       `Cannot find the object "${s.trigger}" because it does not exist or you do not have permissions.`,
     )
-  for (const { name } of triggers) {
-    const key = name.toLowerCase()
-    const was = db.disabledTriggers.has(key)
-    if (s.enable) db.disabledTriggers.delete(key)
-    else db.disabledTriggers.add(key)
-    tx.did(() => (was ? db.disabledTriggers.add(key) : db.disabledTriggers.delete(key)))
-  }
+  for (const trigger of triggers) db.enableTrigger(tx, trigger, s.enable)
   return NO_RESULT
 }
 
@@ -317,5 +314,9 @@ export function callProcedure(
         `Procedure or function '${procedure.name}' expects parameter '@${procedure.parameters[missing]?.name}', which was not supplied.`,
       ),
     )
-  return atomically(session, signal, (work) => procedure.run(work, values as SqlValue[], signal))
+  const run = (work: Work) => procedure.run(work, values as SqlValue[], signal)
+  return atomically(session, signal, run, procedure.lockTimeout).catch((error: unknown) => {
+    if (!(error instanceof SqlError) || error.number !== 1222 || procedure.busy === undefined) throw error
+    throw new SqlError(51_222, procedure.busy, { abort: 'batch' })
+  })
 }

@@ -136,7 +136,7 @@ export function runInsert(s: Insert, work: Work): Result {
         )
     })
     table.columns.forEach((c, i) => {
-      if (values[i] === undefined) values[i] = c.default?.() ?? null
+      if (values[i] === undefined) values[i] = c.default?.(work.session.id) ?? null
     })
     return values
   })
@@ -271,7 +271,9 @@ export function runUpdate(s: Update, work: Work): Result {
     for (const { ordinal, value } of compiled) {
       const column = table.columns[ordinal] as ColumnDefinition
       values[ordinal] =
-        value === null ? (column.default?.() ?? null) : assign(value.run(env), value.type, column, table, work.db.name)
+        value === null
+          ? (column.default?.(work.session.id) ?? null)
+          : assign(value.run(env), value.type, column, table, work.db.name)
     }
     updates.push({ row, values: complete(table, values) })
   }

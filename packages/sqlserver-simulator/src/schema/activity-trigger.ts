@@ -1,7 +1,6 @@
 import type { Trigger } from '../engine/database.ts'
 import type { Table } from '../engine/table.ts'
-import { complete, insertRows, nextIdentity } from '../engine/write.ts'
-import type { SqlValue } from '../values/types.ts'
+import { complete, emptyRow, insertRows, nextIdentity } from '../engine/write.ts'
 
 /** The clinic's own trigger: a flag for the staff when a batch's days change. As theirs do, it moves @@IDENTITY. */
 export function activityTrigger(batches: Table, flags: Table): Trigger {
@@ -12,7 +11,7 @@ export function activityTrigger(batches: Table, flags: Table): Trigger {
     fire(work, changes) {
       const rows = changes.flatMap(({ before, after }) => {
         if (before === null || after === null || before[days] === after[days]) return []
-        const values: SqlValue[] = flags.columns.map((c) => c.default?.() ?? null)
+        const values = emptyRow(work, flags)
         const identity = nextIdentity(work, flags)
         values[flags.ordinal('ActivityID')] = identity
         values[flags.ordinal('AlignerSetID')] = after[set] ?? null

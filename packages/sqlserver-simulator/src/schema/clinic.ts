@@ -121,7 +121,7 @@ export const clinicTables: readonly TableDefinition[] = [
       required('IsLast', 'bit', zero),
       required('HasUpperTemplate', 'bit', zero),
       required('HasLowerTemplate', 'bit', zero),
-      required('CreationDate', 'datetime', { default: nowDatetime }),
+      required('CreationDate', 'datetime', { default: () => nowDatetime() }),
     ],
     {
       unique: [{ name: 'UQ_tblAlignerBatches_AlignerSetID_BatchSequence', columns: ['AlignerSetID', 'BatchSequence'] }],
@@ -136,7 +136,7 @@ export const clinicTables: readonly TableDefinition[] = [
       required('AlignerSetID', 'int'),
       required('NoteType', 'varchar(20)'),
       required('NoteText', 'nvarchar(max)'),
-      c('CreatedAt', 'datetime', { default: nowDatetime }),
+      c('CreatedAt', 'datetime', { default: () => nowDatetime() }),
       c('IsEdited', 'bit', zero),
       c('EditedAt', 'datetime'),
       required('IsRead', 'bit', zero),
@@ -174,7 +174,7 @@ export const clinicTables: readonly TableDefinition[] = [
     required('AlignerSetID', 'int'),
     required('ActivityType', 'nvarchar(50)'),
     c('RelatedRecordID', 'int'),
-    required('CreatedAt', 'datetime', { default: nowDatetime }),
+    required('CreatedAt', 'datetime', { default: () => nowDatetime() }),
     required('IsRead', 'bit', zero),
   ]),
 ]

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { Database } from '../engine/database.ts'
 import { nowDatetime2 } from '../engine/clock.ts'
 import { Transaction } from '../engine/transaction.ts'
+import { DOORBELLS } from '../sync/doorbells.ts'
 
 const FOLDER = fileURLToPath(new URL('../../../../migrations/sqlserver/', import.meta.url))
 /** Objects of the schema sync and the outbox: unknown until a migration makes them. */
@@ -15,6 +16,9 @@ interface MigrationFile {
   readonly batches: readonly string[]
   readonly creates: readonly (readonly [schema: string, name: string])[]
 }
+
+const [DEFAULT_DOORBELL] = DOORBELLS
+const isDoorbell = (trigger: string) => DOORBELLS.some((each) => each.trigger === trigger)
 
 const normal = (text: string) => text.replace(/\r\n/g, '\n').trim()
 
@@ -54,8 +58,15 @@ export class Migrations {
       for (const batch of file.batches) this.#known.add(batch)
       this.#left.set(file, new Set(file.batches))
     }
-    if (migrated) this.#recordAll()
-    else this.#hideAll()
+    const tx = new Transaction(0)
+    for (const trigger of db.triggers)
+      if (isDoorbell(trigger.name)) db.enableTrigger(tx, trigger, migrated && trigger.name === DEFAULT_DOORBELL.trigger)
+    if (migrated) {
+      db.table('sync', 'Settings').insert(tx, ['Doorbell', DEFAULT_DOORBELL.name])
+      this.#recordAll(tx)
+    }
+    tx.commit()
+    if (!migrated) this.#hideAll()
   }
 
   /** Whether a batch is one of the migrations'; then it counts as applied. */
@@ -71,11 +82,9 @@ export class Migrations {
     return true
   }
 
-  #recordAll(): void {
+  #recordAll(tx: Transaction): void {
     const table = this.#db.table('sync', 'Migrations')
-    const tx = new Transaction(0)
     for (const file of this.#files) table.insert(tx, [file.name, file.checksum, nowDatetime2(3)])
-    tx.commit()
   }
 
   #hideAll(): void {
@@ -84,7 +93,7 @@ export class Migrations {
       if (schema === 'sync' || name === 'SyncQueue') this.#db.hide(schema, name)
     }
     for (const trigger of this.#db.triggers)
-      if (trigger.name.startsWith('trg_sync_')) this.#db.hide('dbo', trigger.name)
+      if (trigger.name.startsWith('trg_sync_') || isDoorbell(trigger.name)) this.#db.hide('dbo', trigger.name)
     for (const name of this.#db.procedureNames('sync')) this.#db.hide('sync', name)
   }
 }

@@ -1,15 +1,17 @@
 import { type Table as Mapped, tables as mappedTables } from '@clinic-sync/mapping'
-import { Bell, ringAtCommit } from '../engine/bell.ts'
 import { Database } from '../engine/database.ts'
 import { Table } from '../engine/table.ts'
 import { applyPortalChanges } from '../sync/apply.ts'
 import { captureTriggers } from '../sync/capture.ts'
-import { inspect, waitForChanges } from '../sync/inspect.ts'
+import { doorbellTriggers } from '../sync/doorbells.ts'
+import { inspect } from '../sync/inspect.ts'
+import { awaitTransaction, openRows, openTransactions } from '../sync/open-transactions.ts'
 import { Outbox } from '../sync/outbox.ts'
 import { backfillPage, readRows } from '../sync/pages.ts'
 import { openRecords } from '../sync/records.ts'
 import { settleChanges } from '../sync/settle.ts'
 import { takeChanges } from '../sync/take.ts'
+import { ringDoorbell, ringServiceBroker, useDoorbell, waitForChanges } from '../sync/use-doorbell.ts'
 import { Transaction } from '../engine/transaction.ts'
 import { activityTrigger } from './activity-trigger.ts'
 import { clinicTables } from './clinic.ts'
@@ -18,7 +20,7 @@ import { syncTables } from './sync.ts'
 
 /** A clinic's database without rows: its tables, and what the migrations add, installed. */
 export function openDatabase(name: string, mapped: readonly Mapped[] = mappedTables): Database {
-  const db = new Database(name, new Bell())
+  const db = new Database(name)
   for (const definition of clinicTables) db.addTable(new Table(definition))
   db.addView('dbo', paymentsView(db.table('dbo', 'tblAlignerSets'), db.table('dbo', 'tblInvoice')))
   db.addTrigger(activityTrigger(db.table('dbo', 'tblAlignerBatches'), db.table('dbo', 'tblAlignerActivityFlags')))
@@ -30,17 +32,22 @@ export function openDatabase(name: string, mapped: readonly Mapped[] = mappedTab
   ))
     db.addTable(new Table(definition))
   const outbox = new Outbox(db.table('dbo', 'SyncQueue'))
-  outbox.table.onInsert = ringAtCommit(db.bell)
   const records = openRecords(db, mapped)
   const triggers = captureTriggers(db)
-  for (const trigger of triggers) db.addTrigger(trigger)
+  for (const trigger of [...triggers, ...doorbellTriggers(outbox.table)]) db.addTrigger(trigger)
   const procedures = [
     takeChanges(outbox, records),
     settleChanges(outbox),
     applyPortalChanges(records),
     readRows(records),
     backfillPage(records),
-    waitForChanges(db),
+    openTransactions(outbox),
+    awaitTransaction(outbox),
+    openRows(outbox),
+    useDoorbell(outbox),
+    ringDoorbell,
+    ringServiceBroker,
+    waitForChanges,
     inspect(
       db,
       triggers.map((t) => t.name),

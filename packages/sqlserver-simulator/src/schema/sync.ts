@@ -21,6 +21,7 @@ export const syncTables = (nextId: () => bigint, nextConflict: () => bigint): re
       c('LastAttempt', 'datetime2(3)'),
       c('LastError', 'nvarchar(1000)'),
       c('EventVersion', 'bigint'),
+      c('SessionID', 'int', { default: (session) => session }),
     ],
     { indexes: [['TableName', 'RecordID']] },
   ),
@@ -47,7 +48,7 @@ export const syncTables = (nextId: () => bigint, nextConflict: () => bigint): re
     key('PortalVersion', 'bigint'),
     c('RuledAt', 'datetime2(3)', now),
   ]),
-  table('sync', 'Settings', [key('Name', 'nvarchar(100)'), c('Value', 'nvarchar(400)')]),
+  table('sync', 'Settings', [key('Name', 'nvarchar(100)'), c('Value', 'nvarchar(1000)')]),
   table('sync', 'Migrations', [
     key('Name', 'nvarchar(200)'),
     key('Checksum', 'char(64)'),

@@ -5,7 +5,7 @@ import { acquire } from '../engine/locks.ts'
 import type { Row } from '../engine/row.ts'
 import type { Table } from '../engine/table.ts'
 import type { Work } from '../engine/work.ts'
-import { complete, deleteRows, insertRows, updateRows } from '../engine/write.ts'
+import { complete, deleteRows, emptyRow, insertRows, updateRows } from '../engine/write.ts'
 import type { SqlValue } from '../values/types.ts'
 import type { Ruled } from './apply.ts'
 import { toColumn } from './apply-types.ts'
@@ -18,7 +18,7 @@ export function writeRulings(work: Work, ruled: readonly Ruled[]): void {
     const own = ordered.filter((each) => each.table === table)
     const those = (write: 'insert' | 'update' | 'delete') => own.filter(({ ruling }) => ruling.write === write)
     const deleted = those('delete').flatMap(({ row }) => row ?? [])
-    const inserted = those('insert').map((each) => valuesOf(each, emptyRow(table)))
+    const inserted = those('insert').map((each) => valuesOf(each, emptyRow(work, table)))
     const updated = those('update').flatMap((each) =>
       each.row === null ? [] : [{ row: each.row, values: valuesOf(each, [...each.row.values]) }],
     )
@@ -34,8 +34,6 @@ export function writeRulings(work: Work, ruled: readonly Ruled[]): void {
   }
 }
 
-const emptyRow = (table: Table): SqlValue[] => table.columns.map((column) => column.default?.() ?? null)
-
 /** The row with the columns that the ruling writes. */
 function valuesOf({ records, table, ruling }: Ruled, values: SqlValue[]): readonly SqlValue[] {
   for (const { column, ordinal } of records.columns) {
@@ -49,7 +47,7 @@ function valuesOf({ records, table, ruling }: Ruled, values: SqlValue[]): readon
 function remember(work: Work, { records, key, state, ruling }: Ruled): void {
   const table = work.db.table('sync', 'RowState')
   const { seen, reported } = ruling.record
-  const values = filled(table, {
+  const values = filled(work, table, {
     TableName: records.mapped.name,
     RecordID: key,
     SeenPortalVersion: seen,
@@ -68,7 +66,7 @@ function log(work: Work, ordered: readonly Ruled[]): void {
   const table = work.db.table('sync', 'Conflicts')
   const rows = ordered.flatMap(({ records, key, version, ruling }) =>
     ruling.conflicts.map((conflict) =>
-      filled(table, {
+      filled(work, table, {
         TableName: records.mapped.name,
         RecordID: key,
         ColumnName: conflict.column,
@@ -92,8 +90,8 @@ function loggedValues({ columns }: Mapped, { column, clinic, portal, base }: Con
 const logged = (value: Value | Values): string | null =>
   value === null || typeof value === 'string' ? value : JSON.stringify(value)
 
-function filled(table: Table, named: Readonly<Record<string, SqlValue>>): readonly SqlValue[] {
-  const values = emptyRow(table)
+function filled(work: Work, table: Table, named: Readonly<Record<string, SqlValue>>): readonly SqlValue[] {
+  const values = emptyRow(work, table)
   for (const [name, value] of Object.entries(named)) values[table.ordinal(name)] = value
   return complete(table, values)
 }

@@ -2,7 +2,7 @@ import { type Table as Mapped, tables as mappedTables, type Source, type TableNa
 import type { Database, RowChange, Trigger } from '../engine/database.ts'
 import type { Table } from '../engine/table.ts'
 import type { Work } from '../engine/work.ts'
-import { complete, insertRows } from '../engine/write.ts'
+import { complete, emptyRow, insertRows } from '../engine/write.ts'
 import { identical } from '../values/compare.ts'
 import type { SqlValue } from '../values/types.ts'
 
@@ -156,7 +156,7 @@ export function enqueue(work: Work, changes: readonly Queued[]): void {
   const table = work.db.table('dbo', 'SyncQueue')
   const [name, record, operation] = [at(table, 'TableName'), at(table, 'RecordID'), at(table, 'Operation')]
   const rows = changes.map((change) => {
-    const values: SqlValue[] = table.columns.map((c) => c.default?.() ?? null)
+    const values = emptyRow(work, table)
     values[name] = change.table
     values[record] = change.key
     values[operation] = change.operation

@@ -1,7 +1,7 @@
 import type { Database, Procedure } from '../engine/database.ts'
 import { resultColumn } from '../engine/work.ts'
 import { COLLATION, PRODUCT_VERSION } from '../run/properties.ts'
-import { BIT, INT, nvarchar } from '../values/types.ts'
+import { nvarchar } from '../values/types.ts'
 
 const COLUMNS = [resultColumn('Name', nvarchar(200)), resultColumn('Value', nvarchar(400))]
 
@@ -19,23 +19,11 @@ export function inspect(db: Database, names: readonly string[]): Procedure {
         ['EngineVersion', PRODUCT_VERSION],
         ['DatabaseName', db.name],
         ['Collation', COLLATION],
-        ['IsBrokerEnabled', '1'],
+        ['IsBrokerEnabled', db.broker.isEnabled ? '1' : '0'],
         ['IsReadCommittedSnapshot', '0'],
         ...triggers,
       ]
       return [{ columns: COLUMNS, rows, count: rows.length }]
-    },
-  }
-}
-
-/** `sync.WaitForChanges @TimeoutMs`: returns when a change has been committed since the last call; 0 waits for ever. */
-export function waitForChanges(db: Database): Procedure {
-  return {
-    name: 'WaitForChanges',
-    parameters: [{ name: 'TimeoutMs', type: INT }],
-    async run(_work, [timeout], signal) {
-      const rang = await db.bell.wait((timeout as number | null) ?? 0, signal)
-      return [{ columns: [resultColumn('Rang', BIT)], rows: [[rang]], count: 1 }]
     },
   }
 }

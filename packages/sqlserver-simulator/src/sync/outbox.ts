@@ -19,7 +19,8 @@ export class Outbox {
       | 'Attempts'
       | 'LastAttempt'
       | 'LastError'
-      | 'EventVersion',
+      | 'EventVersion'
+      | 'SessionID',
       number
     >
   >
@@ -42,6 +43,7 @@ export class Outbox {
       LastAttempt: o('LastAttempt'),
       LastError: o('LastError'),
       EventVersion: o('EventVersion'),
+      SessionID: o('SessionID'),
     }
     const observer: Observer = {
       added: (row) => this.#enter(row, row.values),

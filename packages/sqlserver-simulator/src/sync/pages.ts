@@ -4,7 +4,7 @@ import { nowDatetime2 } from '../engine/clock.ts'
 import { acquire } from '../engine/locks.ts'
 import type { Access, Found } from '../engine/relation.ts'
 import { resultColumn, type Work } from '../engine/work.ts'
-import { complete, insertRows } from '../engine/write.ts'
+import { complete, emptyRow, insertRows } from '../engine/write.ts'
 import { SqlError } from '../values/errors.ts'
 import { BIT, INT, MAX, nvarchar, type SqlValue } from '../values/types.ts'
 import { enqueue } from './capture.ts'
@@ -101,7 +101,7 @@ function watermark(work: Work, name: TableName) {
   const isNew = row === undefined || row.deleted
   if (row !== undefined) acquire(work.tx, row, 'X')
   if (isNew) {
-    const values: SqlValue[] = table.columns.map((c) => c.default?.() ?? null)
+    const values = emptyRow(work, table)
     values[at('TableName')] = name
     insertRows(work, table, [complete(table, values)])
     row = table.get(table.keyOf([name]))

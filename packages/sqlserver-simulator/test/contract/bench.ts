@@ -8,6 +8,7 @@ export type Cells = Readonly<Record<string, unknown>>
 
 /** A migrated, empty clinic with hands to edit it, for one test file. */
 export interface Bench {
+  readonly url: string
   readonly clinic: Clinic
   /** Whether the engine is Babelfish, which stands in for SQL Server in checks; see the README for what it cannot judge. */
   readonly babelfish: boolean
@@ -53,6 +54,7 @@ export async function openBench(t: Test, options?: EngineOptions): Promise<Bench
   let sequence = 0
 
   const bench: Bench = {
+    url: target.url,
     clinic,
     babelfish: engine?.x === '1',
     run,

@@ -12,6 +12,7 @@ const FILES = [
   'migrations/sqlserver/02_sync_capture.sql',
   'migrations/sqlserver/03_sync_procedures.sql',
   APPLYING,
+  'migrations/sqlserver/06_doorbells.sql',
 ]
 
 export interface Target {

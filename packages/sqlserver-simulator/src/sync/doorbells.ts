@@ -1,0 +1,53 @@
+import type { Database, Trigger } from '../engine/database.ts'
+import type { Table } from '../engine/table.ts'
+import type { Work } from '../engine/work.ts'
+import { appAddress, notifyApp } from './notify-app.ts'
+import { readSetting } from './settings.ts'
+
+interface Doorbell {
+  readonly name: 'service-broker' | 'ole-automation' | 'rest-endpoint'
+  readonly trigger: string
+  /** The migration that makes it. */
+  readonly file: string
+}
+
+export const DOORBELLS: readonly [Doorbell, Doorbell, Doorbell] = [
+  {
+    name: 'service-broker',
+    trigger: 'trg_SyncQueue_RingServiceBroker',
+    file: '07_service_broker_doorbell.sql',
+  },
+  {
+    name: 'ole-automation',
+    trigger: 'trg_SyncQueue_NotifyApp',
+    file: '04_webhook_notification_system.sql',
+  },
+  {
+    name: 'rest-endpoint',
+    trigger: 'trg_SyncQueue_NotifyAppByRest',
+    file: '08_rest_endpoint_doorbell.sql',
+  },
+]
+
+/** The doorbells' triggers on dbo.SyncQueue: each rings if it is enabled and sync.Settings names it. */
+export function doorbellTriggers(outbox: Table): Trigger[] {
+  return DOORBELLS.map(({ name, trigger }) => ({
+    name: trigger,
+    table: outbox,
+    fire(work, changes) {
+      if (!changes.some(({ before }) => before === null) || readSetting(work, 'Doorbell') !== name) return
+      if (name === 'service-broker') work.db.broker.send(work.tx)
+      // Before the commit, while the statement runs, and without a word of how it ended.
+      if (name !== 'ole-automation') return
+      const address = appAddress(work)
+      work.calls.push(async () => void (await notifyApp(address)))
+    },
+  }))
+}
+
+/** A doorbell's trigger; undefined: its migration is not installed. */
+export const triggerOf = (db: Database, doorbell: Doorbell): Trigger | undefined =>
+  db.triggers.find(({ name }) => name === doorbell.trigger)
+
+/** The doorbell that is switched on, or `none`. */
+export const doorbellOf = (work: Work): string => readSetting(work, 'Doorbell') ?? 'none'

@@ -1,0 +1,112 @@
+import type { Procedure } from '../engine/database.ts'
+import { Blocked, isBlocked } from '../engine/locks.ts'
+import { type Result, resultColumn, type Work } from '../engine/work.ts'
+import { BIT, INT, nvarchar, type SqlValue } from '../values/types.ts'
+import { DOORBELLS, doorbellOf, triggerOf } from './doorbells.ts'
+import { malformed, thrown } from './malformed.ts'
+import { appAddress, notifyApp } from './notify-app.ts'
+import type { Outbox } from './outbox.ts'
+import { writeSetting } from './settings.ts'
+
+/** `sync.UseDoorbell @Doorbell, @URL, @Secret`: that doorbell on, the others off. */
+export function useDoorbell(outbox: Outbox): Procedure {
+  return {
+    name: 'UseDoorbell',
+    parameters: [
+      { name: 'Doorbell', type: nvarchar(20) },
+      { name: 'URL', type: nvarchar(1000), default: null },
+      { name: 'Secret', type: nvarchar(1000), default: null },
+    ],
+    lockTimeout: 2000,
+    busy: "sync.UseDoorbell: somebody's open transaction holds the outbox; nothing is changed. Try again later",
+    run(work, [name = null, url = null, secret = null]) {
+      check(work, name)
+      switchTriggers(work, outbox, String(name))
+      writeSetting(work, 'Doorbell', String(name))
+      if (url !== null) writeSetting(work, 'DoorbellURL', String(url))
+      if (secret !== null) writeSetting(work, 'DoorbellSecret', String(secret))
+      // Who waits in sync.WaitForChanges wakes, and learns at its next call that this doorbell is no more.
+      if (name !== 'service-broker') work.db.broker.send(work.tx)
+      return []
+    },
+  }
+}
+
+function check({ db }: Work, name: SqlValue): void {
+  if (name === 'none') return
+  const doorbell = DOORBELLS.find((each) => each.name === name)
+  if (doorbell === undefined)
+    throw malformed('sync.UseDoorbell: @Doorbell is not one of service-broker, ole-automation, rest-endpoint, none')
+  if (triggerOf(db, doorbell) === undefined)
+    throw thrown(
+      51_212,
+      `sync.UseDoorbell: the doorbell ${doorbell.name} is not installed: run migrations/sqlserver/${doorbell.file}`,
+    )
+  if (doorbell.name === 'service-broker' && !db.broker.isEnabled)
+    throw thrown(
+      51_210,
+      `sync.UseDoorbell: Service Broker is off in this database. Switch it on: ALTER DATABASE [${db.name}] SET ENABLE_BROKER WITH ROLLBACK IMMEDIATE; it needs the database to itself: every open transaction in it is rolled back.`,
+    )
+}
+
+/** Altering the table waits for every transaction in the outbox, so only what is not as it should be is altered. */
+function switchTriggers({ db, tx }: Work, outbox: Outbox, name: string): void {
+  for (const doorbell of DOORBELLS) {
+    const trigger = triggerOf(db, doorbell)
+    const on = doorbell.name === name
+    if (trigger === undefined || db.isEnabled(trigger) === on) continue
+    for (const row of outbox.pending()) if (isBlocked(tx, row, 'S')) throw new Blocked(row, 'S')
+    db.enableTrigger(tx, trigger, on)
+  }
+}
+
+const RUNG = [resultColumn('Doorbell', nvarchar(20)), resultColumn('Rang', BIT), resultColumn('Answer', nvarchar(400))]
+
+/** `sync.RingDoorbell`: rings the doorbell that is switched on, and says what came of it. */
+export const ringDoorbell: Procedure = {
+  name: 'RingDoorbell',
+  parameters: [],
+  async run(work) {
+    const doorbell = doorbellOf(work)
+    const answer = await ring(work, doorbell)
+    const rang = answer === null || answer.startsWith('HTTP 2')
+    return [{ columns: RUNG, rows: [[doorbell, rang, answer]], count: 1 }]
+  },
+}
+
+/** What the receiver answered, or why nothing rang; null: rung, and there is no answer. */
+async function ring(work: Work, doorbell: string): Promise<string | null> {
+  const known = DOORBELLS.find(({ name }) => name === doorbell)
+  if (known === undefined) return 'no doorbell is switched on'
+  if (triggerOf(work.db, known) === undefined) return `the doorbell ${doorbell} is not installed`
+  if (known.name === 'ole-automation') return notifyApp(appAddress(work))
+  if (known.name === 'rest-endpoint') return 'this engine has no sp_invoke_external_rest_endpoint'
+  work.db.broker.send(work.tx)
+  return null
+}
+
+/** `sync.RingServiceBroker`: what the trigger calls. */
+export const ringServiceBroker: Procedure = {
+  name: 'RingServiceBroker',
+  parameters: [],
+  run({ db, tx }) {
+    db.broker.send(tx)
+    return []
+  },
+}
+
+/** `sync.WaitForChanges @TimeoutMs`: returns when a change has been committed since the last call; 0 waits for ever. */
+export const waitForChanges: Procedure = {
+  name: 'WaitForChanges',
+  parameters: [{ name: 'TimeoutMs', type: INT }],
+  async run(work, [timeout = null], signal): Promise<Result[]> {
+    if (timeout === null || (timeout as number) < 0)
+      throw malformed('sync.WaitForChanges: @TimeoutMs is missing or negative')
+    const { broker } = work.db
+    if (!broker.isEnabled) throw thrown(51_210, 'sync.WaitForChanges: Service Broker is off in this database')
+    if (doorbellOf(work) !== 'service-broker')
+      throw thrown(51_211, 'sync.WaitForChanges: the doorbell service-broker is not switched on')
+    const rang = await broker.bell.wait(timeout as number, signal)
+    return [{ columns: [resultColumn('Rang', BIT)], rows: [[rang]], count: 1 }]
+  },
+}
