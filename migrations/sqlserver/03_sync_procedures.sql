@@ -627,19 +627,268 @@ BEGIN
 END
 GO
 
+IF OBJECT_ID(N'sync.OpenRows', N'P') IS NULL EXEC (N'CREATE PROCEDURE sync.OpenRows AS RETURN')
+GO
+ALTER PROCEDURE sync.OpenRows AS
+BEGIN
+  -- Committed outbox rows that are not settled yet. Retrying: something failed, and it is tried again later.
+  SET NOCOUNT ON
+  SET XACT_ABORT ON
+  SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+  SET DEADLOCK_PRIORITY LOW
+  SET LOCK_TIMEOUT 10000
+  CREATE TABLE #open (QueueID bigint NOT NULL PRIMARY KEY, Retrying bit NOT NULL)
+
+  BEGIN TRANSACTION
+  -- In here no row is being settled, so those that READPAST leaves out are of transactions in flight.
+  EXEC sync.EnterOutbox
+  INSERT INTO #open (QueueID, Retrying)
+  SELECT q.QueueID, CASE WHEN q.LastError IS NULL THEN 0 ELSE 1 END
+  FROM dbo.SyncQueue q WITH (READCOMMITTEDLOCK, READPAST)
+  WHERE q.Status IN (N'Pending', N'Queued')
+  COMMIT TRANSACTION
+
+  SELECT QueueID, Retrying FROM #open ORDER BY QueueID
+
+  SET LOCK_TIMEOUT -1
+END
+GO
+
 IF OBJECT_ID(N'sync.Inspect', N'P') IS NULL EXEC (N'CREATE PROCEDURE sync.Inspect AS RETURN')
 GO
 ALTER PROCEDURE sync.Inspect AS
 BEGIN
-  -- What the doctor command looks at: names and what was found, '1' and '0' for yes and no.
+  -- What the doctor command looks at. Rows (Name, Value): '1' and '0' for yes and no, '' for a setting that is not there, NULL for
+  -- what could not be seen, because the engine lacks it or the login may not. No value of a patient's.
   SET NOCOUNT ON
-  SELECT N'EngineVersion' AS Name, CONVERT(nvarchar(400), SERVERPROPERTY('ProductVersion')) AS Value
-  UNION ALL SELECT N'DatabaseName', CONVERT(nvarchar(400), DB_NAME())
-  UNION ALL SELECT N'Collation', CONVERT(nvarchar(400), DATABASEPROPERTYEX(DB_NAME(), 'Collation'))
-  UNION ALL SELECT N'IsBrokerEnabled', CONVERT(nvarchar(400), CAST(d.is_broker_enabled AS int)) FROM sys.databases d WHERE d.name = DB_NAME()
-  UNION ALL SELECT N'IsReadCommittedSnapshot', CONVERT(nvarchar(400), CAST(d.is_read_committed_snapshot_on AS int))
-    FROM sys.databases d WHERE d.name = DB_NAME()
-  UNION ALL SELECT N'trigger:' + n.Name, CASE WHEN t.name IS NULL THEN N'missing' WHEN t.is_disabled = 1 THEN N'disabled' ELSE N'enabled' END
-    FROM (VALUES (N'trg_sync_AlignerDoctors'), (N'trg_sync_tblpatients'), (N'trg_sync_tblwork'), (N'trg_sync_tblAlignerSets'), (N'trg_sync_tblAlignerBatches'), (N'trg_sync_tblAlignerNotes'), (N'trg_sync_tblInvoice')) n (Name) LEFT JOIN sys.triggers t ON t.name = n.Name
+  SET XACT_ABORT OFF
+  SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+  SET LOCK_TIMEOUT 10000
+
+  DECLARE @fact TABLE (Name nvarchar(200) NOT NULL, Value nvarchar(400) NULL)
+  DECLARE @value nvarchar(400)
+
+  INSERT INTO @fact (Name, Value) VALUES
+    (N'EngineVersion', CONVERT(nvarchar(400), SERVERPROPERTY('ProductVersion'))),
+    (N'Edition', CONVERT(nvarchar(400), SERVERPROPERTY('Edition'))),
+    (N'EngineEdition', CONVERT(nvarchar(400), SERVERPROPERTY('EngineEdition'))),
+    (N'Platform', CONVERT(nvarchar(400), CASE WHEN CHARINDEX(N'LINUX', UPPER(@@VERSION)) > 0 THEN N'Linux' ELSE N'Windows' END)),
+    (N'ServerCollation', CONVERT(nvarchar(400), SERVERPROPERTY('Collation'))),
+    (N'UtcNow', CONVERT(nvarchar(400), LEFT(REPLACE(CONVERT(nvarchar(30), SYSUTCDATETIME(), 121), N' ', N'T'), 23))),
+    (N'UtcOffsetMinutes', CONVERT(nvarchar(400), DATEPART(TZOFFSET, SYSDATETIMEOFFSET()))),
+    (N'Login', CONVERT(nvarchar(400), SUSER_SNAME()))
+
+  -- An option that this version does not know has no row: NULL.
+  BEGIN TRY
+    INSERT INTO @fact (Name, Value)
+    SELECT o.Name, CONVERT(nvarchar(400), c.value_in_use)
+    FROM (VALUES (N'NestedTriggers', N'nested triggers'), (N'OleAutomation', N'Ole Automation Procedures'), (N'RestEndpoint', N'external rest endpoint enabled')) o (Name, OptionName) LEFT JOIN sys.configurations c ON c.name = o.OptionName
+  END TRY
+  BEGIN CATCH
+    IF ERROR_NUMBER() IN (1205, 1222) THROW;
+    INSERT INTO @fact (Name) VALUES (N'NestedTriggers'), (N'OleAutomation'), (N'RestEndpoint')
+  END CATCH
+
+  INSERT INTO @fact (Name, Value) VALUES
+    (N'DatabaseName', CONVERT(nvarchar(400), DB_NAME())),
+    (N'Collation', CONVERT(nvarchar(400), DATABASEPROPERTYEX(DB_NAME(), 'Collation')))
+
+  BEGIN TRY
+    INSERT INTO @fact (Name, Value)
+    SELECT v.Name, v.Value
+    FROM sys.databases d CROSS APPLY (VALUES (N'CompatibilityLevel', CONVERT(nvarchar(400), d.compatibility_level)), (N'IsBrokerEnabled', CONVERT(nvarchar(400), CAST(d.is_broker_enabled AS int))), (N'IsReadCommittedSnapshot', CONVERT(nvarchar(400), CAST(d.is_read_committed_snapshot_on AS int)))) v (Name, Value)
+    WHERE d.database_id = DB_ID()
+  END TRY
+  BEGIN CATCH
+    IF ERROR_NUMBER() IN (1205, 1222) THROW;
+    INSERT INTO @fact (Name) VALUES (N'CompatibilityLevel'), (N'IsBrokerEnabled'), (N'IsReadCommittedSnapshot')
+  END CATCH
+
+  -- Whom EXECUTE AS OWNER takes for dbo. After a restore on another server that is nobody (error 15517).
+  BEGIN TRY
+    INSERT INTO @fact (Name, Value)
+    SELECT N'Owner', CASE WHEN p.sid IS NULL THEN NULL WHEN SUSER_SNAME(p.sid) IS NULL THEN N'missing' ELSE N'valid' END
+    FROM sys.database_principals p WHERE p.name = N'dbo'
+  END TRY
+  BEGIN CATCH
+    IF ERROR_NUMBER() IN (1205, 1222) THROW;
+    INSERT INTO @fact (Name) VALUES (N'Owner')
+  END CATCH
+
+  INSERT INTO @fact (Name, Value) VALUES
+    (N'Doorbell', CONVERT(nvarchar(400), COALESCE((SELECT s.Value FROM sync.Settings s WHERE s.Name = N'Doorbell'), N'none'))),
+    (N'DoorbellURL', CONVERT(nvarchar(400), COALESCE((SELECT s.Value FROM sync.Settings s WHERE s.Name = N'DoorbellURL'), N''))),
+    (N'DoorbellSecret', CONVERT(nvarchar(400), COALESCE((SELECT CASE WHEN s.Value <> N'' THEN N'set' END FROM sync.Settings s WHERE s.Name = N'DoorbellSecret'), N'missing')))
+
+  BEGIN TRY
+    EXEC sp_executesql N'SET @value = COALESCE((SELECT CASE WHEN q.is_receive_enabled = 1 AND q.is_enqueue_enabled = 1 THEN N''enabled'' ELSE N''disabled'' END
+  FROM sys.service_queues q WHERE q.object_id = OBJECT_ID(N''sync.DoorbellQueue'')), N''missing'')', N'@value nvarchar(400) OUTPUT', @value OUTPUT
+    INSERT INTO @fact (Name, Value) VALUES (N'BrokerQueue', @value)
+  END TRY
+  BEGIN CATCH
+    IF ERROR_NUMBER() IN (1205, 1222) THROW;
+    INSERT INTO @fact (Name) VALUES (N'BrokerQueue')
+  END CATCH
+
+  -- Messages that the queue does not take: it is off, or the broker is.
+  BEGIN TRY
+    EXEC sp_executesql N'SET @value = (SELECT CONVERT(nvarchar(400), COUNT(*)) FROM sys.transmission_queue)', N'@value nvarchar(400) OUTPUT', @value OUTPUT
+    INSERT INTO @fact (Name, Value) VALUES (N'BrokerBacklog', @value)
+  END TRY
+  BEGIN CATCH
+    IF ERROR_NUMBER() IN (1205, 1222) THROW;
+    INSERT INTO @fact (Name) VALUES (N'BrokerBacklog')
+  END CATCH
+
+  INSERT INTO @fact (Name, Value)
+  SELECT LEFT(N'migration:' + m.Name, 200), CONVERT(nvarchar(400), m.Checksum) FROM sync.Migrations m
+
+  -- Committed rows: those of transactions in flight are passed over.
+  INSERT INTO @fact (Name, Value)
+  SELECT N'outbox:' + n.Status, CONVERT(nvarchar(400), COALESCE(c.QueueRows, 0))
+  FROM (VALUES (N'Pending'), (N'Queued'), (N'Synced'), (N'Failed')) n (Status)
+    LEFT JOIN (SELECT q.Status, COUNT(*) AS QueueRows FROM dbo.SyncQueue q WITH (READCOMMITTEDLOCK, READPAST) GROUP BY q.Status) c
+      ON c.Status = n.Status
+  INSERT INTO @fact (Name, Value)
+  SELECT N'OldestPendingSeconds', CONVERT(nvarchar(400), COALESCE(DATEDIFF_BIG(second, MIN(q.CreatedAt), SYSDATETIME()), 0))
+  FROM dbo.SyncQueue q WITH (READCOMMITTEDLOCK, READPAST) WHERE q.Status = N'Pending'
+
+  -- The sequence, not the table: settled rows are purged.
+  INSERT INTO @fact (Name, Value) VALUES
+    (N'LastQueueID', CONVERT(nvarchar(400), (SELECT CONVERT(bigint, s.current_value) FROM sys.sequences s WHERE s.object_id = OBJECT_ID(N'sync.QueueIDs')))),
+    (N'HighestSeenPortalVersion', CONVERT(nvarchar(400), (SELECT COALESCE(MAX(s.SeenPortalVersion), 0) FROM sync.RowState s))),
+    (N'OriginalQueue', CONVERT(nvarchar(400), CASE WHEN OBJECT_ID(N'dbo.SyncQueue_original') IS NULL THEN N'absent' ELSE N'present' END))
+
+  -- A table that cannot be seen has no id: its triggers are not missing but unknown.
+  INSERT INTO @fact (Name, Value)
+  SELECT N'trigger:' + n.Name, CASE WHEN OBJECT_ID(n.TableName) IS NULL THEN NULL WHEN t.object_id IS NULL THEN N'missing'
+    WHEN t.is_disabled = 1 THEN N'disabled' ELSE N'enabled' END
+  FROM (VALUES
+    (N'trg_sync_AlignerDoctors', N'dbo.[AlignerDoctors]'),
+    (N'trg_sync_tblpatients', N'dbo.[tblpatients]'),
+    (N'trg_sync_tblwork', N'dbo.[tblwork]'),
+    (N'trg_sync_tblAlignerSets', N'dbo.[tblAlignerSets]'),
+    (N'trg_sync_tblAlignerBatches', N'dbo.[tblAlignerBatches]'),
+    (N'trg_sync_tblAlignerNotes', N'dbo.[tblAlignerNotes]'),
+    (N'trg_sync_tblInvoice', N'dbo.[tblInvoice]'),
+    (N'trg_SyncQueue_NotifyApp', N'dbo.[SyncQueue]'),
+    (N'trg_SyncQueue_RingServiceBroker', N'dbo.[SyncQueue]'),
+    (N'trg_SyncQueue_NotifyAppByRest', N'dbo.[SyncQueue]')) n (Name, TableName)
+    LEFT JOIN sys.triggers t ON t.name = n.Name AND t.parent_id = OBJECT_ID(n.TableName)
+
+  -- SHA-256 of the definition in UTF-16LE without line ends, blanks and tabs, which editors change. (Some engines' text is not
+  -- UTF-16, and a collation may give control characters no weight.)
+  BEGIN TRY
+    INSERT INTO @fact (Name, Value)
+    SELECT N'definition:' + n.Name, CASE WHEN DATALENGTH(CAST(N'ab' AS varbinary(10))) = 4 THEN LOWER(CONVERT(nvarchar(64),
+        HASHBYTES('SHA2_256', REPLACE(REPLACE(REPLACE(REPLACE(OBJECT_DEFINITION(OBJECT_ID(n.FullName, N'TR')) COLLATE Latin1_General_BIN2,
+          NCHAR(13), N''), NCHAR(10), N''), N' ', N''), NCHAR(9), N'')), 2)) END
+    FROM (VALUES
+      (N'trg_sync_AlignerDoctors', N'dbo.[trg_sync_AlignerDoctors]'),
+      (N'trg_sync_tblpatients', N'dbo.[trg_sync_tblpatients]'),
+      (N'trg_sync_tblwork', N'dbo.[trg_sync_tblwork]'),
+      (N'trg_sync_tblAlignerSets', N'dbo.[trg_sync_tblAlignerSets]'),
+      (N'trg_sync_tblAlignerBatches', N'dbo.[trg_sync_tblAlignerBatches]'),
+      (N'trg_sync_tblAlignerNotes', N'dbo.[trg_sync_tblAlignerNotes]'),
+      (N'trg_sync_tblInvoice', N'dbo.[trg_sync_tblInvoice]')) n (Name, FullName)
+  END TRY
+  BEGIN CATCH
+    IF ERROR_NUMBER() IN (1205, 1222) THROW;
+    INSERT INTO @fact (Name) VALUES (N'definition:trg_sync_AlignerDoctors'), (N'definition:trg_sync_tblpatients'), (N'definition:trg_sync_tblwork'), (N'definition:trg_sync_tblAlignerSets'), (N'definition:trg_sync_tblAlignerBatches'), (N'definition:trg_sync_tblAlignerNotes'), (N'definition:trg_sync_tblInvoice')
+  END CATCH
+
+  INSERT INTO @fact (Name, Value)
+  SELECT LEFT(N'otherTrigger:' + n.Name + N'.' + t.name, 200), CASE WHEN t.is_disabled = 1 THEN N'disabled' ELSE N'enabled' END
+  FROM (VALUES
+    (N'AlignerDoctors', N'dbo.[AlignerDoctors]', N'trg_sync_AlignerDoctors'),
+    (N'tblpatients', N'dbo.[tblpatients]', N'trg_sync_tblpatients'),
+    (N'tblwork', N'dbo.[tblwork]', N'trg_sync_tblwork'),
+    (N'tblAlignerSets', N'dbo.[tblAlignerSets]', N'trg_sync_tblAlignerSets'),
+    (N'tblAlignerBatches', N'dbo.[tblAlignerBatches]', N'trg_sync_tblAlignerBatches'),
+    (N'tblAlignerNotes', N'dbo.[tblAlignerNotes]', N'trg_sync_tblAlignerNotes'),
+    (N'tblInvoice', N'dbo.[tblInvoice]', N'trg_sync_tblInvoice')) n (Name, FullName, OurTrigger)
+    INNER JOIN sys.triggers t ON t.parent_id = OBJECT_ID(n.FullName) AND t.name <> n.OurTrigger
+
+  INSERT INTO @fact (Name, Value) VALUES
+    (N'right:sysadmin', CONVERT(nvarchar(400), COALESCE(IS_SRVROLEMEMBER(N'sysadmin'), 0))),
+    (N'right:db_owner', CASE WHEN USER_NAME() = N'dbo' THEN N'1' ELSE CONVERT(nvarchar(400), COALESCE(IS_MEMBER(N'db_owner'), 0)) END)
+  -- What is not there may not be used either.
+  INSERT INTO @fact (Name, Value)
+  SELECT n.Name, CONVERT(nvarchar(400), COALESCE(HAS_PERMS_BY_NAME(n.FullName, N'OBJECT', n.Permission), 0))
+  FROM (VALUES
+    (N'right:SELECT dbo.AlignerDoctors', N'dbo.[AlignerDoctors]', N'SELECT'),
+    (N'right:SELECT dbo.tblpatients', N'dbo.[tblpatients]', N'SELECT'),
+    (N'right:SELECT dbo.tblwork', N'dbo.[tblwork]', N'SELECT'),
+    (N'right:SELECT dbo.tblAlignerSets', N'dbo.[tblAlignerSets]', N'SELECT'),
+    (N'right:SELECT dbo.tblAlignerBatches', N'dbo.[tblAlignerBatches]', N'SELECT'),
+    (N'right:SELECT dbo.tblAlignerNotes', N'dbo.[tblAlignerNotes]', N'SELECT'),
+    (N'right:SELECT dbo.tblInvoice', N'dbo.[tblInvoice]', N'SELECT'),
+    (N'right:EXECUTE sync.TakeChanges', N'sync.[TakeChanges]', N'EXECUTE'),
+    (N'right:EXECUTE sync.SettleChanges', N'sync.[SettleChanges]', N'EXECUTE'),
+    (N'right:EXECUTE sync.ApplyPortalChanges', N'sync.[ApplyPortalChanges]', N'EXECUTE'),
+    (N'right:EXECUTE sync.ReadRows', N'sync.[ReadRows]', N'EXECUTE'),
+    (N'right:EXECUTE sync.BackfillPage', N'sync.[BackfillPage]', N'EXECUTE'),
+    (N'right:EXECUTE sync.OpenRows', N'sync.[OpenRows]', N'EXECUTE'),
+    (N'right:EXECUTE sync.WaitForChanges', N'sync.[WaitForChanges]', N'EXECUTE'),
+    (N'right:EXECUTE sync.RingDoorbell', N'sync.[RingDoorbell]', N'EXECUTE'),
+    (N'right:EXECUTE sync.OpenTransactions', N'sync.[OpenTransactions]', N'EXECUTE'),
+    (N'right:EXECUTE sync.AwaitTransaction', N'sync.[AwaitTransaction]', N'EXECUTE'),
+    (N'right:EXECUTE sync.Inspect', N'sync.[Inspect]', N'EXECUTE')) n (Name, FullName, Permission)
+
+  INSERT INTO @fact (Name, Value)
+  SELECT n.Name, CASE WHEN EXISTS (
+      SELECT 1 FROM sys.index_columns k INNER JOIN sys.columns c ON c.object_id = k.object_id AND c.column_id = k.column_id
+      WHERE k.object_id = OBJECT_ID(n.TableName) AND k.key_ordinal = 1 AND c.name = n.ColumnName) THEN N'1' ELSE N'0' END
+  FROM (VALUES
+    (N'index:tblwork(PersonID)', N'dbo.[tblwork]', N'PersonID'),
+    (N'index:tblInvoice(AlignerSetID)', N'dbo.[tblInvoice]', N'AlignerSetID')) n (Name, TableName, ColumnName)
+
+  -- Procedures and triggers with OUTPUT but no INTO on our tables. Compared in capitals, whatever the database's collation.
+  DECLARE @module TABLE (ObjectID int NOT NULL PRIMARY KEY, Name nvarchar(200) NOT NULL)
+  DECLARE @object int, @code nvarchar(max), @at int, @rest nvarchar(4000), @end int, @word nvarchar(20)
+  BEGIN TRY
+    INSERT INTO @module (ObjectID, Name)
+    SELECT o.object_id, LEFT(SCHEMA_NAME(o.schema_id) + N'.' + o.name, 190)
+    FROM sys.sql_modules m INNER JOIN sys.objects o ON o.object_id = m.object_id
+    WHERE SCHEMA_NAME(o.schema_id) <> N'sync' AND LEFT(o.name, 9) <> N'trg_sync_'
+      AND o.name NOT IN (N'trg_SyncQueue_NotifyApp', N'trg_SyncQueue_RingServiceBroker', N'trg_SyncQueue_NotifyAppByRest')
+      AND CHARINDEX(N'OUTPUT', UPPER(m.definition COLLATE Latin1_General_CI_AS) COLLATE Latin1_General_BIN2) > 0
+      AND EXISTS (SELECT 1 FROM (VALUES
+        (N'ALIGNERDOCTORS'), (N'TBLPATIENTS'), (N'TBLWORK'), (N'TBLALIGNERSETS'), (N'TBLALIGNERBATCHES'),
+        (N'TBLALIGNERNOTES'), (N'TBLINVOICE')) t (Name)
+        WHERE CHARINDEX(t.Name, UPPER(m.definition COLLATE Latin1_General_CI_AS) COLLATE Latin1_General_BIN2) > 0)
+
+    SET @object = (SELECT MIN(ObjectID) FROM @module)
+    WHILE @object IS NOT NULL
+    BEGIN
+      SET @code = (SELECT REPLACE(REPLACE(REPLACE(UPPER(m.definition COLLATE Latin1_General_CI_AS) COLLATE Latin1_General_BIN2,
+        NCHAR(13), N' '), NCHAR(10), N' '), NCHAR(9), N' ') FROM sys.sql_modules m WHERE m.object_id = @object)
+      SET @at = CHARINDEX(N' OUTPUT ', @code)
+      WHILE @at > 0
+      BEGIN
+        -- The clause reaches to the nearest of these words.
+        SELECT @rest = SUBSTRING(@code, @at + 7, 4000), @word = N'', @end = 4001
+        SELECT TOP (1) @word = w.Word, @end = CHARINDEX(w.Word, @rest)
+        FROM (VALUES (N';'), (N' INTO '), (N' VALUES '), (N' SELECT '), (N' FROM '), (N' WHERE '), (N' DEFAULT '), (N' EXEC '),
+          (N' EXECUTE '), (N' BEGIN '), (N' INSERT '), (N' UPDATE '), (N' DELETE '), (N' VALUES(')) w (Word)
+        WHERE CHARINDEX(w.Word, @rest) > 0
+        ORDER BY CHARINDEX(w.Word, @rest)
+        IF @word <> N' INTO ' AND (CHARINDEX(N'INSERTED', LEFT(@rest, @end)) > 0 OR CHARINDEX(N'DELETED', LEFT(@rest, @end)) > 0)
+        BEGIN
+          INSERT INTO @fact (Name, Value) SELECT N'atRisk:' + m.Name, N'OUTPUT without INTO' FROM @module m WHERE m.ObjectID = @object
+          SET @at = 0
+        END
+        ELSE SET @at = CHARINDEX(N' OUTPUT ', @code, @at + 7)
+      END
+      SET @object = (SELECT MIN(ObjectID) FROM @module WHERE ObjectID > @object)
+    END
+  END TRY
+  BEGIN CATCH
+    IF ERROR_NUMBER() IN (1205, 1222) THROW;
+  END CATCH
+
+  SELECT Name, Value FROM @fact ORDER BY Name
+
+  SET LOCK_TIMEOUT -1
 END
 GO

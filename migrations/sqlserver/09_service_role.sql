@@ -1,9 +1,6 @@
 -- Generated from packages/mapping by `npm run generate`. Do not edit: change the mapping.
 -- What the services' login may do: execute their procedures of schema sync, and see triggers, columns and constraints.
--- Safe to run again. Then, for the login that SQLSERVER_URL names:
---   CREATE LOGIN clinic_sync_service WITH PASSWORD = N'…'
---   CREATE USER clinic_sync_service FOR LOGIN clinic_sync_service
---   ALTER ROLE clinic_sync ADD MEMBER clinic_sync_service
+-- Safe to run again, and to be run again when a doorbell has been installed. The login: by-hand/service_login.sql.
 
 SET ANSI_NULLS, ANSI_PADDING, ANSI_WARNINGS, ARITHABORT, CONCAT_NULL_YIELDS_NULL, QUOTED_IDENTIFIER ON
 SET NUMERIC_ROUNDABORT OFF
@@ -11,7 +8,18 @@ SET NOCOUNT ON
 SET XACT_ABORT ON
 GO
 
-IF DATABASE_PRINCIPAL_ID(N'clinic_sync') IS NULL CREATE ROLE clinic_sync AUTHORIZATION dbo
+IF DATABASE_PRINCIPAL_ID(N'clinic_sync') IS NULL CREATE ROLE clinic_sync
+GO
+
+-- A role that stays with whoever ran this file would keep that user from being dropped.
+IF CONVERT(nvarchar(10), SERVERPROPERTY('Babelfish')) = N'1' PRINT N'The role clinic_sync belongs to the user who made it: refused was ALTER AUTHORIZATION ON ROLE::clinic_sync TO dbo'
+ELSE
+BEGIN TRY
+  EXEC (N'ALTER AUTHORIZATION ON ROLE::clinic_sync TO dbo')
+END TRY
+BEGIN CATCH
+  PRINT N'The role clinic_sync belongs to the user who made it: refused was ALTER AUTHORIZATION ON ROLE::clinic_sync TO dbo' + N': ' + ERROR_MESSAGE()
+END CATCH
 GO
 
 IF OBJECT_ID(N'sync.TakeChanges', N'P') IS NOT NULL GRANT EXECUTE ON sync.TakeChanges TO clinic_sync
@@ -19,13 +27,41 @@ IF OBJECT_ID(N'sync.SettleChanges', N'P') IS NOT NULL GRANT EXECUTE ON sync.Sett
 IF OBJECT_ID(N'sync.ApplyPortalChanges', N'P') IS NOT NULL GRANT EXECUTE ON sync.ApplyPortalChanges TO clinic_sync
 IF OBJECT_ID(N'sync.ReadRows', N'P') IS NOT NULL GRANT EXECUTE ON sync.ReadRows TO clinic_sync
 IF OBJECT_ID(N'sync.BackfillPage', N'P') IS NOT NULL GRANT EXECUTE ON sync.BackfillPage TO clinic_sync
+IF OBJECT_ID(N'sync.OpenRows', N'P') IS NOT NULL GRANT EXECUTE ON sync.OpenRows TO clinic_sync
 IF OBJECT_ID(N'sync.WaitForChanges', N'P') IS NOT NULL GRANT EXECUTE ON sync.WaitForChanges TO clinic_sync
+IF OBJECT_ID(N'sync.RingDoorbell', N'P') IS NOT NULL GRANT EXECUTE ON sync.RingDoorbell TO clinic_sync
+IF OBJECT_ID(N'sync.OpenTransactions', N'P') IS NOT NULL GRANT EXECUTE ON sync.OpenTransactions TO clinic_sync
+IF OBJECT_ID(N'sync.AwaitTransaction', N'P') IS NOT NULL GRANT EXECUTE ON sync.AwaitTransaction TO clinic_sync
 IF OBJECT_ID(N'sync.Inspect', N'P') IS NOT NULL GRANT EXECUTE ON sync.Inspect TO clinic_sync
--- Granted by earlier versions, with the procedures that are not for the services.
-REVOKE EXECUTE ON SCHEMA::sync FROM clinic_sync
 GO
 
--- Metadata only: without it sync.Inspect takes the triggers for missing, and sync.ApplyPortalChanges knows the mapping's limits
--- only, not the columns' own.
-GRANT VIEW DEFINITION ON SCHEMA::dbo TO clinic_sync
+-- Granted by earlier versions, with the procedures that are not for the services.
+IF CONVERT(nvarchar(10), SERVERPROPERTY('Babelfish')) = N'1' PRINT N'Members of clinic_sync may execute what earlier versions granted: refused was REVOKE EXECUTE ON SCHEMA::sync FROM clinic_sync'
+ELSE
+BEGIN TRY
+  EXEC (N'REVOKE EXECUTE ON SCHEMA::sync FROM clinic_sync')
+END TRY
+BEGIN CATCH
+  PRINT N'Members of clinic_sync may execute what earlier versions granted: refused was REVOKE EXECUTE ON SCHEMA::sync FROM clinic_sync' + N': ' + ERROR_MESSAGE()
+END CATCH
+GO
+
+-- Metadata only: without it sync.Inspect cannot see the triggers, the queue and the sequence, and sync.ApplyPortalChanges knows the
+-- mapping's limits only, not the columns' own.
+IF CONVERT(nvarchar(10), SERVERPROPERTY('Babelfish')) = N'1' PRINT N'Members of clinic_sync cannot see triggers and columns: refused was GRANT VIEW DEFINITION ON SCHEMA::dbo TO clinic_sync'
+ELSE
+BEGIN TRY
+  EXEC (N'GRANT VIEW DEFINITION ON SCHEMA::dbo TO clinic_sync')
+END TRY
+BEGIN CATCH
+  PRINT N'Members of clinic_sync cannot see triggers and columns: refused was GRANT VIEW DEFINITION ON SCHEMA::dbo TO clinic_sync' + N': ' + ERROR_MESSAGE()
+END CATCH
+IF CONVERT(nvarchar(10), SERVERPROPERTY('Babelfish')) = N'1' PRINT N'Members of clinic_sync cannot see schema sync''s objects: refused was GRANT VIEW DEFINITION ON SCHEMA::sync TO clinic_sync'
+ELSE
+BEGIN TRY
+  EXEC (N'GRANT VIEW DEFINITION ON SCHEMA::sync TO clinic_sync')
+END TRY
+BEGIN CATCH
+  PRINT N'Members of clinic_sync cannot see schema sync''s objects: refused was GRANT VIEW DEFINITION ON SCHEMA::sync TO clinic_sync' + N': ' + ERROR_MESSAGE()
+END CATCH
 GO

@@ -1,3 +1,6 @@
 export { GENERATED_HEADER } from './generated.ts'
 export * from './tables/index.ts'
+export { captureTriggers } from './tsql/capture.ts'
+export { DOORBELL_TRIGGERS } from './tsql/inspecting-objects.ts'
+export { SERVICE_PROCEDURES } from './tsql/role.ts'
 export * from './types.ts'

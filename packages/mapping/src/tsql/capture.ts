@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { tables } from '../tables/index.ts'
 import type { Source, Table } from '../types.ts'
 import { comparedColumns } from './row.ts'
@@ -30,6 +31,21 @@ export function watchedTables(): Watched[] {
   }))
 }
 
+/** Every capture trigger with the table that it is on, and its checksum as sync.Inspect gives it (`definition:…`). */
+export function captureTriggers(): { table: string; trigger: string; checksum: string }[] {
+  return watchedTables().map((watched) => ({
+    table: watched.clinicTable,
+    trigger: triggerName(watched.clinicTable),
+    checksum: definitionChecksum(definition(watched)),
+  }))
+}
+
+/** SHA-256, lower-case hex, of T-SQL in UTF-16LE without line ends, blanks and tabs, which editors change. */
+export const definitionChecksum = (sql: string) =>
+  createHash('sha256')
+    .update(Buffer.from(sql.replace(/[\r\n \t]/g, ''), 'utf16le'))
+    .digest('hex')
+
 /** Migration 02: the triggers that write the outbox. */
 export function captureScript(): string {
   const about = `-- The capture triggers: each writes into dbo.SyncQueue which records an INSERT, UPDATE or DELETE really changed, in the
@@ -38,6 +54,25 @@ export function captureScript(): string {
 }
 
 function trigger(watched: Watched): string {
+  const full = fullName(watched)
+  return `BEGIN TRANSACTION
+GO
+IF OBJECT_ID(${literal(full)}, N'TR') IS NOT NULL DROP TRIGGER ${full}
+GO
+${definition(watched)}
+GO
+-- If the trigger could not be made, the one before it stays.
+IF @@TRANCOUNT > 0
+BEGIN
+  IF OBJECT_ID(${literal(full)}, N'TR') IS NOT NULL COMMIT TRANSACTION
+  ELSE ROLLBACK TRANSACTION
+END`
+}
+
+const fullName = ({ clinicTable }: Watched) => `dbo.${name(triggerName(clinicTable))}`
+
+/** A trigger's batch, which is what OBJECT_DEFINITION gives. ASCII only: an editor may save the file in a code page. */
+function definition(watched: Watched): string {
   const { clinicTable, own, derived } = watched
   const deletes = own === null || own.deletes.clinic === 'propagate' || derived.length > 0
   const brought = own === null ? [] : broughtBy(own)
@@ -47,12 +82,7 @@ function trigger(watched: Watched): string {
     ...derived.map(({ table, source }, i) => derivedRecords(table, source, brought.length + 2 + i)),
     ...(own?.deletes.clinic === 'propagate' ? [deletedRows(own, brought.length + 2 + derived.length)] : []),
   ]
-  const full = `dbo.${name(triggerName(clinicTable))}`
-  return `BEGIN TRANSACTION
-GO
-IF OBJECT_ID(${literal(full)}, N'TR') IS NOT NULL DROP TRIGGER ${full}
-GO
-CREATE TRIGGER ${full} ON ${dbo(clinicTable)} AFTER INSERT, UPDATE${deletes ? ', DELETE' : ''} AS
+  return `CREATE TRIGGER ${fullName(watched)} ON ${dbo(clinicTable)} AFTER INSERT, UPDATE${deletes ? ', DELETE' : ''} AS
 BEGIN
   IF NOT EXISTS (SELECT 1 FROM inserted)${deletes ? ' AND NOT EXISTS (SELECT 1 FROM deleted)' : ''} RETURN
   SET NOCOUNT ON
@@ -65,13 +95,6 @@ BEGIN
   IF EXISTS (SELECT 1 FROM @changed)
     INSERT INTO dbo.SyncQueue (TableName, RecordID, Operation)
     SELECT TableName, RecordID, Operation FROM @changed ORDER BY Turn, RecordID
-END
-GO
--- If the trigger could not be made, the one before it stays.
-IF @@TRANCOUNT > 0
-BEGIN
-  IF OBJECT_ID(${literal(full)}, N'TR') IS NOT NULL COMMIT TRANSACTION
-  ELSE ROLLBACK TRANSACTION
 END`
 }
 

@@ -3,7 +3,7 @@ import { tables } from '../tables/index.ts'
 import { applyingScript } from './applying.ts'
 import { captureScript } from './capture.ts'
 import { inspect } from './inspecting.ts'
-import { backfillPage, readRecords, readRows } from './reading.ts'
+import { backfillPage, openRows, readRecords, readRows } from './reading.ts'
 import { roleScript } from './role.ts'
 import { settleChanges } from './settling.ts'
 import { enterOutbox, takeChanges } from './taking.ts'
@@ -29,6 +29,7 @@ function proceduresScript(): string {
     settleChanges(),
     readRows(),
     backfillPage(),
+    openRows(),
     inspect(),
   ])
 }

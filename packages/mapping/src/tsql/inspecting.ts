@@ -1,24 +1,24 @@
-import { triggerName, watchedTables } from './capture.ts'
-import { literal, procedure } from './text.ts'
+import { facts } from './inspecting-facts.ts'
+import { clientsAtRisk } from './inspecting-clients.ts'
+import { indexes, rights, triggers } from './inspecting-objects.ts'
+import { bookkeeping, broker, database, server } from './inspecting-server.ts'
+import { procedure } from './text.ts'
 
-/** `sync.Inspect`: what the doctor command checks. */
+/** `sync.Inspect`: everything the doctor command checks, as rows (Name, Value). */
 export function inspect(): string {
-  const triggers = watchedTables()
-    .map(({ clinicTable }) => `(${literal(triggerName(clinicTable))})`)
-    .join(', ')
   return procedure(
     'sync.Inspect',
     '',
     `
--- What the doctor command looks at: names and what was found, '1' and '0' for yes and no.
+-- What the doctor command looks at. Rows (Name, Value): '1' and '0' for yes and no, '' for a setting that is not there, NULL for
+-- what could not be seen, because the engine lacks it or the login may not. No value of a patient's.
 SET NOCOUNT ON
-SELECT N'EngineVersion' AS Name, CONVERT(nvarchar(400), SERVERPROPERTY('ProductVersion')) AS Value
-UNION ALL SELECT N'DatabaseName', CONVERT(nvarchar(400), DB_NAME())
-UNION ALL SELECT N'Collation', CONVERT(nvarchar(400), DATABASEPROPERTYEX(DB_NAME(), 'Collation'))
-UNION ALL SELECT N'IsBrokerEnabled', CONVERT(nvarchar(400), CAST(d.is_broker_enabled AS int)) FROM sys.databases d WHERE d.name = DB_NAME()
-UNION ALL SELECT N'IsReadCommittedSnapshot', CONVERT(nvarchar(400), CAST(d.is_read_committed_snapshot_on AS int))
-  FROM sys.databases d WHERE d.name = DB_NAME()
-UNION ALL SELECT N'trigger:' + n.Name, CASE WHEN t.name IS NULL THEN N'missing' WHEN t.is_disabled = 1 THEN N'disabled' ELSE N'enabled' END
-  FROM (VALUES ${triggers}) n (Name) LEFT JOIN sys.triggers t ON t.name = n.Name`,
+SET XACT_ABORT OFF
+SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+SET LOCK_TIMEOUT 10000
+
+${facts([server(), database(), broker(), bookkeeping(), triggers(), rights(), indexes(), clientsAtRisk()])}
+
+SET LOCK_TIMEOUT -1`,
   )
 }

@@ -132,3 +132,32 @@ FROM sync.Backfill WHERE TableName = @Table
 SET LOCK_TIMEOUT -1`,
   )
 }
+
+/** `sync.OpenRows`: what a backfill waits for. */
+export function openRows(): string {
+  return procedure(
+    'sync.OpenRows',
+    '',
+    `
+-- Committed outbox rows that are not settled yet. Retrying: something failed, and it is tried again later.
+SET NOCOUNT ON
+SET XACT_ABORT ON
+SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+SET DEADLOCK_PRIORITY LOW
+SET LOCK_TIMEOUT 10000
+CREATE TABLE #open (QueueID bigint NOT NULL PRIMARY KEY, Retrying bit NOT NULL)
+
+BEGIN TRANSACTION
+-- In here no row is being settled, so those that READPAST leaves out are of transactions in flight.
+EXEC sync.EnterOutbox
+INSERT INTO #open (QueueID, Retrying)
+SELECT q.QueueID, CASE WHEN q.LastError IS NULL THEN 0 ELSE 1 END
+FROM dbo.SyncQueue q WITH (READCOMMITTEDLOCK, READPAST)
+WHERE q.Status IN (N'Pending', N'Queued')
+COMMIT TRANSACTION
+
+SELECT QueueID, Retrying FROM #open ORDER BY QueueID
+
+SET LOCK_TIMEOUT -1`,
+  )
+}
