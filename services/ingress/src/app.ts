@@ -4,19 +4,22 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type FastifyServerOptions, LogController } from 'fastify'
 import { BODY_LIMIT, readBodies } from './body.ts'
 import { answerErrors } from './errors.ts'
+import { type DoorbellTestRouteOptions, doorbellTestRoute } from './routes/doorbell-test.ts'
 import { type DoorbellRoutesOptions, doorbellRoutes } from './routes/doorbells.ts'
 import { healthRoutes } from './routes/health.ts'
 import { type TriggerRouteOptions, triggerRoute } from './routes/trigger.ts'
 import type { KnownState } from './known-state.ts'
 
 export interface AppOptions {
-  readonly drains: DoorbellRoutesOptions['drains'] & TriggerRouteOptions['drains']
+  readonly drains: TriggerRouteOptions['drains']
+  readonly bells: DoorbellRoutesOptions['bells']
+  readonly testDoorbell: DoorbellTestRouteOptions['testDoorbell']
   readonly state: Pick<KnownState, 'read'>
   /** SYNC_WEBHOOK_SECRET, for the doorbells. */
   readonly webhookSecret: string
   /** SYNC_WEBHOOK_KEYS, for signed webhooks. */
   readonly webhookKeys: readonly WebhookKey[]
-  /** SYNC_OPERATOR_TOKEN, for the trigger. */
+  /** SYNC_OPERATOR_TOKEN, for the trigger and the test of the doorbells. */
   readonly operatorToken: string
 }
 
@@ -32,7 +35,7 @@ export const options = {
 
 /** The HTTP face of the ingress. Register it on the root instance. */
 export const app: FastifyPluginAsyncTypebox<AppOptions> = async (fastify, options) => {
-  const { drains, state, webhookSecret, webhookKeys, operatorToken } = options
+  const { drains, bells, testDoorbell, state, webhookSecret, webhookKeys, operatorToken } = options
   await fastify.register(sensible)
   answerErrors(fastify)
   readBodies(fastify)
@@ -42,7 +45,8 @@ export const app: FastifyPluginAsyncTypebox<AppOptions> = async (fastify, option
     request.log.debug(line, 'answered')
   })
   const prefix = '/api/sync'
-  await fastify.register(doorbellRoutes, { prefix, drains, secret: webhookSecret, keys: webhookKeys })
+  await fastify.register(doorbellRoutes, { prefix, bells, secret: webhookSecret, keys: webhookKeys })
   await fastify.register(triggerRoute, { prefix, drains, token: operatorToken })
+  await fastify.register(doorbellTestRoute, { prefix, testDoorbell, token: operatorToken })
   await fastify.register(healthRoutes, { state })
 }

@@ -13,6 +13,8 @@ export interface DrainOptions {
   readonly outbox: Outbox
   readonly publisher: Publisher
   readonly log: FastifyBaseLogger
+  /** Called before each run; gives the number of open transactions that nothing else will ring for. */
+  readonly look?: (() => Promise<number>) | undefined
   /** A failure that no retry cures: the database is not migrated. The drain has stopped. */
   readonly onFatal?: (error: SyncError) => void
   readonly batch?: number
@@ -52,7 +54,7 @@ export class Drain {
   #timer: NodeJS.Timeout | undefined
   /** Code of the failure that the pending retry is for. */
   #failing: string | undefined
-  #lockedBefore = 0
+  #heldBefore = 0
   /** When a run last found nothing, and whether the timer is set for the end of the rest after it. */
   #restedFrom = Number.NEGATIVE_INFINITY
   #resting = false
@@ -117,9 +119,11 @@ export class Drain {
       this.#urgent = false
       const waiters = this.#waiters.splice(0)
       try {
+        // Before the outbox is read: see OpenTransactionWaits.
+        const unheard = (await this.#options.look?.()) ?? 0
         const drained = await this.#run()
         for (const waiter of waiters) waiter.resolve(drained)
-        this.#succeeded(drained)
+        this.#succeeded(drained, unheard)
         if (this.#wanted && !this.#urgent && this.#restLeft() > 0) {
           this.#rest()
           break
@@ -141,16 +145,17 @@ export class Drain {
     return emptyOutbox({ outbox, publisher, log: this.#log, batch, isStopped: () => this.#stopped })
   }
 
-  #succeeded({ published, locked }: Drained): void {
+  #succeeded({ published, locked }: Drained, unheard: number): void {
     if (this.#failing !== undefined) this.#log.info(`the ${this.side}'s outbox is drained again`)
     this.#failing = undefined
     if (published === 0) this.#restedFrom = performance.now()
     this.#retry.reset()
-    if (locked > 0 && this.#lockedBefore === 0)
-      this.#log.info({ locked }, 'open transactions hold records: looking again')
-    if (locked === 0 && this.#lockedBefore > 0) this.#log.info('no record is held any more')
-    this.#lockedBefore = locked
-    if (locked > 0) this.#ringIn(this.#lockedBackoff.next())
+    const held = locked + unheard
+    if (held > 0 && this.#heldBefore === 0)
+      this.#log.info({ locked, unheard }, 'open transactions hold records: looking again')
+    if (held === 0 && this.#heldBefore > 0) this.#log.info('no record is held any more')
+    this.#heldBefore = held
+    if (held > 0) this.#ringIn(this.#lockedBackoff.next())
     else this.#lockedBackoff.reset()
   }
 

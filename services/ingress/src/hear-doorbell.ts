@@ -25,21 +25,24 @@ export interface HearDoorbellOptions {
 export async function hearDoorbell(options: HearDoorbellOptions, signal: AbortSignal): Promise<void> {
   const { side, doorbell, ring, onHeard, log } = options
   const backoff = new Backoff(options.retry ?? RETRY)
-  let lost = false
+  /** Code of the failure that keeps it from being heard. */
+  let lost: string | undefined
   while (!signal.aborted) {
     try {
       const why = await doorbell.waitForChanges(signal)
       if (signal.aborted) return
-      if (lost) log.info(`the ${side}'s doorbell is heard again`)
-      lost = false
+      if (lost !== undefined) log.info(`the ${side}'s doorbell is heard again`)
+      lost = undefined
       backoff.reset()
       onHeard?.(null)
       ring(why === 'connected')
     } catch (error) {
       if (signal.aborted) return
-      if (!lost) log.warn(describe(error), `the ${side}'s doorbell is not heard: connecting again`)
-      else log.debug(describe(error), `the ${side}'s doorbell is still not heard`)
-      lost = true
+      const what = describe(error)
+      const code = String(what['number'] ?? what['code'])
+      if (lost !== code) log.warn(what, `the ${side}'s doorbell is not heard: connecting again`)
+      else log.debug(what, `the ${side}'s doorbell is still not heard`)
+      lost = code
       onHeard?.(error)
       await sleep(backoff.next(), undefined, { signal }).catch(() => undefined)
     }

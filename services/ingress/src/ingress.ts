@@ -1,19 +1,23 @@
 import type { Broker, Consumer } from '@clinic-sync/broker'
-import { directionFrom, type Side } from '@clinic-sync/contracts'
-import { DatabaseError, type Doorbell, SyncError } from '@clinic-sync/sync'
+import { directionFrom, type DoorbellTest, type Side } from '@clinic-sync/contracts'
+import { DatabaseError, type Doorbell, type OpenTransactions, type Ringer, SyncError } from '@clinic-sync/sync'
 import type { FastifyBaseLogger } from 'fastify'
 import { sentence } from './describe.ts'
 import { Drain } from './drain.ts'
+import { Ears } from './ears.ts'
 import type { Outbox } from './empty-outbox.ts'
 import { hearDoorbell } from './hear-doorbell.ts'
 import { KnownState } from './known-state.ts'
+import { OpenTransactionWaits } from './open-transactions.ts'
 import { settleOutcomes } from './outcomes.ts'
+import type { HttpBells } from './routes/doorbells.ts'
 import type { ClinicDoorbell, PortalDoorbell } from './start-lines.ts'
-import { watchOutbox } from './watched-outbox.ts'
+import { testDoorbell } from './test-doorbell.ts'
+import { type Watched, watchOutbox } from './watched-outbox.ts'
 
 export interface IngressOptions {
-  readonly clinic: Outbox & Doorbell
-  readonly portal: Outbox & Doorbell
+  readonly clinic: Outbox & Doorbell & Ringer & OpenTransactions
+  readonly portal: Outbox & Doorbell & Ringer
   readonly broker: Pick<Broker, 'publishEvents' | 'consumeOutcomes' | 'onReconnect' | 'state'>
   readonly clinicDoorbell: ClinicDoorbell
   readonly portalDoorbell: PortalDoorbell
@@ -22,12 +26,21 @@ export interface IngressOptions {
   readonly onFatal: (error: SyncError) => void
 }
 
+/** What SQL Server calls from within the transaction that changes something: nothing of it can be read then. */
+const RINGS_BEFORE_COMMIT: ReadonlySet<ClinicDoorbell> = new Set(['ole-automation', 'rest-endpoint', 'http'] as const)
+const RINGS_BY_HTTP: ReadonlySet<ClinicDoorbell | PortalDoorbell> = new Set([
+  ...RINGS_BEFORE_COMMIT,
+  'webhook',
+] as const)
+
 /** The ingress without its HTTP face: a drain, a settler and a doorbell for each side. */
 export class Ingress {
   readonly drains: Readonly<Record<Side, Drain>>
   readonly state = new KnownState()
   readonly #options: IngressOptions
-  readonly #outboxes: Readonly<Record<Side, Outbox>>
+  readonly #outboxes: Readonly<Record<Side, Watched>>
+  readonly #ears = new Ears()
+  readonly #waits: OpenTransactionWaits | undefined
   readonly #stopping = new AbortController()
   #consumers: Consumer[] = []
   #hearing: Promise<void>[] = []
@@ -45,8 +58,14 @@ export class Ingress {
       this.#failed = true
     }
     this.#fatal = fatal
-    const drain = (outbox: Outbox) => new Drain({ outbox, publisher: broker, log, onFatal: fatal })
-    this.drains = { clinic: drain(this.#outboxes.clinic), portal: drain(this.#outboxes.portal) }
+    const waits = RINGS_BEFORE_COMMIT.has(options.clinicDoorbell) ? this.#waitsFor(clinic) : undefined
+    const drain = (outbox: Outbox, look?: () => Promise<number>) =>
+      new Drain({ outbox, publisher: broker, log, onFatal: fatal, look })
+    this.drains = {
+      clinic: drain(this.#outboxes.clinic, waits && (() => waits.look())),
+      portal: drain(this.#outboxes.portal),
+    }
+    this.#waits = waits
     this.state.ask('broker', () => brokerReason(broker.state()))
   }
 
@@ -71,6 +90,29 @@ export class Ingress {
     if (portalDoorbell === 'listen') this.#hear('portal')
   }
 
+  /** What the HTTP doorbells tell. Each rings, whatever the settings say. */
+  readonly bells: HttpBells = {
+    rang: (side) => {
+      if (this.#ringsByHttp(side)) this.#ears.heard(side)
+      this.drains[side].ring()
+    },
+    refused: (side, status) => this.#ears.refused(side, status),
+  }
+
+  /** Asks a side's database to ring, and says whether it was heard here. */
+  testDoorbell(side: Side): Promise<DoorbellTest> {
+    const { [side]: ringer } = this.#options
+    const name = bellOf(side)
+    return testDoorbell({
+      side,
+      doorbell: this.#doorbellOf(side),
+      ringer,
+      ears: this.#ears,
+      known: () => (this.#ringsByHttp(side) ? null : this.state.reason(name)),
+      signal: this.#stopping.signal,
+    })
+  }
+
   ringAll(urgent: boolean): void {
     for (const drain of Object.values(this.drains)) drain.ring(urgent)
   }
@@ -80,6 +122,7 @@ export class Ingress {
     this.#forget?.()
     this.#stopping.abort()
     const drains = Object.values(this.drains).map((drain) => drain.stop())
+    await this.#waits?.stop()
     // While it is blocked RabbitMQ confirms nothing: what is in flight stays pending, and is published after the next start.
     const confirms = this.#options.broker.state().publisher !== 'blocked'
     await Promise.all([
@@ -108,20 +151,24 @@ export class Ingress {
 
   /** Rings a side's drain for what is heard on a connection of its own; /readyz knows whether there is one. */
   #hear(side: Side): void {
-    const name = `${side}-doorbell`
+    const name = bellOf(side)
     this.state.expect(name)
     const onHeard = (error: unknown) => {
       this.state.tell(name, error === null ? null : sentence(error))
       if (error instanceof SyncError && error.code === 'SYNC_NOT_MIGRATED') void this.#noBell(side, error)
     }
     const { [side]: doorbell, log } = this.#options
-    const ring = (urgent: boolean) => this.drains[side].ring(urgent)
+    const ring = (connected: boolean) => {
+      // What a new connection is for is not a ring.
+      if (!connected) this.#ears.heard(side)
+      this.drains[side].ring(connected)
+    }
     this.#hearing.push(hearDoorbell({ side, doorbell, ring, onHeard, log }, this.#stopping.signal))
   }
 
   /**
-   * Where all but the doorbell is installed, no waiting helps: in the portal the migrations do, a clinic needs another setting.
-   * Where nothing is installed, that is said by whoever looks into the outbox.
+   * Where all but the doorbell is installed, no waiting helps: the migrations bring it. Where nothing is installed, that is said
+   * by whoever looks into the outbox. A doorbell that is there and not switched on is waited for.
    */
   async #noBell(side: Side, error: SyncError): Promise<void> {
     const migrated = await this.#outboxes[side].check().then(
@@ -130,11 +177,32 @@ export class Ingress {
     )
     if (!migrated) return
     const what =
-      "CLINIC_DOORBELL is service-broker, but the clinic's database has no such doorbell: set it to http or none."
-    this.#fatal(side === 'portal' ? error : new SyncError('SYNC_CONFIG', what))
+      "CLINIC_DOORBELL is service-broker, but the clinic's database has no such doorbell: `npm run sync -- migrate` installs " +
+      'it, where the engine has Service Broker, and `npm run sync -- doorbell` switches it on.'
+    this.#fatal(side === 'portal' ? error : new SyncError('SYNC_NOT_MIGRATED', what, { cause: error }))
   }
 
-  #watch(outbox: Outbox): Outbox {
+  #doorbellOf(side: Side): ClinicDoorbell | PortalDoorbell {
+    const { clinicDoorbell, portalDoorbell } = this.#options
+    return side === 'clinic' ? clinicDoorbell : portalDoorbell
+  }
+
+  #ringsByHttp(side: Side): boolean {
+    return RINGS_BY_HTTP.has(this.#doorbellOf(side))
+  }
+
+  /** Rings the clinic's drain when the transactions end that are open now. */
+  #waitsFor(clinic: OpenTransactions): OpenTransactionWaits {
+    const { log } = this.#options
+    const { use } = this.#outboxes.clinic
+    const database: OpenTransactions = {
+      openTransactions: () => use(() => clinic.openTransactions()),
+      awaitTransaction: (transaction, signal) => clinic.awaitTransaction(transaction, signal),
+    }
+    return new OpenTransactionWaits({ database, ring: () => this.drains.clinic.ring(), log })
+  }
+
+  #watch(outbox: Outbox): Watched {
     this.state.expect(outbox.side)
     return watchOutbox(outbox, (error) => {
       // A deadlock or a refused row says nothing about the database as a whole.
@@ -144,6 +212,9 @@ export class Ingress {
     })
   }
 }
+
+/** Its name in /readyz. */
+const bellOf = (side: Side) => `${side}-doorbell`
 
 function brokerReason({ ready, publisher }: ReturnType<Broker['state']>): string | null {
   if (publisher === 'blocked') return 'RabbitMQ takes no messages: it is out of memory or disk.'

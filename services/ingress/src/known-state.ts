@@ -22,6 +22,11 @@ export class KnownState {
     this.#reasons.set(name, reason)
   }
 
+  /** Why it is not ready; null: it is, or it is not known here. */
+  reason(name: string): string | null {
+    return this.#checks.get(name)?.() ?? null
+  }
+
   /** `ok` or the reason why not, by name. */
   read(): { readonly ready: boolean; readonly checks: Record<string, string> } {
     const reasons = [...this.#checks].map(([name, reason]) => [name, reason()] as const)

@@ -26,7 +26,8 @@ runService({
     const settings = readSettings(SETTINGS, environment)
     refuseTransactionMode(settings)
     const clinic = await openClinic({ url: settings.SQLSERVER_URL, timeZone: settings.CLINIC_TIME_ZONE, log })
-    const portal = await openPortal({ url: settings.POSTGRES_URL, log })
+    const doorbell = settings.PORTAL_DOORBELL === 'webhook' ? 'webhook' : 'listen'
+    const portal = await openPortal({ url: settings.POSTGRES_URL, log, doorbell })
     const broker = await connectBroker({ url: settings.RABBITMQ_URL, log, name: 'ingress' })
     const served = await serve({
       clinic,

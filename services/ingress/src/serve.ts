@@ -1,4 +1,4 @@
-import type { WebhookKey } from '@clinic-sync/contracts'
+import type { Side, WebhookKey } from '@clinic-sync/contracts'
 import Fastify from 'fastify'
 import { cannotListen, type Running } from '@clinic-sync/runtime'
 import { app, options } from './app.ts'
@@ -33,8 +33,9 @@ export async function serve(settings: ServeOptions): Promise<Served> {
   const { host, port, log, webhookSecret, webhookKeys, operatorToken } = settings
   const ingress = new Ingress(settings)
   const server = Fastify({ ...options, loggerInstance: log, requestTimeout: REQUEST_MS })
-  const { drains, state } = ingress
-  await server.register(app, { drains, state, webhookSecret, webhookKeys, operatorToken })
+  const { drains, bells, state } = ingress
+  const testDoorbell = (side: Side) => ingress.testDoorbell(side)
+  await server.register(app, { drains, bells, testDoorbell, state, webhookSecret, webhookKeys, operatorToken })
   const url = await server
     .listen({ host, port, listenTextResolver: (address) => `listening at ${address}` })
     .catch((cause: unknown) => {

@@ -14,12 +14,16 @@ export interface Doorbells {
 
 const NONE = 'no doorbell is set up; a start, a reconnection or POST /api/sync/trigger starts a drain'
 
+/** Before the commit: what is open is waited for. */
+const ON_CHANGES = 'SQL Server rings with POST /api/sync/queue-notify on data changes'
+const AT_END = 'and the end of open transactions is waited for'
+
 const CLINIC: Readonly<Record<ClinicDoorbell, string>> = {
   'service-broker':
     'SQL Server rings through Service Broker at every commit; POST /api/sync/queue-notify is answered as well',
-  'ole-automation': 'SQL Server rings with POST /api/sync/queue-notify on data changes, through OLE Automation',
-  'rest-endpoint': 'SQL Server rings with POST /api/sync/queue-notify on data changes, through its REST endpoint call',
-  http: 'SQL Server rings with POST /api/sync/queue-notify on data changes',
+  'ole-automation': `${ON_CHANGES}, through OLE Automation, ${AT_END}`,
+  'rest-endpoint': `${ON_CHANGES}, through its REST endpoint call, ${AT_END}`,
+  http: `${ON_CHANGES}, through a caller of your own, ${AT_END}`,
   none: NONE,
 }
 

@@ -4,13 +4,18 @@ import type { Outbox } from './empty-outbox.ts'
 /** Told of each use of the database: null when it answered. */
 export type Observer = (error: unknown) => void
 
+export interface Watched extends Outbox {
+  /** Any other use of the same database. */
+  use<T>(work: () => Promise<T>): Promise<T>
+}
+
 /**
  * The outbox, checked before its first use, with every answer and failure reported: readiness is known from the
  * work itself, and costs no query of its own.
  *
  * @throws SyncError SYNC_NOT_MIGRATED from whatever is called first, where the schema `sync` is missing.
  */
-export function watchOutbox(outbox: Outbox, observe: Observer): Outbox {
+export function watchOutbox(outbox: Outbox, observe: Observer): Watched {
   let checked: Promise<void> | undefined
 
   async function use<T>(work: () => Promise<T>): Promise<T> {
@@ -31,6 +36,7 @@ export function watchOutbox(outbox: Outbox, observe: Observer): Outbox {
 
   return {
     side: outbox.side,
+    use,
     check() {
       // Whoever asks wants to know now, not what was found at the first use.
       checked = undefined

@@ -17,7 +17,12 @@ t.test('no or a wrong secret: 401, nothing read, nothing rung', async (t) => {
     { authorization: `Bearer ${SECRET.toUpperCase()}` },
   ]
   for (const headers of wrong) {
-    for (const url of ['/api/sync/queue-notify', '/api/sync/webhook', '/api/sync/trigger']) {
+    for (const url of [
+      '/api/sync/queue-notify',
+      '/api/sync/webhook',
+      '/api/sync/trigger',
+      '/api/sync/doorbells/test',
+    ]) {
       const { status, body } = await send(url, { headers, payload: `not JSON, ${PLANTED}` })
       t.match({ status, body }, { status: 401, body: { statusCode: 401, error: 'Unauthorized', message: String } })
     }
@@ -30,7 +35,8 @@ t.test('each secret opens its own routes only', async (t) => {
   for (const url of ['/api/sync/queue-notify', '/api/sync/webhook']) {
     t.match(await send(url, asOperator(hook)), { status: 401 })
   }
-  t.match(await send('/api/sync/trigger', withSecret()), { status: 401 })
+  for (const url of ['/api/sync/trigger', '/api/sync/doorbells/test'])
+    t.match(await send(url, withSecret()), { status: 401 })
   t.same(rings, [])
 })
 
@@ -106,7 +112,7 @@ t.test("1 MiB is read, one byte more is 413; a long note's webhook rings all the
 
 t.test('a wrong method: 405 and what is allowed', async (t) => {
   const { send, rings } = await start(t)
-  for (const url of ['/api/sync/queue-notify', '/api/sync/webhook', '/api/sync/trigger']) {
+  for (const url of ['queue-notify', 'webhook', 'trigger', 'doorbells/test'].map((name) => `/api/sync/${name}`)) {
     for (const method of ['GET', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const) {
       const answer = await send(url, { ...withSecret(method === 'PUT' ? PLANTED : undefined), method })
       t.match(answer, { status: 405, headers: { allow: 'POST' }, body: { statusCode: 405 } }, `${method} ${url}`)
@@ -184,4 +190,32 @@ t.test('no log line carries a body or a secret', async (t) => {
   await send(`/api/sync/queue-notify?secret=${SECRET}`, withSecret())
   t.ok(lines.length > 8)
   t.notMatch(lines.join(''), /PLANTED|مريم|webhook-secret|operator-token|guessed-secret/)
+})
+
+t.test('a test of the doorbells: of one side, or of both', async (t) => {
+  const { send, rings } = await start(t)
+  const url = '/api/sync/doorbells/test'
+  const heard = { doorbell: 'listen', heard: true, ms: 4, message: null }
+  for (const [payload, answer] of [
+    [undefined, { clinic: heard, portal: heard }],
+    ['{}', { clinic: heard, portal: heard }],
+    ['{"side":"portal"}', { portal: heard }],
+    ['{"side":"clinic"}', { clinic: heard }],
+  ] as const) {
+    const { status, body } = await send(url, asOperator(payload))
+    t.equal(status, 200)
+    t.same(body, answer)
+  }
+  t.same(rings, ['clinic?', 'portal?', 'clinic?', 'portal?', 'portal?', 'clinic?'])
+  for (const payload of ['{"side":"PLANTED"}', '{"site":"clinic"}', '[]', '{"side":null}'])
+    t.match(await send(url, asOperator(payload)), { status: 400 }, payload)
+})
+
+t.test('what is refused at a doorbell is told: whoever waits to hear it learns why it does not', async (t) => {
+  const { send, refusals } = await start(t)
+  await send('/api/sync/queue-notify')
+  await send('/api/sync/webhook')
+  await send('/api/sync/webhook', withSecret({ ...hook, table: 'patients' }))
+  await send('/api/sync/queue-notify', withSecret())
+  t.same(refusals, ['clinic 401', 'portal 401', 'portal 422'])
 })

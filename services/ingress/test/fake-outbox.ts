@@ -1,16 +1,26 @@
 import { PublishError } from '@clinic-sync/broker'
 import type { Change, Settlement, Side, SyncEvent } from '@clinic-sync/contracts'
-import { DatabaseError, SyncError, type Taken } from '@clinic-sync/sync'
+import {
+  DatabaseError,
+  type OpenTransaction,
+  type OpenTransactions,
+  type Ringer,
+  type Rung,
+  SyncError,
+  type Taken,
+} from '@clinic-sync/sync'
 import type { Outbox, Publisher } from '../src/empty-outbox.ts'
 
 interface OutboxRow {
   readonly id: number
   readonly key: number
   status: 'Pending' | 'Queued' | 'Synced' | 'Failed'
+  /** The session whose transaction has not committed it yet. */
+  session: number | null
 }
 
 /** An outbox and a broker in memory, with faults on demand. Every call passes `pause`, before and after its effect. */
-export class Fake implements Outbox, Publisher {
+export class Fake implements Outbox, Publisher, OpenTransactions, Ringer {
   readonly side: Side
   readonly rows: OutboxRow[] = []
   readonly published: SyncEvent[] = []
@@ -22,6 +32,14 @@ export class Fake implements Outbox, Publisher {
   down: Error | null = null
   brokerDown = false
   unmigrated = false
+  /** Why waits for open transactions fail. */
+  noWaits: Error | null = null
+  /** Waits that are in the database now, by session; and how many there were at most, and in all. */
+  readonly waits = new Map<number, number>()
+  waited = { most: 0, all: 0 }
+  /** What a ring that is asked for does. */
+  rung: () => Promise<Rung> = async () => ({ rang: true, answer: null })
+  readonly #ends = new Set<() => void>()
   /** Called at each await point, with its name. */
   pause: (point: string) => Promise<void> | void = () => undefined
   #ids = 0
@@ -32,12 +50,72 @@ export class Fake implements Outbox, Publisher {
 
   /** A committed change of record `key`. */
   change(key: number): void {
-    this.rows.push({ id: ++this.#ids, key, status: 'Pending' })
+    this.rows.push({ id: ++this.#ids, key, status: 'Pending', session: null })
   }
 
-  pending(): number {
-    return this.rows.filter((row) => row.status === 'Pending').length
+  /** A change that `session` has not committed yet. */
+  open(session: number, key: number): void {
+    this.rows.push({ id: ++this.#ids, key, status: 'Pending', session })
   }
+
+  commit(session: number): void {
+    for (const row of this.rows) if (row.session === session) row.session = null
+    for (const end of this.#ends) end()
+  }
+
+  rollback(session: number): void {
+    this.rows.splice(0, Infinity, ...this.rows.filter((row) => row.session !== session))
+    for (const end of this.#ends) end()
+  }
+
+  /** Committed and not taken. */
+  pending(): number {
+    return this.rows.filter((row) => row.status === 'Pending' && row.session === null).length
+  }
+
+  openTransactions = () =>
+    this.#call('look', () => {
+      const first = new Map<number, OpenTransaction>()
+      for (const { id, session } of this.rows)
+        if (session !== null && !first.has(session)) first.set(session, { session, queueId: String(id) })
+      return [...first.values()]
+    })
+
+  async awaitTransaction({ session, queueId }: OpenTransaction, signal: AbortSignal): Promise<void> {
+    this.calls.push('wait')
+    this.waits.set(session, (this.waits.get(session) ?? 0) + 1)
+    this.waited = { most: Math.max(this.waited.most, this.waits.get(session) ?? 0), all: this.waited.all + 1 }
+    try {
+      await this.pause('before wait')
+      const isOpen = () => this.rows.some((row) => String(row.id) === queueId && row.session !== null)
+      await new Promise<void>((resolve, reject) => {
+        const end = () => {
+          if (signal.aborted) reject(signal.reason as Error)
+          else if (this.noWaits) reject(this.noWaits)
+          else if (!isOpen()) resolve()
+          else return
+          this.#ends.delete(end)
+          signal.removeEventListener('abort', end)
+        }
+        this.#ends.add(end)
+        signal.addEventListener('abort', end)
+        end()
+      })
+      await this.pause('after wait')
+    } finally {
+      this.waits.set(session, (this.waits.get(session) ?? 0) - 1)
+    }
+  }
+
+  /** Cuts the connections that wait. */
+  cutWaits(): void {
+    const before = this.noWaits
+    this.noWaits = databaseDown()
+    for (const end of this.#ends) end()
+    this.noWaits = before
+  }
+
+  ringDoorbell = () => this.rung()
 
   check = () =>
     this.#call('check', () => {
@@ -46,7 +124,7 @@ export class Fake implements Outbox, Publisher {
 
   takeChanges = (max: number) =>
     this.#call('take', (): Taken => {
-      const window = this.rows.filter((row) => row.status === 'Pending').slice(0, max)
+      const window = this.rows.filter((row) => row.status === 'Pending' && row.session === null).slice(0, max)
       const free = window.filter((row) => !this.held.has(row.key))
       const versions = new Map(free.map((row) => [row.key, row.id]))
       const changes = [...versions].map(([key, version]) => change(key, version))

@@ -19,7 +19,6 @@ export async function start(
   const rings: string[] = []
   const lines: string[] = []
   const drain = (side: 'clinic' | 'portal') => ({
-    ring: () => void rings.push(side),
     request: async () => {
       rings.push(`${side}!`)
       const answer = answers[side] ?? { published: 0, locked: 0 }
@@ -32,7 +31,24 @@ export async function start(
   const fastify = Fastify({ ...options, logger: { level: 'trace', stream } })
   t.teardown(() => fastify.close())
   const drains = { clinic: drain('clinic'), portal: drain('portal') }
-  await fastify.register(app, { drains, state, webhookSecret: SECRET, webhookKeys, operatorToken: TOKEN })
+  const refusals: string[] = []
+  const bells = {
+    rang: (side: 'clinic' | 'portal') => void rings.push(side),
+    refused: (side: 'clinic' | 'portal', status: number) => void refusals.push(`${side} ${status}`),
+  }
+  const testDoorbell = async (side: 'clinic' | 'portal') => {
+    rings.push(`${side}?`)
+    return { doorbell: 'listen', heard: true, ms: 4, message: null }
+  }
+  await fastify.register(app, {
+    drains,
+    bells,
+    testDoorbell,
+    state,
+    webhookSecret: SECRET,
+    webhookKeys,
+    operatorToken: TOKEN,
+  })
 
   async function send(url: string, request: InjectOptions = {}) {
     const response = await fastify.inject({ method: 'POST', url, ...request })
@@ -42,7 +58,7 @@ export async function start(
     const body = response.body.startsWith('{') ? response.json() : response.body
     return { status: response.statusCode, body, headers: response.headers }
   }
-  return { fastify, send, rings, lines, state }
+  return { fastify, send, rings, refusals, lines, state }
 }
 
 export const withSecret = (

@@ -8,11 +8,11 @@ import { databaseDown, Fake } from './fake-outbox.ts'
 import { recordingLog, until } from './help.ts'
 
 /** A side with a doorbell; `ring` rings it. It is not there at all where `missing` says so, or while the side is down. */
-function withBell(fake: Fake, missing: Error | null) {
+function withBell(fake: Fake, missing: () => Error | null) {
   let ring: () => void = () => undefined
   const waitForChanges = (signal: AbortSignal) =>
     new Promise<'changed'>((resolve, reject) => {
-      if (fake.down ?? missing) return reject(fake.down ?? missing)
+      if (fake.down ?? missing()) return reject(fake.down ?? missing())
       ring = () => resolve('changed')
       signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
     })
@@ -36,7 +36,9 @@ function start(t: Test, { clinicDoorbell = 'http', portalDoorbell = 'webhook', n
   const fatal: SyncError[] = []
   const state: BrokerState = { ready: true, publisher: 'up', consumers: [] }
   let broker = state
-  const bells = { clinic: withBell(clinic, noBell), portal: withBell(portal, noBell) }
+  let bell = noBell
+  const bells = { clinic: withBell(clinic, () => bell), portal: withBell(portal, () => bell) }
+  const { log, lines } = recordingLog()
   const ingress = new Ingress({
     clinic: bells.clinic.side,
     portal: bells.portal.side,
@@ -56,7 +58,7 @@ function start(t: Test, { clinicDoorbell = 'http', portalDoorbell = 'webhook', n
     },
     clinicDoorbell,
     portalDoorbell,
-    log: recordingLog().log,
+    log,
     onFatal: (error) => void fatal.push(error),
   })
   t.teardown(() => ingress.stop())
@@ -71,6 +73,8 @@ function start(t: Test, { clinicDoorbell = 'http', portalDoorbell = 'webhook', n
     checks,
     listeners,
     bells,
+    lines,
+    setBell: (missing: Error | null) => (bell = missing),
     setBroker: (over: Partial<BrokerState>) => (broker = { ...state, ...over }),
   }
 }
@@ -228,19 +232,53 @@ for (const [side, other] of [
   })
 }
 
+const noDoorbell = (number: string, message: string) =>
+  new DatabaseError('down', message, { code: 'SYNC_NO_DOORBELL', number })
 const missing = new DatabaseError('down', 'It lacks a doorbell.', { code: 'SYNC_NOT_MIGRATED' })
 
 t.test(
-  'a clinic without Service Broker’s doorbell is fatal, and names the setting; not migrated at all, it says that',
+  'a clinic without Service Broker’s doorbell is fatal, and says what to run; not migrated at all, it says that',
   async (t) => {
     for (const unmigrated of [false, true]) {
       const { ingress, clinic, fatal } = start(t, { clinicDoorbell: 'service-broker', noBell: missing })
       clinic.unmigrated = unmigrated
       ingress.start()
       await until('it is said', () => fatal.length > 0)
-      t.match(fatal, [unmigrated ? { code: 'SYNC_NOT_MIGRATED' } : { code: 'SYNC_CONFIG', message: /CLINIC_DOORBELL/ }])
+      const what = unmigrated ? /Schema sync is missing/ : /CLINIC_DOORBELL.*sync -- migrate.*sync -- doorbell/
+      t.match(fatal, [{ code: 'SYNC_NOT_MIGRATED', message: what }])
       t.equal(fatal.length, 1)
     }
+  },
+)
+
+t.test(
+  'a clinic whose Service Broker is off, or not the doorbell switched on: said once, not ready, and it heals',
+  async (t) => {
+    const { ingress, clinic, fatal, bells, setBell, lines } = start(t, {
+      clinicDoorbell: 'service-broker',
+      noBell: noDoorbell('51210', 'ALTER DATABASE.'),
+    })
+    ingress.start()
+    const bell = () => ingress.state.read().checks['clinic-doorbell']
+    await until('it is known', () => bell() === 'ALTER DATABASE.')
+    clinic.change(1)
+    await until('the outbox is drained nevertheless, by the start', () => clinic.calls.includes('take'))
+    setBell(noDoorbell('51211', 'Not switched on.'))
+    await until('the new reason is known', () => bell() === 'Not switched on.')
+    t.equal(ingress.state.read().ready, false)
+    setBell(null)
+    await until('it has healed', () => {
+      bells.clinic.ring()
+      return bell() === 'ok'
+    })
+    await until('it is drained', () => clinic.pending() === 0)
+    t.same(fatal, [])
+    const warned = lines.filter(({ level }) => level === 40)
+    t.match(warned, [
+      { code: 'SYNC_NO_DOORBELL', number: '51210', reason: 'ALTER DATABASE.', advice: /sync -- doorbell/ },
+      { code: 'SYNC_NO_DOORBELL', number: '51211' },
+    ])
+    t.equal(warned.length, 2, 'each once')
   },
 )
 
@@ -270,6 +308,30 @@ t.test('a portal that goes away is not ready, and heard again when it is back', 
   await until('it is drained', () => portal.pending() === 0)
 })
 
+t.test('open transactions are waited for where the doorbell rings before the commit, and nowhere else', async (t) => {
+  for (const clinicDoorbell of ['service-broker', 'ole-automation', 'rest-endpoint', 'http', 'none'] as const) {
+    const { ingress, clinic, portal } = start(t, { clinicDoorbell })
+    clinic.open(51, 1)
+    portal.open(51, 1)
+    ingress.start()
+    await until('the start is over', () => clinic.calls.includes('take') && portal.calls.includes('take'))
+    const isWaited = /^(ole|rest|http)/.test(clinicDoorbell)
+    t.same([clinic.waited.all, portal.waited.all], [isWaited ? 1 : 0, 0], clinicDoorbell)
+    t.equal(clinic.calls.includes('look'), isWaited)
+    clinic.commit(51)
+    if (isWaited) await until('it arrives without another ring', () => clinic.pending() === 0)
+    await ingress.stop()
+  }
+})
+
+t.test('a database that is migrated by an older version lacks the look, and is said to', async (t) => {
+  const { ingress, clinic, fatal } = start(t)
+  clinic.openTransactions = () => Promise.reject(missing)
+  ingress.start()
+  await until('it is said', () => fatal.length > 0)
+  t.match(fatal, [{ code: 'SYNC_NOT_MIGRATED', advice: /npm run sync -- migrate/ }])
+})
+
 t.test('stopping ends everything', async (t) => {
   const { ingress, clinic, handlers, listeners } = start(t, {
     clinicDoorbell: 'service-broker',
@@ -292,8 +354,8 @@ t.test('the start lines say which doorbells are in force, and what proves a webh
     /^Reverse sync.*NOTIFY.*with the secret$/,
     /^Nothing polls/,
   ])
-  t.match(lines('http', 'webhook', 1), [
-    /SQL Server rings with POST.*queue-notify on data changes/,
+  t.match(lines('ole-automation', 'webhook', 1), [
+    /SQL Server rings with POST.*queue-notify on data changes.*OLE.*end of open transactions is waited for/,
     /Reverse sync.*Supabase webhooks ring.*doctor edits, with the secret or a signature$/,
     /Nothing polls/,
   ])

@@ -2,7 +2,7 @@ import { connectBroker } from '@clinic-sync/broker'
 import { openClinic } from '@clinic-sync/clinic'
 import type { OutcomeBatch } from '@clinic-sync/contracts'
 import { runService } from '@clinic-sync/runtime'
-import type { Doorbell } from '@clinic-sync/sync'
+import type { Doorbell, Ringer } from '@clinic-sync/sync'
 import { once } from 'node:events'
 import type { Outbox } from '../src/empty-outbox.ts'
 import { serve } from '../src/serve.ts'
@@ -26,11 +26,12 @@ function reached(step: Step): void {
   process.kill(process.pid, step === 'terminated' ? 'SIGTERM' : 'SIGKILL')
 }
 
-const portal: Outbox & Doorbell = {
+const portal: Outbox & Doorbell & Ringer = {
   side: 'portal',
   check: async () => undefined,
   takeChanges: async () => ({ changes: [], rows: 0, locked: 0 }),
   settleChanges: async () => undefined,
+  ringDoorbell: () => Promise.reject(new Error('not asked for')),
   waitForChanges: (signal) => once(signal, 'abort').then(() => Promise.reject(signal.reason)),
 }
 
@@ -46,6 +47,9 @@ runService({
         side: 'clinic',
         check: () => clinic.check(),
         waitForChanges: (signal) => clinic.waitForChanges(signal),
+        ringDoorbell: () => clinic.ringDoorbell(),
+        openTransactions: () => clinic.openTransactions(),
+        awaitTransaction: (transaction, signal) => clinic.awaitTransaction(transaction, signal),
         async takeChanges(max) {
           const taken = await clinic.takeChanges(max)
           if (taken.changes.length > 0) {

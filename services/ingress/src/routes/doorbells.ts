@@ -1,14 +1,20 @@
-import { DoorbellResponse, QueueNotify, SupabaseWebhook } from '@clinic-sync/contracts'
+import { DoorbellResponse, QueueNotify, type Side, SupabaseWebhook } from '@clinic-sync/contracts'
 import { isTableName, syncsBack, tableNamed, tables } from '@clinic-sync/mapping'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { carriesSecret, requireSecret } from '../auth.ts'
-import type { Drain } from '../drain.ts'
 import { allowOnly } from '../methods.ts'
 import { requireProof, type WebhookProofOptions } from '../webhook-proof.ts'
 
+/** What is told of HTTP doorbells. */
+export interface HttpBells {
+  rang(side: Side): void
+  /** It was answered with this status, of 400 or more. */
+  refused(side: Side, status: number): void
+}
+
 /** `secret`: for both doorbells. `keys`: what Supabase's side may sign with instead. */
 export interface DoorbellRoutesOptions extends WebhookProofOptions {
-  readonly drains: { readonly clinic: Pick<Drain, 'ring'>; readonly portal: Pick<Drain, 'ring'> }
+  readonly bells: HttpBells
 }
 
 const BACK = tables.filter(syncsBack).map(({ name }) => name)
@@ -18,22 +24,28 @@ const BACK = tables.filter(syncsBack).map(({ name }) => name)
  * locks. What they carry is checked, so that a misconfigured webhook gets a clear answer, and then ignored.
  */
 export const doorbellRoutes: FastifyPluginAsyncTypebox<DoorbellRoutesOptions> = async (app, options) => {
-  const { drains, secret, keys } = options
+  const { bells, secret, keys } = options
   const schema = { response: { 202: DoorbellResponse } }
+  const tellRefusals = (guarded: typeof app, side: Side) =>
+    guarded.addHook('onResponse', async (_request, { statusCode }) => {
+      if (statusCode >= 400) bells.refused(side, statusCode)
+    })
 
   app.register(async (guarded: typeof app) => {
+    tellRefusals(guarded, 'clinic')
     guarded.addHook('onRequest', requireSecret(secret))
     guarded.post('/queue-notify', { schema: { ...schema, body: QueueNotify } }, async (_request, reply) => {
-      setImmediate(() => drains.clinic.ring())
+      setImmediate(() => bells.rang('clinic'))
       return reply.code(202).send({ rang: 'clinic' })
     })
   })
 
   app.register(async (guarded: typeof app) => {
+    tellRefusals(guarded, 'portal')
     const useOnce = requireProof(guarded, { secret, keys })
     // Supabase's payload holds the row twice: for a note of half a megabyte each would be refused, and nothing else might ring.
     guarded.addHook('onError', async ({ headers }, _reply, { code }) => {
-      if (code === 'FST_ERR_CTP_BODY_TOO_LARGE' && carriesSecret(headers, secret)) drains.portal.ring()
+      if (code === 'FST_ERR_CTP_BODY_TOO_LARGE' && carriesSecret(headers, secret)) bells.rang('portal')
     })
     guarded.post('/webhook', { schema: { ...schema, body: SupabaseWebhook } }, async (request, reply) => {
       const { table, schema = 'public' } = request.body
@@ -41,7 +53,7 @@ export const doorbellRoutes: FastifyPluginAsyncTypebox<DoorbellRoutesOptions> = 
       if (problem !== null)
         throw app.httpErrors.unprocessableEntity(`${problem}: webhooks belong on ${BACK.join(' and ')}`)
       useOnce(request)
-      setImmediate(() => drains.portal.ring())
+      setImmediate(() => bells.rang('portal'))
       return reply.code(202).send({ rang: 'portal' })
     })
   })
