@@ -1,4 +1,5 @@
 import { type Table, tables as mappedTables } from '@clinic-sync/mapping'
+import { OPERATOR, SERVICE_LOGIN, SERVICE_PASSWORD } from './engine/permissions.ts'
 import { openDatabase } from './schema/open.ts'
 import { Migrations } from './schema/migrations.ts'
 import { Server } from './tds/server.ts'
@@ -22,6 +23,8 @@ export interface Simulator {
   /** `mssql://sa:…@127.0.0.1:port/clinic?encrypt=false` */
   readonly url: string
   readonly port: number
+  /** The same for the least-privilege login that the migrations provide for. */
+  readonly serviceUrl: string
   /** Batches and procedure calls received since the start; logins and the driver's own SETs after them are not counted. */
   queries(): number
   /** The latest of them, oldest first, with `?` for every value. */
@@ -52,8 +55,11 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   const db = openDatabase(DATABASE, tables)
   const server = new Server({ db, migrations: new Migrations(db, migrated), password, log })
   const port = await server.listen(wanted, host)
+  const urlFor = (login: string, secret: string) =>
+    `mssql://${login}:${encodeURIComponent(secret)}@${host}:${port}/${DATABASE}?encrypt=false`
   return {
-    url: `mssql://sa:${encodeURIComponent(password)}@${host}:${port}/${DATABASE}?encrypt=false`,
+    url: urlFor(OPERATOR, password),
+    serviceUrl: urlFor(SERVICE_LOGIN, SERVICE_PASSWORD),
     port,
     queries: () => server.queries,
     statements: () => server.statements,

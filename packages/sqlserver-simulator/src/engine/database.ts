@@ -3,6 +3,7 @@ import type { SqlType, SqlValue } from '../values/types.ts'
 import { Broker } from './broker.ts'
 import type { Result, Work } from './work.ts'
 import { type Relation, tableRelation } from './relation.ts'
+import type { Session } from './session.ts'
 import type { Table } from './table.ts'
 import type { Transaction } from './transaction.ts'
 
@@ -48,6 +49,10 @@ export class Database {
   readonly #hidden = new Set<string>()
   readonly disabledTriggers = new Set<string>()
   queueId = 0n
+  /** Whether role clinic_sync has been made, and been granted the procedures. */
+  hasRole = true
+  /** Ends all other sessions, as `WITH ROLLBACK IMMEDIATE` does; the server that holds their connections knows how. */
+  dropOthers: (session: Session) => void = () => {}
 
   constructor(name: string) {
     this.name = name

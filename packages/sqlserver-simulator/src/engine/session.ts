@@ -17,6 +17,7 @@ let latest = 50
 export class Session {
   readonly id = ++latest
   readonly db: Database
+  readonly login: string
   transaction: Transaction | null = null
   transactionCount = 0
   variables = new Map<string, Variable>()
@@ -33,8 +34,9 @@ export class Session {
   /** Told when a transaction begins or ends, for the driver's sake. */
   onTransaction: ((what: 'begin' | 'commit' | 'rollback') => void) | null = null
 
-  constructor(db: Database) {
+  constructor(db: Database, login: string) {
     this.db = db
+    this.login = login
   }
 
   /** As a connection's first use: options as they were, nothing open. */

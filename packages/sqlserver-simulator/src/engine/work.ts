@@ -16,6 +16,8 @@ export interface Result {
   readonly columns: readonly ResultColumn[] | null
   readonly rows: readonly (readonly SqlValue[])[]
   readonly count: number | null
+  /** What PRINT says. */
+  readonly message?: string
 }
 
 /** One statement's run: what it may use. Thrown away and made anew when the statement had to wait for a lock. */

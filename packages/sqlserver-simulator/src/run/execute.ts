@@ -1,4 +1,5 @@
 import { Blocked, waitFor } from '../engine/locks.ts'
+import { demand, demandAlter } from '../engine/permissions.ts'
 import type { Session } from '../engine/session.ts'
 import type { Transaction } from '../engine/transaction.ts'
 import { NO_RESULT, type Result, type Work } from '../engine/work.ts'
@@ -6,6 +7,7 @@ import type { Statement, StatementOf } from '../sql/ast.ts'
 import { convert } from '../values/convert.ts'
 import { SqlError, unsupported } from '../values/errors.ts'
 import { INT, type SqlValue } from '../values/types.ts'
+import { setBroker } from './alter-database.ts'
 import { addCheck, alterColumn, dropCheck } from './alter-table.ts'
 import { compileCondition } from './conditions.ts'
 import { compile } from './expressions.ts'
@@ -71,7 +73,7 @@ export async function execute(
 /** Errors of names and syntax end the batch and leave the transaction; deadlocks and failed conversions do not. */
 const NAMES = new Set([
   102, 105, 107, 109, 110, 113, 120, 121, 137, 156, 174, 195, 206, 207, 208, 209, 213, 229, 264, 271, 334, 4104, 8102,
-  8120,
+  8120, 1088,
 ])
 const rollsBack = (error: SqlError) => error.abort === 'batch' && !NAMES.has(error.number) && error.number < 50_000
 
@@ -139,6 +141,7 @@ function runStatement(
       setOption(session, s.option, s.value)
       return [NO_RESULT]
     case 'identityInsert':
+      demandAlter(session, s.table)
       return one(session, signal, (work) => setIdentityInsert(s, work))
     case 'begin':
       session.begin()
@@ -155,13 +158,20 @@ function runStatement(
     case 'exec':
       return call(s, session, signal)
     case 'trigger':
+      demandAlter(session, s.table)
       return one(session, signal, (work) => setTrigger(s, work))
     case 'addCheck':
+      demandAlter(session, s.table)
       return one(session, signal, (work) => addCheck(s, work))
     case 'dropCheck':
+      demandAlter(session, s.table)
       return one(session, signal, (work) => dropCheck(s, work))
     case 'alterColumn':
+      demandAlter(session, s.table)
       return one(session, signal, (work) => alterColumn(s, work))
+    case 'setBroker':
+      setBroker(s, session)
+      return [NO_RESULT]
     case 'print':
       return one(session, signal, (work) => {
         const value = compile(s.value, new Scope(null), work)
@@ -287,6 +297,11 @@ export function callProcedure(
   const procedure = session.db.procedure(name.schema, name.name)
   const full = `${name.schema ? `${name.schema}.` : ''}${name.name}`
   if (procedure === undefined) return Promise.reject(new SqlError(2812, `Could not find stored procedure '${full}'.`))
+  try {
+    demand(session, 'EXECUTE', name)
+  } catch (error) {
+    return Promise.reject(error)
+  }
   const values = procedure.parameters.map((p): SqlValue | undefined => p.default)
   for (const [i, arg] of given.entries()) {
     const at =

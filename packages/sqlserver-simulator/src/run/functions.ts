@@ -1,4 +1,5 @@
 import { nowDatetime, nowDatetime2 } from '../engine/clock.ts'
+import { userOf } from '../engine/permissions.ts'
 import type { Work } from '../engine/work.ts'
 import type { Expression } from '../sql/ast.ts'
 import { compareValues, fold } from '../values/compare.ts'
@@ -270,9 +271,10 @@ const FUNCTIONS: Readonly<Record<string, readonly [low: number, high: number, ma
           )
         : constant(type('smallint'), 5),
   ],
-  SUSER_SNAME: [0, 0, () => constant(nvarchar(128), 'sa')],
-  SYSTEM_USER: [0, 0, () => constant(nvarchar(128), 'sa')],
-  CURRENT_USER: [0, 0, () => constant(nvarchar(128), 'dbo')],
+  SUSER_SNAME: [0, 0, (_, { session }) => constant(nvarchar(128), session.login)],
+  SYSTEM_USER: [0, 0, (_, { session }) => constant(nvarchar(128), session.login)],
+  CURRENT_USER: [0, 0, (_, { session }) => constant(nvarchar(128), userOf(session))],
+  USER_NAME: [0, 0, (_, { session }) => constant(nvarchar(128), userOf(session))],
   OBJECT_ID: [
     1,
     2,

@@ -1,4 +1,5 @@
 import { acquire } from '../engine/locks.ts'
+import { demand } from '../engine/permissions.ts'
 import type { Access, Found, Relation } from '../engine/relation.ts'
 import type { ResultColumn, Work } from '../engine/work.ts'
 import type { Condition, Expression, Select, SelectItem, TableRef } from '../sql/ast.ts'
@@ -105,6 +106,7 @@ function* walk(steps: readonly Step[], env: Env, at = 0): Iterable<void> {
 export function compileSelect(select: Select, scope: Scope, work: Work): CompiledSelect {
   const tables = select.from === null ? [] : [{ kind: 'inner' as const, table: select.from, on: null }, ...select.joins]
   const relations = tables.map(({ table }) => work.db.relation(table.name.schema, table.name.name))
+  for (const { table } of tables) demand(work.session, 'SELECT', table.name)
   const where = conjuncts(select.where)
   const steps: Step[] = []
   for (const [slot, { kind, table, on }] of tables.entries()) {

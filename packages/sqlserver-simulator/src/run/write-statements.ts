@@ -1,5 +1,6 @@
 import type { ColumnDefinition } from '../engine/definition.ts'
 import { acquire } from '../engine/locks.ts'
+import { demand } from '../engine/permissions.ts'
 import { type Found, tableRelation } from '../engine/relation.ts'
 import type { Row } from '../engine/row.ts'
 import type { Table } from '../engine/table.ts'
@@ -40,7 +41,10 @@ export function assign(
   return convert(value, from, type)
 }
 
-function target(work: Work, name: ObjectName): Table {
+/** @throws SqlError 208, 229 */
+function target(work: Work, name: ObjectName, permission: 'INSERT' | 'UPDATE' | 'DELETE'): Table {
+  work.db.relation(name.schema, name.name)
+  demand(work.session, permission, name)
   if (work.db.isView(name.schema, name.name)) throw unsupported('writing through a view')
   return work.db.table(name.schema, name.name)
 }
@@ -98,7 +102,7 @@ function writable(table: Table, name: string): number {
 }
 
 export function runInsert(s: Insert, work: Work): Result {
-  const table = target(work, s.table)
+  const table = target(work, s.table, 'INSERT')
   const identity = table.columns.findIndex((c) => c.identity)
   const explicit = work.session.identityInsert === table
   const open = table.columns.flatMap((c, i) => (c.computed || (c.identity && !explicit) ? [] : [i]))
@@ -244,7 +248,7 @@ function* targets(
 }
 
 export function runUpdate(s: Update, work: Work): Result {
-  const table = target(work, s.table)
+  const table = target(work, s.table, 'UPDATE')
   const scope = new Scope(null)
   const output = compileOutput(s.output, table, work)
   let compiled: { ordinal: number; value: Compiled | null }[] | null = null
@@ -288,7 +292,7 @@ export function runUpdate(s: Update, work: Work): Result {
 }
 
 export function runDelete(s: Delete, work: Work): Result {
-  const table = target(work, s.table)
+  const table = target(work, s.table, 'DELETE')
   const output = compileOutput(s.output, table, work)
   const rows = [...targets(table, s.table.name, s.hints, s.where, s.top, new Scope(null), work)].map((t) => t.row)
   deleteRows(work, table, rows)

@@ -1,45 +1,13 @@
-import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
-import type { Database } from '../engine/database.ts'
+import type { Database, Trigger } from '../engine/database.ts'
+import type { Table } from '../engine/table.ts'
 import { nowDatetime2 } from '../engine/clock.ts'
 import { Transaction } from '../engine/transaction.ts'
 import { DOORBELLS } from '../sync/doorbells.ts'
-
-const FOLDER = fileURLToPath(new URL('../../../../migrations/sqlserver/', import.meta.url))
-/** Objects of the schema sync and the outbox: unknown until a migration makes them. */
-const CREATES = /\bCREATE\s+(?:TABLE|PROC(?:EDURE)?|TRIGGER|SEQUENCE)\s+\[?(sync|dbo)\]?\s*\.\s*\[?(\w+)\]?/gi
-
-interface MigrationFile {
-  readonly name: string
-  readonly checksum: string
-  readonly batches: readonly string[]
-  readonly creates: readonly (readonly [schema: string, name: string])[]
-}
+import { createdBy, type MigrationFile, normal, readByHand, readMigrations } from './migration-files.ts'
 
 const [DEFAULT_DOORBELL] = DOORBELLS
-const isDoorbell = (trigger: string) => DOORBELLS.some((each) => each.trigger === trigger)
-
-const normal = (text: string) => text.replace(/\r\n/g, '\n').trim()
-
-function readFiles(): MigrationFile[] {
-  if (!existsSync(FOLDER)) return []
-  const names = readdirSync(FOLDER)
-    .filter((name) => name.endsWith('.sql'))
-    .sort()
-  return names.map((name) => {
-    const text = readFileSync(`${FOLDER}${name}`, 'utf8').replace(/\r\n/g, '\n')
-    return {
-      name,
-      checksum: createHash('sha256').update(text).digest('hex'),
-      batches: text
-        .split(/^[ \t]*GO(?:[ \t]+\d+)?[ \t]*$/im)
-        .map(normal)
-        .filter((batch) => batch !== ''),
-      creates: [...text.matchAll(CREATES)].map((m) => [m[1] as string, m[2] as string] as const),
-    }
-  })
-}
+/** A Windows SQL Server 2022 has no sp_invoke_external_rest_endpoint. */
+const CANNOT = 'rest-endpoint'
 
 /**
  * The shipped migrations. Their T-SQL is never run: what they make is here natively, and is hidden until the last batch of
@@ -47,44 +15,73 @@ function readFiles(): MigrationFile[] {
  */
 export class Migrations {
   readonly #db: Database
-  readonly #files = readFiles()
+  readonly #settings: Table
+  readonly #triggers: readonly Trigger[]
+  readonly #files = readMigrations()
   readonly #known = new Set<string>()
   /** Per file, the batches that have not come yet. */
   readonly #left = new Map<MigrationFile, Set<string>>()
 
+  /** `migrated`: all is there that such an engine can have, and the default doorbell is switched on. */
   constructor(db: Database, migrated: boolean) {
     this.#db = db
-    for (const file of this.#files) {
+    this.#settings = db.table('sync', 'Settings')
+    this.#triggers = db.triggers
+    for (const file of [...this.#files, ...readByHand()]) {
       for (const batch of file.batches) this.#known.add(batch)
       this.#left.set(file, new Set(file.batches))
     }
     const tx = new Transaction(0)
-    for (const trigger of db.triggers)
-      if (isDoorbell(trigger.name)) db.enableTrigger(tx, trigger, migrated && trigger.name === DEFAULT_DOORBELL.trigger)
     if (migrated) {
-      db.table('sync', 'Settings').insert(tx, ['Doorbell', DEFAULT_DOORBELL.name])
-      this.#recordAll(tx)
+      this.#settings.insert(tx, ['Doorbell', DEFAULT_DOORBELL.name])
+      this.#record(
+        tx,
+        this.#files.filter(({ doorbell }) => doorbell !== CANNOT),
+      )
     }
+    for (const { trigger } of DOORBELLS) this.#remake(trigger, tx)
     tx.commit()
-    if (!migrated) this.#hideAll()
-  }
-
-  /** Whether a batch is one of the migrations'; then it counts as applied. */
-  accept(text: string): boolean {
-    const batch = normal(text)
-    if (!this.#known.has(batch)) return false
-    for (const [file, left] of this.#left) {
-      left.delete(batch)
-      if (left.size === 0) for (const [schema, name] of file.creates) this.#db.install(schema, name)
+    if (!migrated) {
+      this.#hideAll()
+      return
     }
-    // What no file names in plain words (a native helper) is there when all are.
-    if ([...this.#left].every(([file, left]) => left.size === 0 || file.creates.length === 0)) this.#db.installAll()
-    return true
+    const missing = DOORBELLS.filter(({ name }) => name === CANNOT)
+    for (const { trigger, procedure } of missing) {
+      db.hide('dbo', trigger)
+      db.hide('sync', procedure)
+    }
   }
 
-  #recordAll(tx: Transaction): void {
+  /** Whether a batch is one of the migrations'. */
+  knows(text: string): boolean {
+    return this.#known.has(normal(text))
+  }
+
+  /** Counts one of the migrations' batches as applied. */
+  accept(text: string): void {
+    const batch = normal(text)
+    for (const [file, left] of this.#left) {
+      if (left.size === 0 || !left.delete(batch) || left.size > 0) continue
+      for (const [schema, name] of file.creates) this.#db.install(schema, name)
+      if (file.createsRole) this.#db.hasRole = true
+    }
+    const tx = new Transaction(0)
+    if (/\bCREATE\s+TRIGGER\b/i.test(batch)) for (const [, name] of createdBy(batch)) this.#remake(name, tx)
+    tx.commit()
+  }
+
+  /** A trigger that is made anew is enabled; a doorbell's only if it is the one that is switched on. */
+  #remake(name: string, tx: Transaction): void {
+    const doorbell = DOORBELLS.find(({ trigger }) => trigger === name)
+    const chosen = this.#settings.get(this.#settings.keyOf(['Doorbell']))
+    const isChosen = chosen !== undefined && !chosen.deleted && chosen.values[1] === doorbell?.name
+    const trigger = this.#triggers.find((each) => each.name === name)
+    if (trigger !== undefined) this.#db.enableTrigger(tx, trigger, doorbell === undefined || isChosen)
+  }
+
+  #record(tx: Transaction, files: readonly MigrationFile[]): void {
     const table = this.#db.table('sync', 'Migrations')
-    for (const file of this.#files) table.insert(tx, [file.name, file.checksum, nowDatetime2(3)])
+    for (const file of files) table.insert(tx, [file.name, file.checksum, nowDatetime2(3)])
   }
 
   #hideAll(): void {
@@ -92,8 +89,10 @@ export class Migrations {
       const { schema, name } = table.definition
       if (schema === 'sync' || name === 'SyncQueue') this.#db.hide(schema, name)
     }
-    for (const trigger of this.#db.triggers)
-      if (trigger.name.startsWith('trg_sync_') || isDoorbell(trigger.name)) this.#db.hide('dbo', trigger.name)
+    for (const { name } of this.#db.triggers)
+      if (name.startsWith('trg_sync_') || name.startsWith('trg_SyncQueue_')) this.#db.hide('dbo', name)
     for (const name of this.#db.procedureNames('sync')) this.#db.hide('sync', name)
+    this.#db.hide('dbo', 'sp_NotifyAppOfSync')
+    this.#db.hasRole = false
   }
 }

@@ -184,6 +184,12 @@ export type Statement = { readonly line: number } & (
       readonly type: SqlType
       readonly nullable: boolean
     }
+  | {
+      readonly kind: 'setBroker'
+      /** Null: CURRENT. */
+      readonly database: string | null
+      readonly enable: boolean
+    }
   | { readonly kind: 'print'; readonly value: Expression }
   | { readonly kind: 'use'; readonly database: string }
 )

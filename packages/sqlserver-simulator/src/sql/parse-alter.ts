@@ -2,6 +2,20 @@ import type { Unlined } from './ast.ts'
 import type { Cursor } from './cursor.ts'
 import type { ExpressionParser } from './parse-expression.ts'
 
+/** `ALTER DATABASE`: Service Broker on and off. */
+export function parseAlterDatabase(c: Cursor): Unlined {
+  c.word('ALTER')
+  c.word('DATABASE')
+  const database = c.takeWord('CURRENT') === null ? c.name() : null
+  if (!c.takeWord('SET')) throw c.refuse('ALTER DATABASE')
+  const option = c.takeWord('ENABLE_BROKER', 'DISABLE_BROKER')
+  if (option === null) throw c.refuse('ALTER DATABASE SET')
+  if (!c.takeWord('WITH')) throw c.refuse(`${option} that waits for everybody: say WITH ROLLBACK IMMEDIATE`)
+  c.word('ROLLBACK')
+  c.word('IMMEDIATE')
+  return { kind: 'setBroker', database, enable: option === 'ENABLE_BROKER' }
+}
+
 /** `ALTER TABLE`: triggers on and off, CHECK constraints, and a column's type. */
 export function parseAlterTable(c: Cursor, parser: ExpressionParser): Unlined {
   c.word('ALTER')

@@ -1,6 +1,6 @@
 import type { Argument, Statement, Unlined } from './ast.ts'
 import { Cursor } from './cursor.ts'
-import { parseAlterTable } from './parse-alter.ts'
+import { parseAlterDatabase, parseAlterTable } from './parse-alter.ts'
 import { ExpressionParser } from './parse-expression.ts'
 import { parseSelect } from './parse-query.ts'
 import { parseDelete, parseInsert, parseUpdate } from './parse-write.ts'
@@ -84,6 +84,7 @@ function parseOne(c: Cursor, first: boolean): Unlined | Unlined[] {
       return { kind: 'use', database: c.name() }
     case 'ALTER':
       if (c.peek(1).text.toUpperCase() === 'TABLE') return parseAlterTable(c, parser)
+      if (c.peek(1).text.toUpperCase() === 'DATABASE') return parseAlterDatabase(c)
       throw c.refuse(`ALTER ${c.peek(1).text.toUpperCase().slice(0, 40)}`)
     default:
       if (REFUSED.has(word))

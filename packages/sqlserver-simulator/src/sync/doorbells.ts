@@ -7,6 +7,8 @@ import { readSetting } from './settings.ts'
 interface Doorbell {
   readonly name: 'service-broker' | 'ole-automation' | 'rest-endpoint'
   readonly trigger: string
+  /** What the trigger calls, without its schema. */
+  readonly procedure: string
   /** The migration that makes it. */
   readonly file: string
 }
@@ -15,16 +17,19 @@ export const DOORBELLS: readonly [Doorbell, Doorbell, Doorbell] = [
   {
     name: 'service-broker',
     trigger: 'trg_SyncQueue_RingServiceBroker',
+    procedure: 'RingServiceBroker',
     file: '07_service_broker_doorbell.sql',
   },
   {
     name: 'ole-automation',
     trigger: 'trg_SyncQueue_NotifyApp',
+    procedure: 'sp_NotifyAppOfSync',
     file: '04_webhook_notification_system.sql',
   },
   {
     name: 'rest-endpoint',
     trigger: 'trg_SyncQueue_NotifyAppByRest',
+    procedure: 'NotifyAppByRest',
     file: '08_rest_endpoint_doorbell.sql',
   },
 ]
@@ -36,7 +41,7 @@ export function doorbellTriggers(outbox: Table): Trigger[] {
     table: outbox,
     fire(work, changes) {
       if (!changes.some(({ before }) => before === null) || readSetting(work, 'Doorbell') !== name) return
-      if (name === 'service-broker') work.db.broker.send(work.tx)
+      if (name === 'service-broker' && work.db.broker.isEnabled) work.db.broker.send(work.tx)
       // Before the commit, while the statement runs, and without a word of how it ended.
       if (name !== 'ole-automation') return
       const address = appAddress(work)

@@ -1,6 +1,8 @@
 import http from 'node:http'
 import https from 'node:https'
-import type { Work } from '../engine/work.ts'
+import type { Procedure } from '../engine/database.ts'
+import { NO_RESULT, type Work } from '../engine/work.ts'
+import { BIT, nvarchar } from '../values/types.ts'
 import { readSetting } from './settings.ts'
 
 /** Milliseconds for a call in all: name, connection, request, answer. */
@@ -45,4 +47,21 @@ function post(url: URL, secret: string): Promise<number> {
     })
     request.end('{}')
   })
+}
+
+export const NO_ENDPOINT = "Could not find stored procedure 'sp_invoke_external_rest_endpoint'."
+
+/** `dbo.sp_NotifyAppOfSync`, or its like that cannot call: run by hand it prints what came of it. */
+export function notifier(name: string, call: (work: Work) => Promise<string>): Procedure {
+  return {
+    name,
+    parameters: [
+      { name: 'Quiet', type: BIT, default: false },
+      { name: 'Answer', type: nvarchar(400), default: null },
+    ],
+    async run(work, [quiet]) {
+      const answer = await call(work)
+      return quiet === true ? [] : [{ ...NO_RESULT, message: answer }]
+    },
+  }
 }

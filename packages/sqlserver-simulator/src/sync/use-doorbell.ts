@@ -4,7 +4,7 @@ import { type Result, resultColumn, type Work } from '../engine/work.ts'
 import { BIT, INT, nvarchar, type SqlValue } from '../values/types.ts'
 import { DOORBELLS, doorbellOf, triggerOf } from './doorbells.ts'
 import { malformed, thrown } from './malformed.ts'
-import { appAddress, notifyApp } from './notify-app.ts'
+import { appAddress, NO_ENDPOINT, notifyApp } from './notify-app.ts'
 import type { Outbox } from './outbox.ts'
 import { writeSetting } from './settings.ts'
 
@@ -60,6 +60,8 @@ function switchTriggers({ db, tx }: Work, outbox: Outbox, name: string): void {
   }
 }
 
+const BROKER_OFF = 'sync: Service Broker is off in this database'
+
 const RUNG = [resultColumn('Doorbell', nvarchar(20)), resultColumn('Rang', BIT), resultColumn('Answer', nvarchar(400))]
 
 /** `sync.RingDoorbell`: rings the doorbell that is switched on, and says what came of it. */
@@ -80,7 +82,8 @@ async function ring(work: Work, doorbell: string): Promise<string | null> {
   if (known === undefined) return 'no doorbell is switched on'
   if (triggerOf(work.db, known) === undefined) return `the doorbell ${doorbell} is not installed`
   if (known.name === 'ole-automation') return notifyApp(appAddress(work))
-  if (known.name === 'rest-endpoint') return 'this engine has no sp_invoke_external_rest_endpoint'
+  if (known.name === 'rest-endpoint') return NO_ENDPOINT
+  if (!work.db.broker.isEnabled) return BROKER_OFF
   work.db.broker.send(work.tx)
   return null
 }
@@ -90,6 +93,7 @@ export const ringServiceBroker: Procedure = {
   name: 'RingServiceBroker',
   parameters: [],
   run({ db, tx }) {
+    if (!db.broker.isEnabled) throw thrown(51_210, BROKER_OFF)
     db.broker.send(tx)
     return []
   },
@@ -101,11 +105,11 @@ export const waitForChanges: Procedure = {
   parameters: [{ name: 'TimeoutMs', type: INT }],
   async run(work, [timeout = null], signal): Promise<Result[]> {
     if (timeout === null || (timeout as number) < 0)
-      throw malformed('sync.WaitForChanges: @TimeoutMs is missing or negative')
+      throw malformed('sync.WaitForChanges: @TimeoutMs is missing or below 0')
     const { broker } = work.db
     if (!broker.isEnabled) throw thrown(51_210, 'sync.WaitForChanges: Service Broker is off in this database')
     if (doorbellOf(work) !== 'service-broker')
-      throw thrown(51_211, 'sync.WaitForChanges: the doorbell service-broker is not switched on')
+      throw thrown(51_211, 'sync.WaitForChanges: this doorbell is not switched on')
     const rang = await broker.bell.wait(timeout as number, signal)
     return [{ columns: [resultColumn('Rang', BIT)], rows: [[rang]], count: 1 }]
   },

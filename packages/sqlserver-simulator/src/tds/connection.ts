@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { OPERATOR, SERVICE_LOGIN, SERVICE_PASSWORD } from '../engine/permissions.ts'
 import { Session } from '../engine/session.ts'
 import type { SqlValue } from '../values/types.ts'
 import { INT } from '../values/types.ts'
@@ -178,7 +179,8 @@ export class Connection {
       setImmediate(() => this.#socket.end())
     }
     if (login === null) return refused(fatal('The login packet is malformed.'))
-    if (login.user.toLowerCase() !== 'sa' || login.password !== password)
+    const name = [OPERATOR, SERVICE_LOGIN].find((known) => known === login.user.toLowerCase())
+    if (name === undefined || login.password !== (name === OPERATOR ? password : SERVICE_PASSWORD))
       return refused(new SqlError(18_456, `Login failed for user '${login.user}'.`, { severity: 14 }))
     if (login.database !== '' && login.database.toLowerCase() !== db.name.toLowerCase())
       return refused(
@@ -186,14 +188,14 @@ export class Connection {
           severity: 11,
         }),
       )
-    this.#session = new Session(db)
+    this.#session = new Session(db, name)
     writeLogin(response.w, db.name, login.packetSize)
     writeDone(response.w, DONE)
     this.#packetSize = login.packetSize
   }
 
   async #batch(text: string, session: Session, response: Response, signal: AbortSignal): Promise<void> {
-    const statements = this.#server.parse(text)
+    const statements = this.#server.parse(text, session)
     // The driver's own SETs come first, once, and are no query of anybody's.
     const own = this.#settingUp && statements instanceof Array && statements.every((s) => s.kind === 'setOption')
     this.#settingUp = false
@@ -219,7 +221,7 @@ export class Connection {
       return
     }
     if (prepared !== null) {
-      const statements = this.#server.parse(prepared.text)
+      const statements = this.#server.parse(prepared.text, session)
       if (statements instanceof SqlError) throw statements
       const kept = session.variables
       session.variables = new Map(

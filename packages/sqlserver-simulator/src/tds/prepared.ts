@@ -53,7 +53,8 @@ export class Prepared {
         this.#handles.delete(Number(first?.value))
         return 'done'
       default:
-        if (name.startsWith('sp_')) throw unsupported(`the procedure ${name.slice(0, 60)}`)
+        if (name.startsWith('sp_') && name !== 'sp_notifyappofsync')
+          throw unsupported(`the procedure ${name.slice(0, 60)}`)
         return null
     }
   }

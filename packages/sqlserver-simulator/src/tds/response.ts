@@ -39,14 +39,12 @@ export class Response {
     return {
       result: (result) => this.#result(result, session.noCount),
       error: (error) => this.#error(error),
-      info: (message) => {
-        this.#flush(true)
-        writeInfo(this.w, message)
-      },
+      info: (message) => this.#info(message),
     }
   }
 
-  #result({ columns, rows, count }: Result, noCount: boolean): void {
+  #result({ columns, rows, count, message }: Result, noCount: boolean): void {
+    if (message !== undefined) this.#info(message)
     // NOCOUNT leaves out the message of a statement without rows.
     if (columns === null && (noCount || count === null)) return
     this.#flush(true)
@@ -55,6 +53,10 @@ export class Response {
       for (const row of rows) writeRow(this.w, columns, row)
     }
     this.#pending = { count: noCount ? null : count, error: false }
+  }
+  #info(message: string): void {
+    this.#flush(true)
+    writeInfo(this.w, message)
   }
   #error(error: SqlError): void {
     this.#flush(true)

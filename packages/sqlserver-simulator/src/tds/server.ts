@@ -1,6 +1,8 @@
 import type { AddressInfo, Socket } from 'node:net'
 import net from 'node:net'
 import type { Database } from '../engine/database.ts'
+import { OPERATOR } from '../engine/permissions.ts'
+import type { Session } from '../engine/session.ts'
 import type { Migrations } from '../schema/migrations.ts'
 import type { Statement } from '../sql/ast.ts'
 import { parseBatch } from '../sql/parse-batch.ts'
@@ -37,6 +39,9 @@ export class Server {
     this.password = password
     this.log = log
     this.#migrations = migrations
+    db.dropOthers = (session) => {
+      for (const connection of this.#connections) if (connection.id !== session.id) connection.drop()
+    }
   }
 
   async listen(port: number, host: string): Promise<number> {
@@ -91,10 +96,24 @@ export class Server {
   }
 
   /** A batch's statements, or why it cannot be run; `migration`: one of the shipped migrations' batches. */
-  parse(text: string): readonly Statement[] | SqlError | 'migration' {
-    const migration = this.#migrations.accept(text)
+  parse(text: string, { login }: Session): readonly Statement[] | SqlError | 'migration' {
+    const statements = this.#statementsOf(text)
+    if (!this.#migrations.knows(text)) return statements
+    const runs = isFrame(statements)
+    if (login === OPERATOR) {
+      this.#migrations.accept(text)
+      return runs ? statements : 'migration'
+    }
+    if (runs) return statements
+    return new SqlError(262, `CREATE PROCEDURE permission denied in database '${this.db.name}'.`, {
+      severity: 14,
+      abort: 'batch',
+    })
+  }
+
+  #statementsOf(text: string): readonly Statement[] | SqlError {
     const known = this.#parsed.get(text)
-    if (known !== undefined) return migration && !isFrame(known) ? 'migration' : known
+    if (known !== undefined) return known
     let result: readonly Statement[] | SqlError
     try {
       result = parseBatch(text)
@@ -104,7 +123,7 @@ export class Server {
     }
     if (this.#parsed.size >= CACHED) this.#parsed.delete(this.#parsed.keys().next().value as string)
     if (text.length < 20_000) this.#parsed.set(text, result)
-    return migration && !isFrame(result) ? 'migration' : result
+    return result
   }
 }
 
