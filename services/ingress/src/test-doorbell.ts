@@ -75,9 +75,8 @@ function unheard(
   if (other === 'none') return `No doorbell is switched on in the ${side}'s database: ${set}`
   if (other !== undefined && other !== doorbell)
     return `The ${side}'s database rings through ${other}, and ${side.toUpperCase()}_DOORBELL is ${doorbell}: ${set}`
-  if (!rang) return answer ?? `The ${side}'s database did not ring.`
-  // The receiver's own word: whoever it was, it was not this ingress, or it did not take it.
-  return answer !== null && /^HTTP (?!2)\d/.test(answer)
-    ? `The receiver of the ${side}'s doorbell answered ${answer}.`
-    : null
+  if (rang) return null
+  if (answer === null) return `The ${side}'s database did not ring.`
+  const secret = answer === 'HTTP 401' ? ': it is not the secret there, SYNC_WEBHOOK_SECRET' : ''
+  return answer.startsWith('HTTP ') ? `The receiver of the ${side}'s doorbell answered ${answer}${secret}.` : answer
 }

@@ -37,10 +37,14 @@ t.test('heard, before the ring has answered or after', async (t) => {
 })
 
 t.test("not heard: the receiver's answer, what was refused here, and what /readyz knows are said", async (t) => {
-  t.match(await test(CLINIC, async () => rang('HTTP 401', 'ole-automation')), {
-    ...SILENT,
-    message: "The receiver of the clinic's doorbell answered HTTP 401.",
-  })
+  t.match(
+    await test({ ...CLINIC, patienceMs: 60_000 }, async () => ({ ...rang('HTTP 401', 'ole-automation'), rang: false })),
+    {
+      ...SILENT,
+      message:
+        "The receiver of the clinic's doorbell answered HTTP 401: it is not the secret there, SYNC_WEBHOOK_SECRET.",
+    },
+  )
   t.match(await test(CLINIC, async () => rang('HTTP 202', 'ole-automation')), {
     ...SILENT,
     message: /here; HTTP 202\.$/,
