@@ -1,0 +1,28 @@
+import { SyncError } from '@clinic-sync/sync'
+
+/** How long one area may take, milliseconds. */
+export const PATIENCE_MS = 10_000
+
+export type Found<T> = { readonly facts: T } | { readonly error: SyncError }
+
+/**
+ * What `look` found, or why it could not look: one area's failure never hides another's.
+ *
+ * @param name of what is looked at, for the sentence that it did not answer.
+ * @throws what is no SyncError: a defect of ours
+ */
+export async function bounded<T>(name: string, look: () => Promise<T>, ms = PATIENCE_MS): Promise<Found<T>> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    const error = new SyncError('SYNC_DATABASE_DOWN', `${name} did not answer within ${ms / 1000} s`)
+    timer = setTimeout(() => reject(error), ms)
+  })
+  try {
+    return { facts: await Promise.race([look(), late]) }
+  } catch (error) {
+    if (error instanceof SyncError) return { error }
+    throw error
+  } finally {
+    clearTimeout(timer)
+  }
+}

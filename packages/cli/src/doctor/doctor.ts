@@ -1,0 +1,129 @@
+import { type BrokerFacts, inspectBroker } from '@clinic-sync/broker'
+import { inspectPortalVersions, type PortalFacts } from '@clinic-sync/portal'
+import type { Environment, Settings } from '@clinic-sync/runtime'
+import { type MigrationFile, migrationFiles } from '../migrate/files.ts'
+import { bounded, type Found } from './bounded.ts'
+import { brokerChecks, unreachable as brokerUnreachable } from './broker/index.ts'
+import { AREAS, type Check } from './check.ts'
+import { askClinic, type ClinicFacts } from './clinic/facts.ts'
+import { clinicChecks } from './clinic/index.ts'
+import { unreachable as clinicUnreachable } from './clinic/server.ts'
+import { clinicDoorbellChecks } from './doorbells/clinic.ts'
+import { heardCheck } from './doorbells/heard.ts'
+import { portalDoorbellChecks } from './doorbells/portal.ts'
+import { askIngress, type IngressFacts } from './ingress/facts.ts'
+import { ingressChecks, unreachable as ingressUnreachable } from './ingress/index.ts'
+import { askPortal } from './portal/facts.ts'
+import { portalChecks } from './portal/index.ts'
+import { unreachable as portalUnreachable } from './portal/server.ts'
+import { restoredCheck } from './restored.ts'
+import { settingsChecks } from './settings.ts'
+
+export interface Diagnosis {
+  /** Nothing fails; warnings may be there. */
+  readonly ok: boolean
+  readonly checks: readonly Check[]
+}
+
+/** What each area answered; null: a setting is missing, and it was not asked. */
+interface Answers {
+  readonly clinic: Found<ClinicFacts> | null
+  readonly portal: Found<PortalFacts> | null
+  readonly broker: Found<BrokerFacts> | null
+  readonly ingress: Found<IngressFacts> | null
+}
+
+/**
+ * Looks at everything that the sync needs, all areas at once, each for 10 s at most, and writes nothing that syncs: it reads,
+ * and rings the doorbells.
+ */
+export async function doctor(environment: Environment): Promise<Diagnosis> {
+  const { settings, checks } = settingsChecks(environment)
+  const [answers, clinicFiles, portalFiles] = await Promise.all([
+    ask(settings),
+    migrationFiles('clinic'),
+    migrationFiles('portal'),
+  ])
+  const all = [
+    ...checks,
+    ...examine(settings, answers, { clinic: clinicFiles, portal: portalFiles }),
+    ...(await restored(settings, answers)),
+  ]
+  const ordered = AREAS.flatMap((area) => all.filter((check) => check.area === area))
+  return { ok: ordered.every(({ status }) => status !== 'fail'), checks: ordered }
+}
+
+async function ask(settings: Partial<Settings>): Promise<Answers> {
+  const { SQLSERVER_URL, CLINIC_TIME_ZONE, POSTGRES_URL, RABBITMQ_URL, INGRESS_URL } = settings
+  const [clinic, portal, broker, ingress] = await Promise.all([
+    SQLSERVER_URL === undefined || CLINIC_TIME_ZONE === undefined
+      ? null
+      : bounded('SQL Server', () => askClinic({ SQLSERVER_URL, CLINIC_TIME_ZONE })),
+    POSTGRES_URL === undefined ? null : bounded('Postgres', () => askPortal({ ...settings, POSTGRES_URL })),
+    RABBITMQ_URL === undefined ? null : bounded('RabbitMQ', () => inspectBroker({ url: RABBITMQ_URL })),
+    INGRESS_URL === undefined ? null : bounded('The ingress', () => askIngress({ ...settings, INGRESS_URL })),
+  ])
+  return { clinic, portal, broker, ingress }
+}
+
+function examine(
+  settings: Partial<Settings>,
+  { clinic, portal, broker, ingress }: Answers,
+  files: { readonly clinic: readonly MigrationFile[]; readonly portal: readonly MigrationFile[] },
+): Check[] {
+  const { CLINIC_TIME_ZONE, CLINIC_DOORBELL, PORTAL_DOORBELL, INGRESS_URL } = settings
+  const heard = ingress !== null && 'facts' in ingress ? ingress.facts.doorbells : null
+  const checks: Check[] = []
+  if (clinic !== null && 'error' in clinic) checks.push(clinicUnreachable(clinic.error))
+  else if (clinic !== null && CLINIC_TIME_ZONE !== undefined) {
+    const { facts } = clinic
+    checks.push(
+      ...clinicChecks(facts, {
+        settings: { CLINIC_TIME_ZONE, ...(CLINIC_DOORBELL && { CLINIC_DOORBELL }) },
+        files: files.clinic,
+      }),
+    )
+    if (CLINIC_DOORBELL !== undefined && INGRESS_URL !== undefined)
+      checks.push(...clinicDoorbellChecks(facts, { CLINIC_DOORBELL, INGRESS_URL }, heard?.clinic?.heard === true))
+  }
+  if (portal !== null && 'error' in portal) checks.push(portalUnreachable(portal.error))
+  else if (portal !== null) {
+    checks.push(...portalChecks(portal.facts, files.portal))
+    if (PORTAL_DOORBELL !== undefined) checks.push(...portalDoorbellChecks(portal.facts, { PORTAL_DOORBELL }))
+  }
+  if (broker !== null)
+    checks.push(...('error' in broker ? [brokerUnreachable(broker.error)] : brokerChecks(broker.facts)))
+  if (ingress !== null)
+    checks.push(...('error' in ingress ? [ingressUnreachable(ingress.error)] : ingressChecks(ingress.facts)))
+  // A database that we cannot reach ourselves has its one fail already.
+  if (heard?.clinic !== undefined && CLINIC_DOORBELL !== undefined && clinic !== null && 'facts' in clinic)
+    checks.push(...heardCheck('clinic', heard.clinic, CLINIC_DOORBELL))
+  if (heard?.portal !== undefined && PORTAL_DOORBELL !== undefined && portal !== null && 'facts' in portal)
+    checks.push(...heardCheck('portal', heard.portal, PORTAL_DOORBELL))
+  return checks
+}
+
+/**
+ * Compares both sides' queue ids. They were read at different moments, while people work: what looks wrong is read again on the
+ * side that hands the ids out, later than what the other side had seen.
+ */
+async function restored(settings: Partial<Settings>, { clinic, portal }: Answers): Promise<Check[]> {
+  const { SQLSERVER_URL, CLINIC_TIME_ZONE, POSTGRES_URL } = settings
+  if (clinic === null || portal === null || 'error' in clinic || 'error' in portal) return []
+  const [clinicIds, seenOfPortal] = [clinic.facts.big('LastQueueID'), clinic.facts.big('HighestSeenPortalVersion')]
+  const { versions } = portal.facts
+  if (clinicIds === null || seenOfPortal === null || versions === null) return []
+  let [ofClinic, ofPortal] = [clinicIds, versions.own]
+  if (ofClinic < versions.clinic && SQLSERVER_URL !== undefined && CLINIC_TIME_ZONE !== undefined) {
+    const again = await bounded('SQL Server', () => askClinic({ SQLSERVER_URL, CLINIC_TIME_ZONE }))
+    if ('facts' in again) ofClinic = again.facts.big('LastQueueID') ?? ofClinic
+  }
+  if (ofPortal < seenOfPortal && POSTGRES_URL !== undefined) {
+    const again = await bounded('Postgres', () => inspectPortalVersions(POSTGRES_URL))
+    if ('facts' in again) ofPortal = again.facts?.own ?? ofPortal
+  }
+  return [
+    restoredCheck('clinic', { handedOut: ofClinic, seenByOther: versions.clinic }),
+    restoredCheck('portal', { handedOut: ofPortal, seenByOther: seenOfPortal }),
+  ]
+}

@@ -1,0 +1,42 @@
+import type { DoorbellTest, Side } from '@clinic-sync/contracts'
+import type { Settings } from '@clinic-sync/runtime'
+import { type Check, checksOf } from '../check.ts'
+
+const { ok, fail } = checksOf('doorbells')
+
+/** Whether a real ring was heard by the ingress. `set`: the doorbell that is set here. */
+export function heardCheck(
+  side: Side,
+  test: DoorbellTest,
+  set: Settings['CLINIC_DOORBELL' | 'PORTAL_DOORBELL'],
+): Check[] {
+  const title = `The ${side}'s doorbell is rung and heard`
+  const word = `${side}.heard`
+  if (test.doorbell !== set)
+    return [
+      fail(
+        `${side}.started`,
+        `The ingress listens for the ${side}'s doorbell that is set`,
+        `it was started with ${test.doorbell}, ${side.toUpperCase()}_DOORBELL is ${set}`,
+        `Restart the ingress with ${side.toUpperCase()}_DOORBELL=${set}.`,
+      ),
+    ]
+  if (test.heard) return [ok(word, title, `in ${test.ms ?? 0} ms (${set})`)]
+  const found = test.message ?? 'it was not heard'
+  if (set === 'none') return []
+  if (set === 'http') return [ok(word, title, `not rung from here: ${found}`)]
+  return [fail(word, title, found, cureOf(side, set))]
+}
+
+function cureOf(side: Side, set: string): string {
+  if (side === 'clinic')
+    return set === 'service-broker'
+      ? 'Do first what fails above of the clinic; then npm run sync -- doorbell, and restart the ingress.'
+      : 'In SSMS: EXEC sp_NotifyAppOfSync; says what happens. Then npm run sync -- doorbell'.replace(
+          'sp_NotifyAppOfSync',
+          set === 'rest-endpoint' ? 'sync.NotifyAppByRest' : 'sp_NotifyAppOfSync',
+        )
+  return set === 'listen'
+    ? 'Do first what fails above of the portal; then see that POSTGRES_URL has port 5432, and restart the ingress.'
+    : 'SELECT status_code, error_msg, created FROM net._http_response ORDER BY created DESC LIMIT 5; says what the receiver answered.'
+}

@@ -1,0 +1,102 @@
+import type { PortalFacts } from '@clinic-sync/portal'
+import type { SyncError } from '@clinic-sync/sync'
+import { type Check, checksOf, counted } from '../check.ts'
+import { skew } from '../skew.ts'
+import { quoted } from './facts.ts'
+
+const { ok, warn, fail } = checksOf('portal')
+
+const REACHABLE = "The portal's Postgres answers"
+
+/** The one fail of a portal that does not answer; all that depends on it is left out. */
+export function unreachable(error: SyncError): Check {
+  const found = `${error.message.replace(/[.]$/, '')}. Left out: all other checks of the portal and its doorbell.`
+  const number = 'number' in error ? String(error.number) : ''
+  const todo = /^28|ELOGIN/.test(number)
+    ? 'Correct user and password in POSTGRES_URL (.env).'
+    : number === '3D000'
+      ? 'Correct the database, the last part of POSTGRES_URL (.env).'
+      : 'Check that POSTGRES_URL has the right host and port, and that the project is not paused (Supabase → Project).'
+  return fail('reachable', REACHABLE, found, todo)
+}
+
+/** The server, the role, and whether it may write. */
+export function serverChecks({ server, clock, tables }: PortalFacts): Check[] {
+  const { version, database, role, readOnly } = server
+  const number = `${Math.floor(version / 10_000)}.${version % 10_000}`
+  const title = 'Postgres is 14 or later'
+  return [
+    ok('reachable', REACHABLE, `in ${clock.received - clock.sent} ms`),
+    version >= 140_000
+      ? ok('version', title, `Postgres ${number}, database ${database}`)
+      : fail('version', title, `Postgres ${number}`, 'Upgrade Postgres to 14 or later.'),
+    ...(readOnly
+      ? [
+          fail(
+            'writable',
+            'The database takes writes',
+            'it is read-only: a standby, or its disk is full',
+            'Put the primary into POSTGRES_URL, or make room (Supabase → Database → Disk).',
+          ),
+        ]
+      : []),
+    ...policyChecks(role, tables),
+    ...rightChecks(role, tables),
+    clockCheck(clock),
+  ]
+}
+
+function policyChecks(role: string, tables: PortalFacts['tables']): Check[] {
+  const title = 'No policy stops the sync'
+  const stopped = tables.filter((table) => table.rowSecurityStopsUs)
+  if (tables.length === 0) return []
+  if (stopped.length === 0) return [ok('policies', title, `none applies to role ${role}`)]
+  const forced = stopped.filter((table) => table.owned && table.forced)
+  const found = `policies apply to role ${role} on ${stopped.map(({ name }) => name).join(', ')}`
+  if (forced.length === stopped.length) {
+    const todo = forced.map(({ name }) => `ALTER TABLE public.${name} NO FORCE ROW LEVEL SECURITY;`).join(' ')
+    return [fail('policies', title, `${found}: FORCE ROW LEVEL SECURITY is set`, todo)]
+  }
+  const todo = `ALTER ROLE ${quoted(role)} BYPASSRLS; as a superuser, or put the tables' owner (Supabase's postgres) into POSTGRES_URL.`
+  return [fail('policies', title, found, todo)]
+}
+
+function rightChecks(role: string, tables: PortalFacts['tables']): Check[] {
+  const lacking = tables.filter((table) => table.missingRights.length > 0)
+  if (lacking.length === 0) return []
+  const names = lacking.map(({ name }) => `public.${name}`).join(', ')
+  return [
+    fail(
+      'rights',
+      'The role may read and write the synced tables',
+      lacking.map(({ name, missingRights }) => `${name}: no ${missingRights.join(', ')}`).join('; '),
+      `GRANT SELECT, INSERT, UPDATE, DELETE ON ${names} TO ${quoted(role)};`,
+    ),
+  ]
+}
+
+function clockCheck(clock: PortalFacts['clock']): Check {
+  const seconds = skew(clock) / 1000
+  const title = "The portal's clock agrees with this machine's"
+  const off = `it is ${Math.abs(seconds).toFixed(0)} s ${seconds > 0 ? 'ahead' : 'behind'}`
+  const todo = 'Set this machine by a time server: w32tm /resync on Windows, timedatectl set-ntp true on Linux.'
+  if (Math.abs(seconds) <= 2) return ok('clock', title, 'within 2 s')
+  if (Math.abs(seconds) < 300) return warn('clock', title, `${off}; logs will be hard to read`, todo)
+  return fail('clock', title, `${off}: signed webhooks are refused from 5 minutes on`, todo)
+}
+
+/** What is of interest only. */
+export function noteChecks({ publications, lostEdits }: PortalFacts): Check[] {
+  const checks: Check[] = []
+  if (publications.length > 0) {
+    const found = publications.map(({ name, tables }) => `${name}: ${tables.join(', ')}`).join('; ')
+    checks.push(
+      ok('publications', 'Publications with synced tables', `${found} (what the sync writes goes out there too)`),
+    )
+  }
+  if (lostEdits !== null && lostEdits > 0)
+    checks.push(
+      ok('lost-edits', "Doctors' edits that could not stand", `${counted(lostEdits, 'row')} in sync.lost_edits`),
+    )
+  return checks
+}

@@ -1,0 +1,116 @@
+import { openZone, parseAddress } from '@clinic-sync/clinic'
+import { isTransactionMode } from '@clinic-sync/portal'
+import { type Environment, readSettings, SETTINGS, type SettingName, type Settings } from '@clinic-sync/runtime'
+import { SyncError } from '@clinic-sync/sync'
+import { type Check, checksOf } from './check.ts'
+
+const { ok, warn, fail } = checksOf('settings')
+const NAMES = Object.keys(SETTINGS) as SettingName[]
+
+/** Whose checks are left out without a setting. */
+const NEEDED_FOR: Partial<Record<SettingName, string>> = {
+  SQLSERVER_URL: 'the clinic',
+  CLINIC_TIME_ZONE: 'the clinic',
+  POSTGRES_URL: 'the portal',
+  RABBITMQ_URL: 'RabbitMQ',
+  INGRESS_URL: 'the ingress',
+}
+
+/** What is wrong is not among `settings`. */
+export interface ReadSettings {
+  readonly settings: Partial<Settings>
+  readonly checks: readonly Check[]
+}
+
+/** Reads every setting by itself, so that each wrong one is named. */
+export function settingsChecks(environment: Environment): ReadSettings {
+  const settings: Partial<Record<SettingName, unknown>> = {}
+  const wrong: Check[] = []
+  for (const name of NAMES) {
+    try {
+      const value = readSettings([name], environment)[name]
+      examine(name, value)
+      settings[name] = value
+    } catch (error) {
+      if (!(error instanceof SyncError)) throw error
+      wrong.push(named(name, error))
+    }
+  }
+  const read = settings as Partial<Settings>
+  return {
+    settings: read,
+    checks: [
+      ...(wrong.length === 0
+        ? [ok('well-formed', 'The settings are there and well-formed', `${NAMES.length} read`)]
+        : wrong),
+      ...together(read),
+    ],
+  }
+}
+
+/** What the settings' schema cannot say. @throws SyncError */
+function examine(name: SettingName, value: unknown): void {
+  if ((name === 'SQLSERVER_URL' || name === 'SQLSERVER_ADMIN_URL') && value !== '') parseAddress(String(value))
+  if (name !== 'CLINIC_TIME_ZONE') return
+  try {
+    openZone(String(value))
+  } catch (cause) {
+    throw new SyncError('SYNC_CONFIG', 'CLINIC_TIME_ZONE is not a time zone (see CLINIC_TIME_ZONE in .env.example).', {
+      cause,
+    })
+  }
+}
+
+function named(name: SettingName, { message }: SyncError): Check {
+  const area = NEEDED_FOR[name]
+  const left = area === undefined ? '' : ` Nothing of ${area} can be checked.`
+  const secret = name === 'SYNC_WEBHOOK_SECRET' || name === 'SYNC_OPERATOR_TOKEN'
+  const how = secret ? ` (make one: openssl rand -hex 32)` : ''
+  // parseAddress speaks of SQLSERVER_URL, whichever of the two it reads.
+  const said = name === 'SQLSERVER_ADMIN_URL' ? message.replace('SQLSERVER_URL', name) : message
+  return fail(
+    name,
+    `The setting ${name}`,
+    `${said}${left}`,
+    `Correct ${name} in .env${how}, then restart the services.`,
+  )
+}
+
+/** What must hold between two settings. */
+function together(settings: Partial<Settings>): Check[] {
+  const { SYNC_OPERATOR_TOKEN: token, SYNC_WEBHOOK_SECRET: secret, POSTGRES_URL: portal, PORTAL_DOORBELL } = settings
+  const { CLINIC_DOORBELL, INGRESS_URL } = settings
+  const checks: Check[] = []
+  if (token !== undefined && secret !== undefined) {
+    const title = "The operator's token is not the doorbells' secret"
+    checks.push(
+      token === secret
+        ? warn(
+            'token',
+            title,
+            'they are the same: whoever may ring may also command',
+            'Give SYNC_OPERATOR_TOKEN another value in .env (openssl rand -hex 32), then restart the ingress.',
+          )
+        : ok('token', title, 'they differ'),
+    )
+  }
+  if (portal !== undefined && isTransactionMode(portal) && PORTAL_DOORBELL === 'listen')
+    checks.push(
+      fail(
+        'transaction-mode',
+        'POSTGRES_URL is a connection on which LISTEN is heard',
+        'port 6543 is transaction mode, where nothing is ever heard; the ingress refuses to start',
+        'Set the port in POSTGRES_URL to 5432 (the session pooler or the direct connection), then restart the services.',
+      ),
+    )
+  if (CLINIC_DOORBELL === 'rest-endpoint' && INGRESS_URL !== undefined && !INGRESS_URL.startsWith('https:'))
+    checks.push(
+      fail(
+        'https',
+        'INGRESS_URL is one that SQL Server can call',
+        'sp_invoke_external_rest_endpoint calls HTTPS addresses only, and INGRESS_URL is none',
+        'Set INGRESS_URL to the HTTPS address of a proxy before the ingress, then run `npm run sync -- doorbell`.',
+      ),
+    )
+  return checks
+}
