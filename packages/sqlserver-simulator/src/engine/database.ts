@@ -49,6 +49,8 @@ export class Database {
   readonly #hidden = new Set<string>()
   readonly disabledTriggers = new Set<string>()
   queueId = 0n
+  /** The texts that made the triggers, by name. */
+  readonly definitions = new Map<string, string>()
   /** Whether role clinic_sync has been made, and been granted the procedures. */
   hasRole = true
   /** Ends all other sessions, as `WITH ROLLBACK IMMEDIATE` does; the server that holds their connections knows how. */

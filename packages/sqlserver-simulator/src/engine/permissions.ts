@@ -1,3 +1,4 @@
+import { SERVICE_PROCEDURES } from '@clinic-sync/mapping'
 import { SqlError } from '../values/errors.ts'
 import type { Session } from './session.ts'
 
@@ -8,20 +9,7 @@ export const SERVICE_LOGIN = 'clinic_sync_service'
 export const SERVICE_PASSWORD = 'Service_Login_1'
 
 /** What role clinic_sync may execute, by 09_service_role.sql. */
-export const GRANTED: readonly string[] = [
-  'TakeChanges',
-  'SettleChanges',
-  'ApplyPortalChanges',
-  'ReadRows',
-  'BackfillPage',
-  'OpenRows',
-  'WaitForChanges',
-  'RingDoorbell',
-  'OpenTransactions',
-  'AwaitTransaction',
-  'Inspect',
-]
-const granted = new Set(GRANTED.map((name) => `sync.${name}`.toLowerCase()))
+const granted = new Set(SERVICE_PROCEDURES.map((name) => `sync.${name}`.toLowerCase()))
 
 /** The login's user in the database. */
 export const userOf = ({ login }: Session): string => (login === OPERATOR ? 'dbo' : login)

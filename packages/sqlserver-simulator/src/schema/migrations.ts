@@ -9,6 +9,10 @@ const [DEFAULT_DOORBELL] = DOORBELLS
 /** A Windows SQL Server 2022 has no sp_invoke_external_rest_endpoint. */
 const CANNOT = 'rest-endpoint'
 
+/** The triggers that a batch makes. */
+const triggersIn = (batch: string) =>
+  /\bCREATE\s+TRIGGER\b/i.test(batch) ? createdBy(batch).map(([, name]) => name) : []
+
 /**
  * The shipped migrations. Their T-SQL is never run: what they make is here natively, and is hidden until the last batch of
  * the file that makes it has been sent.
@@ -39,8 +43,10 @@ export class Migrations {
         this.#files.filter(({ doorbell }) => doorbell !== CANNOT),
       )
     }
-    for (const { trigger } of DOORBELLS) this.#remake(trigger, tx)
     tx.commit()
+    for (const { batches } of this.#files)
+      for (const batch of batches) for (const name of triggersIn(batch)) this.#remake(name, batch)
+    for (const { trigger } of DOORBELLS) this.#remake(trigger, null)
     if (!migrated) {
       this.#hideAll()
       return
@@ -65,18 +71,19 @@ export class Migrations {
       for (const [schema, name] of file.creates) this.#db.install(schema, name)
       if (file.createsRole) this.#db.hasRole = true
     }
-    const tx = new Transaction(0)
-    if (/\bCREATE\s+TRIGGER\b/i.test(batch)) for (const [, name] of createdBy(batch)) this.#remake(name, tx)
-    tx.commit()
+    for (const name of triggersIn(batch)) this.#remake(name, batch)
   }
 
   /** A trigger that is made anew is enabled; a doorbell's only if it is the one that is switched on. */
-  #remake(name: string, tx: Transaction): void {
+  #remake(name: string, text: string | null): void {
+    if (text !== null) this.#db.definitions.set(name, text)
     const doorbell = DOORBELLS.find(({ trigger }) => trigger === name)
     const chosen = this.#settings.get(this.#settings.keyOf(['Doorbell']))
     const isChosen = chosen !== undefined && !chosen.deleted && chosen.values[1] === doorbell?.name
     const trigger = this.#triggers.find((each) => each.name === name)
+    const tx = new Transaction(0)
     if (trigger !== undefined) this.#db.enableTrigger(tx, trigger, doorbell === undefined || isChosen)
+    tx.commit()
   }
 
   #record(tx: Transaction, files: readonly MigrationFile[]): void {

@@ -49,10 +49,7 @@ export function openDatabase(name: string, mapped: readonly Mapped[] = mappedTab
     ringDoorbell,
     ringServiceBroker,
     waitForChanges,
-    inspect(
-      db,
-      triggers.map((t) => t.name),
-    ),
+    inspect(outbox, triggers),
   ]
   for (const procedure of procedures) db.addProcedure('sync', procedure)
   db.addProcedure(

@@ -1,3 +1,4 @@
+import { DOORBELL_TRIGGERS } from '@clinic-sync/mapping'
 import type { Database, Trigger } from '../engine/database.ts'
 import type { Table } from '../engine/table.ts'
 import type { Work } from '../engine/work.ts'
@@ -5,7 +6,7 @@ import { appAddress, notifyApp } from './notify-app.ts'
 import { readSetting } from './settings.ts'
 
 interface Doorbell {
-  readonly name: 'service-broker' | 'ole-automation' | 'rest-endpoint'
+  readonly name: keyof typeof DOORBELL_TRIGGERS
   readonly trigger: string
   /** What the trigger calls, without its schema. */
   readonly procedure: string
@@ -16,19 +17,19 @@ interface Doorbell {
 export const DOORBELLS: readonly [Doorbell, Doorbell, Doorbell] = [
   {
     name: 'service-broker',
-    trigger: 'trg_SyncQueue_RingServiceBroker',
+    trigger: DOORBELL_TRIGGERS['service-broker'],
     procedure: 'RingServiceBroker',
     file: '07_service_broker_doorbell.sql',
   },
   {
     name: 'ole-automation',
-    trigger: 'trg_SyncQueue_NotifyApp',
+    trigger: DOORBELL_TRIGGERS['ole-automation'],
     procedure: 'sp_NotifyAppOfSync',
     file: '04_webhook_notification_system.sql',
   },
   {
     name: 'rest-endpoint',
-    trigger: 'trg_SyncQueue_NotifyAppByRest',
+    trigger: DOORBELL_TRIGGERS['rest-endpoint'],
     procedure: 'NotifyAppByRest',
     file: '08_rest_endpoint_doorbell.sql',
   },
