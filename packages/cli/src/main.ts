@@ -2,7 +2,9 @@ import { isTableName, TABLE_NAMES, type TableName } from '@clinic-sync/mapping'
 import { readSettings } from '@clinic-sync/runtime'
 import { SyncError } from '@clinic-sync/sync'
 import { Argument, Command, InvalidArgumentError } from 'commander'
+import { adminUrl } from './admin-url.ts'
 import { backfillCommand, summaryLines } from './backfill/command.ts'
+import { doctorCommand } from './doctor/command.ts'
 import { environmentFrom } from './environment.ts'
 import { migrate } from './migrate/index.ts'
 
@@ -24,9 +26,13 @@ program
   .option('--dry-run', 'say what would be applied, and do nothing', false)
   .option('--with-portal-tables', "also create the portal's own tables, for a portal that starts without them", false)
   .action(async (side: 'clinic' | 'portal' | undefined, options: { dryRun: boolean; withPortalTables: boolean }) => {
+    const settings = environment()
     for (const each of side === undefined ? (['clinic', 'portal'] as const) : [side]) {
-      const name = each === 'clinic' ? 'SQLSERVER_URL' : 'POSTGRES_URL'
-      await migrate({ side: each, url: readSettings([name], environment())[name], onLine: say, ...options })
+      const where =
+        each === 'clinic'
+          ? { url: adminUrl(settings), doorbell: readSettings(['CLINIC_DOORBELL'], settings).CLINIC_DOORBELL }
+          : { url: readSettings(['POSTGRES_URL'], settings).POSTGRES_URL }
+      await migrate({ side: each, ...where, onLine: say, ...options })
     }
   })
 
@@ -55,6 +61,15 @@ program
       say('Interrupted. What was queued still arrives; run it again to go on from here.')
       process.exitCode = 130
     }
+  })
+
+program
+  .command('doctor')
+  .description('look at everything that the sync needs, and say what to do about what is wrong')
+  .option('--json', 'print { ok, checks } and nothing else', false)
+  .action(async ({ json }: { json: boolean }) => {
+    // Ends now: a connection that hangs would keep the process for as long as it does.
+    process.exit(await doctorCommand({ environment: environment(), json, out }))
   })
 
 function tableNames(value: string, before: TableName[] = []): TableName[] {

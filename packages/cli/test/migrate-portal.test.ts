@@ -40,7 +40,7 @@ t.test('an empty database gets every file once, each is recorded, twice is nothi
   t.same(await recorded(url), files)
   t.equal(lines.length, files.length, 'one line a file')
   lines.length = 0
-  t.same(await run(), { applied: [], skipped: files })
+  t.same(await run(), { applied: [], skipped: files, leftOut: [] })
   t.match(lines, [/^portal: up to date/])
 })
 
@@ -49,6 +49,24 @@ t.test('two at once wait for each other', async (t) => {
   const both = await Promise.all([run(), run()])
   t.same(both.flatMap((result) => result.applied).sort(), files)
   t.same(await recorded(url), files)
+})
+
+t.test('one that never ends is not waited for for ever', async (t) => {
+  const { url, run } = await fresh(t)
+  const other = new pg.Client({ connectionString: url })
+  await other.connect()
+  t.teardown(() => other.end())
+  await other.query('SELECT pg_advisory_lock(495857635841)')
+  const failure = { code: 'SYNC_MIGRATION_FAILED', message: /^Another migration of this portal has been running for/ }
+  await t.rejects(run({ patience: 50 }), failure)
+})
+
+t.test('what Postgres refuses outside a file is said in our words', async (t) => {
+  const { url, run } = await fresh(t)
+  await run()
+  await query(url, 'ALTER TABLE sync.migrations RENAME COLUMN checksum TO other')
+  const message = /^The portal failed reading sync\.migrations \(SQLSTATE 42703\)/
+  await t.rejects(run(), { code: 'SYNC_DATABASE_DOWN', message })
 })
 
 t.test('a dry run says what it would do and does nothing', async (t) => {

@@ -22,6 +22,13 @@ interface PoolOptions {
   readonly requestTimeout: number
   /** Gets each new connection of the driver, before it connects. */
   readonly onConnection?: (connection: Closable) => void
+  /** Gets what the server says without it being an error: PRINT, and messages up to severity 10. */
+  readonly onMessage?: (message: ServerMessage) => void
+}
+/** `number` is 0 for PRINT, 50000 for a RAISERROR of a text; others are SQL Server's own. */
+export interface ServerMessage {
+  readonly number: number
+  readonly message: string
 }
 /** What is used of tedious' Connection. */
 export interface Closable {
@@ -35,7 +42,7 @@ export interface Closable {
  * A pool that connects at first use and again after a failure. Idle connections are checked by looking at their socket:
  * the driver's default, `SELECT 1` at every use, would double the queries. TCP keepalive (tedious: 30 s) finds dead peers.
  */
-export function openPool({ url, log, maxConnections, requestTimeout, onConnection }: PoolOptions): Pool {
+export function openPool({ url, log, maxConnections, requestTimeout, onConnection, onMessage }: PoolOptions): Pool {
   const address = parseAddress(url)
   let loginNumber: number | undefined
   let pool: Promise<sql.ConnectionPool> | undefined
@@ -85,7 +92,9 @@ export function openPool({ url, log, maxConnections, requestTimeout, onConnectio
       }
     },
     async batch(text) {
-      const result = await new sql.Request(await connected()).batch<Record<string, unknown>>(text)
+      const request = new sql.Request(await connected())
+      if (onMessage !== undefined) request.on('info', onMessage)
+      const result = await request.batch<Record<string, unknown>>(text)
       return result.recordsets[0] ?? []
     },
     async close() {

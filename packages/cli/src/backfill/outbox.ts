@@ -10,7 +10,7 @@ export interface OutboxReader {
 
 /** Opens it; it connects at the first use. Asked at the end and after a silence only: nothing polls. */
 export function openOutboxReader(url: string): OutboxReader {
-  const connection = openScriptConnection(url, 60_000)
+  const connection = openScriptConnection(url, { requestTimeout: 60_000 })
   return {
     async unsettled() {
       const open = new Set<string>()

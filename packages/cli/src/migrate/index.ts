@@ -1,22 +1,27 @@
 import type { Side } from '@clinic-sync/contracts'
 import { SyncError } from '@clinic-sync/sync'
+import { type ClinicDoorbell, inDatabase, leaveOut, type LeftOut } from './choose.ts'
 import { clinicTarget } from './clinic-target.ts'
 import { type MigrationFile, migrationFiles } from './files.ts'
 import { portalTarget } from './portal-target.ts'
-import type { Recorded } from './target.ts'
+import type { MigrationTarget, Recorded } from './target.ts'
 
 export interface MigrateOptions {
   readonly side: Side
-  /** SQLSERVER_URL or POSTGRES_URL. The login needs the right to create schemas, tables and triggers. */
+  /** The clinic's or the portal's. The login needs the right to create schemas, tables and triggers. */
   readonly url: string
+  /** Clinic: CLINIC_DOORBELL. The files of other doorbells are left out. Default `service-broker`, as the setting's. */
+  readonly doorbell?: ClinicDoorbell
   /** Says what would be done and does nothing. */
   readonly dryRun?: boolean
   /** Portal: also applies the file with the portal's own tables, for those who start without them. */
   readonly withPortalTables?: boolean
-  /** Gets one line a file, and a last one. */
+  /** Gets one line a file that there is something to say about, and a last one. */
   readonly onLine?: (line: string) => void
   /** Reads the files from this folder instead (tests). */
   readonly folder?: string
+  /** How long to wait for another migration. A schema is small: what takes longer than a minute is stuck. Milliseconds. */
+  readonly patience?: number
 }
 
 export interface Migrated {
@@ -24,6 +29,8 @@ export interface Migrated {
   readonly applied: readonly string[]
   /** Files that had been applied before. */
   readonly skipped: readonly string[]
+  /** Files of doorbells that were not chosen, or that the engine cannot have. */
+  readonly leftOut: readonly string[]
 }
 
 /** The file with the portal's own tables; a real portal has them already. */
@@ -39,6 +46,7 @@ const PORTAL_TABLES = /portal_tables/
  */
 export async function migrate(options: MigrateOptions): Promise<Migrated> {
   const { side, url, dryRun = false, withPortalTables = false, onLine = () => undefined } = options
+  const doorbell = options.doorbell ?? 'service-broker'
   const files = (await migrationFiles(side, options.folder)).filter(
     (file) => withPortalTables || !PORTAL_TABLES.test(file.name),
   )
@@ -50,23 +58,40 @@ export async function migrate(options: MigrateOptions): Promise<Migrated> {
         'SYNC_MIGRATION_FAILED',
         `The portal has no table ${missing.join(', ')}: is this its database? To create the portal's tables, add --with-portal-tables.`,
       )
-    // Looking first without the lock keeps "up to date" quick and a dry run harmless.
-    let todo = pending(files, await target.recorded())
-    if (todo.length > 0 && !dryRun) {
-      await target.lock()
-      todo = pending(files, await target.recorded())
+    const engine = await target.engine?.()
+    const plan = async (): Promise<Plan> => {
+      const recorded = await target.recorded()
+      const fresh = pending(files, recorded)
+      const { taken, leftOut } = engine ? leaveOut(fresh, doorbell, engine) : { taken: fresh, leftOut: [] }
+      return { todo: taken, leftOut }
     }
+    // Looking first without the lock keeps "up to date" quick and a dry run harmless.
+    let { todo, leftOut } = await plan()
+    if (todo.length > 0 && !dryRun) {
+      await target.lock(options.patience ?? 60_000)
+      ;({ todo, leftOut } = await plan())
+    }
+    for (const { name, why } of leftOut) onLine(`${side}: ${name} is left out: ${why}`)
     for (const file of todo) {
       const started = performance.now()
-      if (!dryRun) await target.apply(file)
+      const said = dryRun ? [] : await target.apply(file)
       onLine(`${side}: ${file.name} ${dryRun ? 'would be applied' : `applied in ${since(started)}`}`)
+      for (const line of said) onLine(`${side}: ${file.name} says: ${line}`)
     }
-    if (todo.length === 0) onLine(`${side}: up to date (${files.length} files)`)
-    const applied = todo.map((file) => file.name)
-    return { applied, skipped: files.map((file) => file.name).filter((name) => !applied.includes(name)) }
+    const applied = todo.map(({ name }) => name)
+    const without = leftOut.map(({ name }) => name)
+    const skipped = files.map(({ name }) => name).filter((name) => ![...applied, ...without].includes(name))
+    if (todo.length === 0) onLine(`${side}: up to date (${skipped.length} files)`)
+    if (!leftOut.some(({ name }) => isChosen(files, name, doorbell))) await compareDoorbell(target, doorbell, onLine)
+    return { applied, skipped, leftOut: without }
   } finally {
     await target.close()
   }
+}
+
+interface Plan {
+  readonly todo: readonly MigrationFile[]
+  readonly leftOut: readonly LeftOut[]
 }
 
 const since = (started: number) => `${Math.round(performance.now() - started)} ms`
@@ -83,4 +108,16 @@ function pending(files: readonly MigrationFile[], recorded: ReadonlyMap<string, 
       )
     return true
   })
+}
+
+/** The chosen doorbell's own file was left out: the engine cannot have it, and switching it on would say so once more. */
+const isChosen = (files: readonly MigrationFile[], name: string, doorbell: ClinicDoorbell) =>
+  files.some((file) => file.name === name && file.doorbell === doorbell)
+
+/** Installing a doorbell does not switch it on: that is a decision of its own. */
+async function compareDoorbell(target: MigrationTarget, chosen: ClinicDoorbell, onLine: (line: string) => void) {
+  const on = await target.doorbell?.()
+  if (on === undefined || on === inDatabase(chosen)) return
+  const now = on === 'none' ? 'no doorbell is switched on' : `the doorbell ${on} is switched on`
+  onLine(`clinic: ${now}, and CLINIC_DOORBELL is ${chosen}. Next: npm run sync -- doorbell`)
 }
