@@ -146,11 +146,14 @@ ALTER PROCEDURE sync.TakeChanges @Max int AS
 BEGIN
   -- The first @Max pending rows, one result row a record; then one row (Rows, Locked). Marks nothing as sent.
   SET NOCOUNT ON
+  IF @Max IS NULL OR @Max NOT BETWEEN 1 AND 100000
+  BEGIN;
+    THROW 51200, N'sync.TakeChanges: @Max must be from 1 to 100000', 1;
+  END
   SET XACT_ABORT ON
   SET TRANSACTION ISOLATION LEVEL READ COMMITTED
   SET DEADLOCK_PRIORITY LOW
   SET LOCK_TIMEOUT 10000
-  IF @Max < 1 SET @Max = 1
 
   CREATE TABLE #row (
     QueueID bigint NOT NULL PRIMARY KEY,
@@ -294,6 +297,36 @@ ALTER PROCEDURE sync.SettleChanges @Outcomes nvarchar(max) AS
 BEGIN
   -- @Outcomes: [{"table", "key", "version", "outcome", "code"?, "reason"?}, …]. Safe to repeat, in any order: a row only moves on.
   SET NOCOUNT ON
+  IF COALESCE(ISJSON(@Outcomes), 0) = 0
+    OR SUBSTRING(@Outcomes, PATINDEX(N'%[^' + NCHAR(9) + NCHAR(10) + NCHAR(13) + N' ]%', @Outcomes), 1) <> N'['
+  BEGIN;
+    THROW 51200, N'sync.SettleChanges: @Outcomes must be a JSON array', 1;
+  END
+  -- An element that is not read as it was meant would do something else: a row that is missing is a delete.
+  IF EXISTS (
+    SELECT 1
+    FROM OPENJSON(@Outcomes) a
+      OUTER APPLY (
+        SELECT SUM(CASE
+          WHEN p.[key] = N'table' AND p.[type] = 1 AND LEN(p.[value]) BETWEEN 1 AND 100 THEN 1
+          WHEN p.[key] = N'key' AND p.[type] IN (1, 2) AND TRY_CONVERT(int, p.[value]) IS NOT NULL AND p.[value] LIKE N'%[0-9]%' THEN 1
+          WHEN p.[key] = N'version' AND p.[type] IN (1, 2) AND TRY_CONVERT(bigint, p.[value]) IS NOT NULL AND p.[value] LIKE N'%[0-9]%' THEN 1
+          WHEN p.[key] = N'outcome' AND p.[type] = 1 AND p.[value] IN (N'queued', N'applied', N'duplicate', N'stale', N'unchanged', N'conflict', N'retry', N'dead') THEN 1
+          WHEN p.[key] = N'code' AND NOT (p.[type] IN (0, 1)) THEN -100
+          WHEN p.[key] = N'reason' AND NOT (p.[type] IN (0, 1)) THEN -100 ELSE 0 END) AS Fit
+        FROM OPENJSON(CASE WHEN a.[type] = 5 THEN a.[value] END) p) s
+    WHERE s.Fit IS NULL OR s.Fit <> 4)
+  BEGIN;
+    THROW 51200, N'sync.SettleChanges: @Outcomes holds an element of another shape', 1;
+  END
+  IF EXISTS (
+    SELECT 1 FROM OPENJSON(@Outcomes) WITH (TableName nvarchar(100) '$.table')
+    WHERE TableName NOT IN (
+      N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes',
+      N'aligner_set_payments'))
+  BEGIN;
+    THROW 51201, N'sync.SettleChanges: @Outcomes names a table that is not synced', 1;
+  END
   SET XACT_ABORT ON
   SET TRANSACTION ISOLATION LEVEL READ COMMITTED
   SET DEADLOCK_PRIORITY LOW
@@ -315,10 +348,10 @@ BEGIN
 
   INSERT INTO #outcome (TableName, RecordID, Version, Outcome, LastError)
   SELECT o.TableName, o.RecordID, o.Version, o.Outcome,
-    LEFT(COALESCE(o.Code + N': ' + o.Reason, o.Code, o.Reason), 1000)
+    LEFT(COALESCE(LEFT(o.Code, 64) + N': ' + o.Reason, LEFT(o.Code, 64), o.Reason), 1000)
   FROM OPENJSON(@Outcomes) WITH (
     TableName nvarchar(100) '$.table', RecordID int '$.key', Version bigint '$.version', Outcome nvarchar(20) '$.outcome',
-    Code nvarchar(64) '$.code', Reason nvarchar(1000) '$.reason') o
+    Code nvarchar(max) '$.code', Reason nvarchar(max) '$.reason') o
 
   DECLARE @now datetime2(3) = SYSDATETIME()
 
@@ -375,6 +408,16 @@ ALTER PROCEDURE sync.ReadRows @Table nvarchar(100), @After int, @Max int AS
 BEGIN
   -- The rows of a table that are synced, with keys above @After (NULL: from the start), in key order.
   SET NOCOUNT ON
+  IF @Table IS NULL OR @Table NOT IN (
+      N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes',
+      N'aligner_set_payments')
+  BEGIN;
+    THROW 51201, N'sync.ReadRows: @Table is not the name of a synced table', 1;
+  END
+  IF @Max IS NULL OR @Max NOT BETWEEN 1 AND 100000
+  BEGIN;
+    THROW 51200, N'sync.ReadRows: @Max must be from 1 to 100000', 1;
+  END
   SET TRANSACTION ISOLATION LEVEL READ COMMITTED
   SET LOCK_TIMEOUT 10000
   DECLARE @from bigint = COALESCE(CAST(@After AS bigint) + 1, -2147483648)
@@ -501,16 +544,24 @@ BEGIN
   -- Queues the next @Max synced rows of a table, by key after the watermark in sync.Backfill. Queue rows and watermark are one
   -- transaction: an interrupted backfill goes on where it was. @Restart = 1 begins the table anew.
   SET NOCOUNT ON
+  IF @Table IS NULL OR @Table NOT IN (
+      N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes',
+      N'aligner_set_payments')
+  BEGIN;
+    THROW 51201, N'sync.BackfillPage: @Table is not the name of a synced table', 1;
+  END
+  IF @Max IS NULL OR @Max NOT BETWEEN 1 AND 100000
+  BEGIN;
+    THROW 51200, N'sync.BackfillPage: @Max must be from 1 to 100000', 1;
+  END
+  IF @Restart IS NULL
+  BEGIN;
+    THROW 51200, N'sync.BackfillPage: @Restart must be 0 or 1', 1;
+  END
   SET XACT_ABORT ON
   SET TRANSACTION ISOLATION LEVEL READ COMMITTED
   SET DEADLOCK_PRIORITY LOW
   SET LOCK_TIMEOUT 10000
-
-  IF @Table NOT IN (N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes', N'aligner_set_payments')
-  BEGIN
-    RAISERROR (N'sync.BackfillPage: no such table', 16, 1)
-    RETURN
-  END
 
   DECLARE @page TABLE (RecordID int NOT NULL PRIMARY KEY)
   DECLARE @first int, @last int, @queued int, @total int

@@ -81,6 +81,35 @@ BEGIN
   -- clinic's, r_ the rule that decided, p_ whether the parent is there. Table variables outlive a rollback, take the
   -- database's collation, and bring no recompilations.
   SET NOCOUNT ON
+  IF COALESCE(ISJSON(@Changes), 0) = 0
+    OR SUBSTRING(@Changes, PATINDEX(N'%[^' + NCHAR(9) + NCHAR(10) + NCHAR(13) + N' ]%', @Changes), 1) <> N'['
+  BEGIN;
+    THROW 51200, N'sync.ApplyPortalChanges: @Changes must be a JSON array', 1;
+  END
+  -- An element that is not read as it was meant would do something else: a row that is missing is a delete.
+  IF EXISTS (
+    SELECT 1
+    FROM OPENJSON(@Changes) a
+      OUTER APPLY (
+        SELECT SUM(CASE
+          WHEN p.[key] = N'table' AND p.[type] = 1 AND LEN(p.[value]) BETWEEN 1 AND 100 THEN 1
+          WHEN p.[key] = N'key' AND p.[type] IN (1, 2) AND TRY_CONVERT(int, p.[value]) IS NOT NULL AND p.[value] LIKE N'%[0-9]%' THEN 1
+          WHEN p.[key] = N'version' AND p.[type] IN (1, 2) AND TRY_CONVERT(bigint, p.[value]) IS NOT NULL AND p.[value] LIKE N'%[0-9]%' THEN 1
+          WHEN p.[key] = N'since' AND p.[type] IN (0, 1, 2) AND (p.[type] = 0 OR TRY_CONVERT(bigint, p.[value]) IS NOT NULL AND p.[value] LIKE N'%[0-9]%') THEN 1
+          WHEN p.[key] = N'base' AND p.[type] IN (0, 5) THEN 1
+          WHEN p.[key] = N'row' AND p.[type] IN (0, 5) THEN 1
+          WHEN p.[key] = N'inexact' AND NOT (p.[type] = 3) THEN -100 ELSE 0 END) AS Fit
+        FROM OPENJSON(CASE WHEN a.[type] = 5 THEN a.[value] END) p) s
+    WHERE s.Fit IS NULL OR s.Fit <> 6)
+  BEGIN;
+    THROW 51200, N'sync.ApplyPortalChanges: @Changes holds an element of another shape', 1;
+  END
+  IF EXISTS (
+    SELECT 1 FROM OPENJSON(@Changes) WITH (TableName nvarchar(100) '$.table', RecordID int '$.key')
+    GROUP BY TableName, RecordID HAVING COUNT(*) > 1)
+  BEGIN;
+    THROW 51200, N'sync.ApplyPortalChanges: @Changes names a record twice', 1;
+  END
   SET XACT_ABORT ON
   SET TRANSACTION ISOLATION LEVEL READ COMMITTED
   SET DEADLOCK_PRIORITY LOW

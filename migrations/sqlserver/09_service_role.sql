@@ -14,12 +14,14 @@ GO
 -- A role that stays with whoever ran this file would keep that user from being dropped.
 IF CONVERT(nvarchar(10), SERVERPROPERTY('Babelfish')) = N'1' PRINT N'The role clinic_sync belongs to the user who made it: refused was ALTER AUTHORIZATION ON ROLE::clinic_sync TO dbo'
 ELSE
-BEGIN TRY
-  EXEC (N'ALTER AUTHORIZATION ON ROLE::clinic_sync TO dbo')
-END TRY
-BEGIN CATCH
-  PRINT N'The role clinic_sync belongs to the user who made it: refused was ALTER AUTHORIZATION ON ROLE::clinic_sync TO dbo' + N': ' + ERROR_MESSAGE()
-END CATCH
+BEGIN
+  BEGIN TRY
+    EXEC (N'ALTER AUTHORIZATION ON ROLE::clinic_sync TO dbo')
+  END TRY
+  BEGIN CATCH
+    PRINT N'The role clinic_sync belongs to the user who made it: refused was ALTER AUTHORIZATION ON ROLE::clinic_sync TO dbo' + N': ' + ERROR_MESSAGE()
+  END CATCH
+END
 GO
 
 IF OBJECT_ID(N'sync.TakeChanges', N'P') IS NOT NULL GRANT EXECUTE ON sync.TakeChanges TO clinic_sync
@@ -38,30 +40,36 @@ GO
 -- Granted by earlier versions, with the procedures that are not for the services.
 IF CONVERT(nvarchar(10), SERVERPROPERTY('Babelfish')) = N'1' PRINT N'Members of clinic_sync may execute what earlier versions granted: refused was REVOKE EXECUTE ON SCHEMA::sync FROM clinic_sync'
 ELSE
-BEGIN TRY
-  EXEC (N'REVOKE EXECUTE ON SCHEMA::sync FROM clinic_sync')
-END TRY
-BEGIN CATCH
-  PRINT N'Members of clinic_sync may execute what earlier versions granted: refused was REVOKE EXECUTE ON SCHEMA::sync FROM clinic_sync' + N': ' + ERROR_MESSAGE()
-END CATCH
+BEGIN
+  BEGIN TRY
+    EXEC (N'REVOKE EXECUTE ON SCHEMA::sync FROM clinic_sync')
+  END TRY
+  BEGIN CATCH
+    PRINT N'Members of clinic_sync may execute what earlier versions granted: refused was REVOKE EXECUTE ON SCHEMA::sync FROM clinic_sync' + N': ' + ERROR_MESSAGE()
+  END CATCH
+END
 GO
 
 -- Metadata only: without it sync.Inspect cannot see the triggers, the queue and the sequence, and sync.ApplyPortalChanges knows the
 -- mapping's limits only, not the columns' own.
 IF CONVERT(nvarchar(10), SERVERPROPERTY('Babelfish')) = N'1' PRINT N'Members of clinic_sync cannot see triggers and columns: refused was GRANT VIEW DEFINITION ON SCHEMA::dbo TO clinic_sync'
 ELSE
-BEGIN TRY
-  EXEC (N'GRANT VIEW DEFINITION ON SCHEMA::dbo TO clinic_sync')
-END TRY
-BEGIN CATCH
-  PRINT N'Members of clinic_sync cannot see triggers and columns: refused was GRANT VIEW DEFINITION ON SCHEMA::dbo TO clinic_sync' + N': ' + ERROR_MESSAGE()
-END CATCH
+BEGIN
+  BEGIN TRY
+    EXEC (N'GRANT VIEW DEFINITION ON SCHEMA::dbo TO clinic_sync')
+  END TRY
+  BEGIN CATCH
+    PRINT N'Members of clinic_sync cannot see triggers and columns: refused was GRANT VIEW DEFINITION ON SCHEMA::dbo TO clinic_sync' + N': ' + ERROR_MESSAGE()
+  END CATCH
+END
 IF CONVERT(nvarchar(10), SERVERPROPERTY('Babelfish')) = N'1' PRINT N'Members of clinic_sync cannot see schema sync''s objects: refused was GRANT VIEW DEFINITION ON SCHEMA::sync TO clinic_sync'
 ELSE
-BEGIN TRY
-  EXEC (N'GRANT VIEW DEFINITION ON SCHEMA::sync TO clinic_sync')
-END TRY
-BEGIN CATCH
-  PRINT N'Members of clinic_sync cannot see schema sync''s objects: refused was GRANT VIEW DEFINITION ON SCHEMA::sync TO clinic_sync' + N': ' + ERROR_MESSAGE()
-END CATCH
+BEGIN
+  BEGIN TRY
+    EXEC (N'GRANT VIEW DEFINITION ON SCHEMA::sync TO clinic_sync')
+  END TRY
+  BEGIN CATCH
+    PRINT N'Members of clinic_sync cannot see schema sync''s objects: refused was GRANT VIEW DEFINITION ON SCHEMA::sync TO clinic_sync' + N': ' + ERROR_MESSAGE()
+  END CATCH
+END
 GO

@@ -3,9 +3,20 @@ import { declareBatch, fillBatch } from './applying-batch.ts'
 import { lockRows } from './applying-lock.ts'
 import { judgeValues, ruleOnRows } from './applying-rules.ts'
 import { logConflicts, reportRows, writeRows } from './applying-writes.ts'
+import { checkedArray, checkedRecords, number, tableName } from './arguments.ts'
 import { dbo, indent, literal, procedure } from './text.ts'
 
 const RECORDED = "(N'applied', N'unchanged', N'conflict')"
+
+const CHANGE = [
+  tableName,
+  number('key', 'int'),
+  number('version', 'bigint'),
+  number('since', 'bigint', 'nullable'),
+  { name: 'base', types: [0, 5] },
+  { name: 'row', types: [0, 5] },
+  { name: 'inexact', types: [3], optional: true },
+] as const
 
 /** The part of a table's records in the batch: ruled on, written, logged. */
 function applyTable(table: Table): string {
@@ -39,6 +50,8 @@ export function applyPortalChanges(mapped: readonly Table[]): string {
 -- clinic's, r_ the rule that decided, p_ whether the parent is there. Table variables outlive a rollback, take the
 -- database's collation, and bring no recompilations.
 SET NOCOUNT ON
+${checkedArray('sync.ApplyPortalChanges', '@Changes', CHANGE)}
+${checkedRecords('sync.ApplyPortalChanges', '@Changes')}
 SET XACT_ABORT ON
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED
 SET DEADLOCK_PRIORITY LOW

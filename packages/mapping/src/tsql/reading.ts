@@ -1,5 +1,6 @@
 import { tables } from '../tables/index.ts'
 import type { Table } from '../types.ts'
+import { checkedFlag, checkedMax, checkedTable } from './arguments.ts'
 import { rowAsJson } from './row.ts'
 import { andInScope } from './scope.ts'
 import { dbo, indent, literal, name, procedure } from './text.ts'
@@ -45,6 +46,8 @@ export function readRows(): string {
     `
 -- The rows of a table that are synced, with keys above @After (NULL: from the start), in key order.
 SET NOCOUNT ON
+${checkedTable('sync.ReadRows')}
+${checkedMax('sync.ReadRows')}
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED
 SET LOCK_TIMEOUT 10000
 DECLARE @from bigint = COALESCE(CAST(@After AS bigint) + 1, -2147483648)
@@ -72,16 +75,13 @@ export function backfillPage(): string {
 -- Queues the next @Max synced rows of a table, by key after the watermark in sync.Backfill. Queue rows and watermark are one
 -- transaction: an interrupted backfill goes on where it was. @Restart = 1 begins the table anew.
 SET NOCOUNT ON
+${checkedTable('sync.BackfillPage')}
+${checkedMax('sync.BackfillPage')}
+${checkedFlag('sync.BackfillPage', '@Restart')}
 SET XACT_ABORT ON
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED
 SET DEADLOCK_PRIORITY LOW
 SET LOCK_TIMEOUT 10000
-
-IF @Table NOT IN (${tables.map((table) => literal(table.name)).join(', ')})
-BEGIN
-  RAISERROR (N'sync.BackfillPage: no such table', 16, 1)
-  RETURN
-END
 
 DECLARE @page TABLE (RecordID int NOT NULL PRIMARY KEY)
 DECLARE @first int, @last int, @queued int, @total int

@@ -45,10 +45,12 @@ function attempt(statement: string, otherwise: string): string {
   const refused = literal(`${otherwise}: refused was ${statement}`)
   return `IF CONVERT(nvarchar(10), SERVERPROPERTY('Babelfish')) = N'1' PRINT ${refused}
 ELSE
-BEGIN TRY
-  EXEC (${literal(statement)})
-END TRY
-BEGIN CATCH
-  PRINT ${refused} + N': ' + ERROR_MESSAGE()
-END CATCH`
+BEGIN
+  BEGIN TRY
+    EXEC (${literal(statement)})
+  END TRY
+  BEGIN CATCH
+    PRINT ${refused} + N': ' + ERROR_MESSAGE()
+  END CATCH
+END`
 }

@@ -1,4 +1,16 @@
-import { procedure } from './text.ts'
+import { checkedArray, checkedTables, number, tableName } from './arguments.ts'
+import { literal, procedure } from './text.ts'
+
+const OUTCOMES = ['queued', 'applied', 'duplicate', 'stale', 'unchanged', 'conflict', 'retry', 'dead']
+
+const SETTLEMENT = [
+  tableName,
+  number('key', 'int'),
+  number('version', 'bigint'),
+  { name: 'outcome', types: [1], when: `p.[value] IN (${OUTCOMES.map(literal).join(', ')})` },
+  { name: 'code', types: [0, 1], optional: true },
+  { name: 'reason', types: [0, 1], optional: true },
+] as const
 
 /** `sync.SettleChanges`: moves outbox rows on by outcome, and purges old settled ones. */
 export function settleChanges(): string {
@@ -8,6 +20,8 @@ export function settleChanges(): string {
     `
 -- @Outcomes: [{"table", "key", "version", "outcome", "code"?, "reason"?}, …]. Safe to repeat, in any order: a row only moves on.
 SET NOCOUNT ON
+${checkedArray('sync.SettleChanges', '@Outcomes', SETTLEMENT)}
+${checkedTables('sync.SettleChanges', '@Outcomes')}
 SET XACT_ABORT ON
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED
 SET DEADLOCK_PRIORITY LOW
@@ -29,10 +43,10 @@ CREATE TABLE #row (
 
 INSERT INTO #outcome (TableName, RecordID, Version, Outcome, LastError)
 SELECT o.TableName, o.RecordID, o.Version, o.Outcome,
-  LEFT(COALESCE(o.Code + N': ' + o.Reason, o.Code, o.Reason), 1000)
+  LEFT(COALESCE(LEFT(o.Code, 64) + N': ' + o.Reason, LEFT(o.Code, 64), o.Reason), 1000)
 FROM OPENJSON(@Outcomes) WITH (
   TableName nvarchar(100) '$.table', RecordID int '$.key', Version bigint '$.version', Outcome nvarchar(20) '$.outcome',
-  Code nvarchar(64) '$.code', Reason nvarchar(1000) '$.reason') o
+  Code nvarchar(max) '$.code', Reason nvarchar(max) '$.reason') o
 
 DECLARE @now datetime2(3) = SYSDATETIME()
 

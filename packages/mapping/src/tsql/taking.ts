@@ -1,4 +1,5 @@
 import { tables } from '../tables/index.ts'
+import { checkedMax } from './arguments.ts'
 import { literal, procedure } from './text.ts'
 
 /**
@@ -32,11 +33,11 @@ export function takeChanges(): string {
     `
 -- The first @Max pending rows, one result row a record; then one row (Rows, Locked). Marks nothing as sent.
 SET NOCOUNT ON
+${checkedMax('sync.TakeChanges')}
 SET XACT_ABORT ON
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED
 SET DEADLOCK_PRIORITY LOW
 SET LOCK_TIMEOUT 10000
-IF @Max < 1 SET @Max = 1
 
 CREATE TABLE #row (
   QueueID bigint NOT NULL PRIMARY KEY,

@@ -38,7 +38,7 @@ export function openDatabase(name: string, mapped: readonly Mapped[] = mappedTab
   for (const trigger of [...triggers, ...doorbellTriggers(outbox.table)]) db.addTrigger(trigger)
   const procedures = [
     takeChanges(outbox, records),
-    settleChanges(outbox),
+    settleChanges(outbox, records),
     applyPortalChanges(records),
     readRows(records),
     backfillPage(records),

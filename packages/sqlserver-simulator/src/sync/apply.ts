@@ -6,7 +6,8 @@ import type { Row } from '../engine/row.ts'
 import type { Table } from '../engine/table.ts'
 import { resultColumn, type Work } from '../engine/work.ts'
 import { SqlError } from '../values/errors.ts'
-import { INT, MAX, nvarchar, type } from '../values/types.ts'
+import { INT, MAX, nvarchar, type SqlValue, type } from '../values/types.ts'
+import { checkedArray, checkedRecords, isBigint, isInt, isObject, isTableName, optional, orNull } from './arguments.ts'
 import { clinicTypesOf, Locked } from './apply-types.ts'
 import { writeRulings } from './apply-write.ts'
 import { type Records, wireRow } from './records.ts'
@@ -58,7 +59,7 @@ export function applyPortalChanges(all: ReadonlyMap<string, Records>): Procedure
     parameters: [{ name: 'Changes', type: nvarchar(MAX) }],
     run(work, [text]) {
       const ruled: Ruled[] = []
-      let answers = parse(text as string | null).map((change) => judge(work, all, change, ruled))
+      let answers = parse(text).map((change) => judge(work, all, change, ruled))
       const mark = work.tx.mark
       try {
         writeRulings(work, ruled)
@@ -90,12 +91,24 @@ function refusalOf({ records, key, table }: Ruled, error: unknown): Answer | nul
   return { outcome: 'dead', code: 'SYNC_BAD_VALUE', reason }
 }
 
-function parse(text: string | null): readonly Change[] {
-  try {
-    return JSON.parse(text ?? '[]') as Change[]
-  } catch {
-    throw new SqlError(13609, 'JSON text is not properly formatted.', { abort: 'batch' })
-  }
+const SHAPE = {
+  table: isTableName,
+  key: isInt,
+  version: isBigint,
+  since: orNull(isBigint),
+  base: orNull(isObject),
+  row: orNull(isObject),
+  inexact: optional((value) => typeof value === 'boolean'),
+}
+
+function parse(text: SqlValue | undefined): readonly Change[] {
+  const items = checkedArray('sync.ApplyPortalChanges', '@Changes', text, SHAPE) as unknown as readonly Change[]
+  checkedRecords(
+    'sync.ApplyPortalChanges',
+    '@Changes',
+    items.map(({ table, key }) => `${table}/${key}`),
+  )
+  return items
 }
 
 /** Rules on one change; where something is to be written, adds it to `ruled`. */

@@ -5,8 +5,8 @@ import { acquire } from '../engine/locks.ts'
 import type { Access, Found } from '../engine/relation.ts'
 import { resultColumn, type Work } from '../engine/work.ts'
 import { complete, emptyRow, insertRows } from '../engine/write.ts'
-import { SqlError } from '../values/errors.ts'
 import { BIT, INT, MAX, nvarchar, type SqlValue } from '../values/types.ts'
+import { checkedFlag, checkedMax, checkedTable } from './arguments.ts'
 import { enqueue } from './capture.ts'
 import { inScope, type Records, rowData } from './records.ts'
 
@@ -43,16 +43,16 @@ function first<T>(items: Iterable<T>, max: number): T[] {
   return found
 }
 
-/** `sync.ReadRows @Table, @After, @Max`. An unknown table gives no result set, as in T-SQL. */
+/** `sync.ReadRows @Table, @After, @Max`. */
 export function readRows(all: ReadonlyMap<string, Records>): Procedure {
   return {
     name: 'ReadRows',
     parameters: [TABLE, { name: 'After', type: INT }, LIMIT],
     run(work, [name, after, max]) {
-      const records = all.get(String(name))
-      if (records === undefined) return []
+      const records = checkedTable('sync.ReadRows', all, name)
+      const limit = checkedMax('sync.ReadRows', max)
       const access = { tx: work.tx, mode: 'S', onLocked: 'wait' } as const
-      const found = first(synced(all, records, after as number | null, access), (max as number | null) ?? 0)
+      const found = first(synced(all, records, after as number | null, access), limit)
       return [
         {
           columns: ROWS,
@@ -70,15 +70,15 @@ export function backfillPage(all: ReadonlyMap<string, Records>): Procedure {
     name: 'BackfillPage',
     parameters: [TABLE, LIMIT, { name: 'Restart', type: BIT }],
     run(work, [name, max, restart]) {
-      const records = all.get(String(name))
-      if (records === undefined) throw new SqlError(50_000, 'sync.BackfillPage: no such table')
+      const records = checkedTable('sync.BackfillPage', all, name)
+      const limit = checkedMax('sync.BackfillPage', max)
+      const isAnew = checkedFlag('sync.BackfillPage', '@Restart', restart)
       const access = { tx: work.tx, mode: 'S', onLocked: 'wait' } as const
       const mark = watermark(work, records.mapped.name)
-      const begin = restart === true || mark.isNew
+      const begin = isAnew || mark.isNew
       let { done, total, last } = begin
         ? { done: 0, total: [...synced(all, records, null, access)].length, last: null }
         : mark
-      const limit = (max as number | null) ?? 0
       const keys = first(synced(all, records, last, access), limit).map((f) => f.values[records.key] as number)
       enqueue(
         work,

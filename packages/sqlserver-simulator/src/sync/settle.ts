@@ -4,9 +4,20 @@ import { isBlocked } from '../engine/locks.ts'
 import type { Row } from '../engine/row.ts'
 import type { Work } from '../engine/work.ts'
 import { TICKS_A_DAY } from '../values/calendar.ts'
-import { SqlError } from '../values/errors.ts'
-import { MAX, nvarchar } from '../values/types.ts'
+import { MAX, nvarchar, type SqlValue } from '../values/types.ts'
+import {
+  checkedArray,
+  checkedTables,
+  isBigint,
+  isInt,
+  isOneOf,
+  isTableName,
+  isText,
+  optional,
+  orNull,
+} from './arguments.ts'
 import type { Outbox } from './outbox.ts'
+import type { Records } from './records.ts'
 import { set } from './take.ts'
 
 interface Outcome {
@@ -20,28 +31,36 @@ const DONE = new Set(['applied', 'duplicate', 'stale', 'unchanged', 'conflict'])
 const [PAGE, ROUNDS] = [500, 10]
 
 /** `sync.SettleChanges @Outcomes`: moves outbox rows on by outcome, then purges old ones. */
-export function settleChanges(outbox: Outbox): Procedure {
+export function settleChanges(outbox: Outbox, all: ReadonlyMap<string, Records>): Procedure {
   return {
     name: 'SettleChanges',
     parameters: [{ name: 'Outcomes', type: nvarchar(MAX) }],
     run(work, [text]) {
-      for (const outcome of parse(text as string | null)) settle(work, outbox, outcome)
+      for (const outcome of parse(all, text)) settle(work, outbox, outcome)
       purge(work, outbox)
       return []
     },
   }
 }
 
-function parse(text: string | null): Outcome[] {
-  if (text === null) return []
-  let items: unknown
-  try {
-    items = JSON.parse(text)
-  } catch {
-    throw new SqlError(13609, 'JSON text is not properly formatted.', { abort: 'batch' })
-  }
-  if (!Array.isArray(items)) items = [items]
-  return (items as Record<string, unknown>[]).map((o) => {
+const SHAPE = {
+  table: isTableName,
+  key: isInt,
+  version: isBigint,
+  outcome: isOneOf('queued', 'retry', 'dead', ...DONE),
+  code: optional(orNull(isText)),
+  reason: optional(orNull(isText)),
+}
+
+function parse(all: ReadonlyMap<string, Records>, text: SqlValue | undefined): Outcome[] {
+  const items = checkedArray('sync.SettleChanges', '@Outcomes', text, SHAPE)
+  checkedTables(
+    'sync.SettleChanges',
+    '@Outcomes',
+    all,
+    items.map(({ table }) => table),
+  )
+  return items.map((o) => {
     const [code, reason] = [text_(o.code), text_(o.reason)]
     const error = code !== null && reason !== null ? `${code}: ${reason}` : (code ?? reason)
     return {

@@ -4,6 +4,7 @@ import type { Row } from '../engine/row.ts'
 import { type Result, resultColumn, type Work } from '../engine/work.ts'
 import { nowDatetime2 } from '../engine/clock.ts'
 import { BIGINT, BIT, INT, MAX, nvarchar, type SqlValue, type } from '../values/types.ts'
+import { checkedMax } from './arguments.ts'
 import { find, inScope, type Records, rowData } from './records.ts'
 import type { Outbox } from './outbox.ts'
 
@@ -35,7 +36,7 @@ export function takeChanges(outbox: Outbox, all: ReadonlyMap<string, Records>): 
   return {
     name: 'TakeChanges',
     parameters: [{ name: 'Max', type: INT }],
-    run: (work, [max]) => take(work, outbox, all, Math.max(1, (max as number | null) ?? 1)),
+    run: (work, [max]) => take(work, outbox, all, checkedMax('sync.TakeChanges', max)),
   }
 }
 
