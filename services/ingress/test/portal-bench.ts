@@ -38,6 +38,8 @@ export interface PortalBench {
   readonly logs: ReturnType<typeof recordingLog>
   readonly clinic: Fake
   check(name: string): string | undefined
+  /** Has the doorbells tested; gives the answer. */
+  test(): Promise<unknown>
   /** Everything that a doctor's edit, or a forger, could change: rows, outbox, bookkeeping. */
   contents(): Promise<unknown>
   /** Resolves when all outbox rows are Synced, and all is ready. */
@@ -58,7 +60,8 @@ export async function portalBench(t: Test, portalDoorbell: PortalDoorbell): Prom
   const logs = recordingLog()
   const { log } = logs
   const wire = await wireTo(t, portalUrl)
-  const portal = await openPortal({ url: wire.url, log })
+  const doorbell = portalDoorbell === 'webhook' ? 'webhook' : 'listen'
+  const portal = await openPortal({ url: wire.url, log, doorbell })
   const broker = await connectBroker({ url: rabbitUrl, log, name: 'ingress' })
   const clinic = new Fake('clinic')
   const served = await serve({
@@ -105,6 +108,10 @@ export async function portalBench(t: Test, portalDoorbell: PortalDoorbell): Prom
     logs,
     clinic,
     check: (name) => state.read().checks[name],
+    async test() {
+      const request = { method: 'POST', headers: { authorization: `Bearer ${SECRET}` } }
+      return (await (await fetch(`${served.url}/api/sync/doorbells/test`, request)).json()) as unknown
+    },
     async contents() {
       const tables = ['aligner_doctors', 'patients', 'work', 'aligner_sets', 'aligner_batches', 'aligner_notes']
       const kept = ['sync.queue', 'sync.row_state', 'sync.lost_edits', 'aligner_set_payments']

@@ -38,6 +38,15 @@ t.test('a doctor’s write becomes one event, within a second of its commit, and
   t.equal(new Set(events.map(({ id }) => id)).size, 22)
 })
 
+t.test('the test of the doorbells hears NOTIFY, and changes nothing', async (t) => {
+  const before = [await bench.contents(), events.length]
+  t.match(await bench.test(), {
+    clinic: { doorbell: 'none', heard: false, ms: null, message: 'CLINIC_DOORBELL is none: nothing rings.' },
+    portal: { doorbell: 'listen', heard: true, ms: Number, message: null },
+  })
+  t.same([await bench.contents(), events.length], before)
+})
+
 t.test('a transaction rings once, at its commit: its edits of a record are one event', async (t) => {
   const before = events.length
   await doctor.query('BEGIN')

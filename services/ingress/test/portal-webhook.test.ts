@@ -72,6 +72,10 @@ t.test('a true change that a webhook rings for is read from the outbox, not from
   t.notMatch(JSON.stringify([events, bench.logs.lines]), /FORGED/)
 })
 
+t.test('the test of the doorbells says that no webhook is set up', async (t) => {
+  t.match(await bench.test(), { portal: { doorbell: 'webhook', heard: false, message: /No webhook is set up/ } })
+})
+
 t.test("what the portal's own trigger signs is accepted, rings, and counts once", async (t) => {
   // In place of the extension pg_net: it keeps what it was handed, as text, which is what pg_net sends.
   await doctor.query(`
@@ -98,4 +102,28 @@ t.test("what the portal's own trigger signs is accepted, rings, and counts once"
   await until('it arrives', () => events.length > before)
   await bench.settled()
   t.match(events.slice(before), [{ subject: 'aligner_batches/1', data: { row: { days: 21 } } }])
+})
+
+t.test('the test of the doorbells goes the way of a true webhook, and a wrong secret shows', async (t) => {
+  const before = [await bench.contents(), events.length]
+  /** What pg_net would send, sent. */
+  const send = async () => {
+    const { rows } = await doctor.query<{ url: string; body: string; headers: Record<string, string> }>(
+      'DELETE FROM net.sent RETURNING *',
+    )
+    for (const { url, body, headers } of rows) await fetch(url, { method: 'POST', headers, body })
+    return rows.length
+  }
+  await send()
+  const tested = async () => {
+    const test = bench.test()
+    await until('it was handed to pg_net', async () => (await send()) > 0)
+    return test
+  }
+  t.match(await tested(), { portal: { doorbell: 'webhook', heard: true, ms: Number, message: null } })
+  await doctor.query("UPDATE sync.settings SET value = $1 WHERE name = 'WebhookKey'", [
+    `whsec_${randomBytes(32).toString('base64')}`,
+  ])
+  t.match(await tested(), { portal: { heard: false, message: /nothing was heard here.*refused here \(HTTP 401\)/ } })
+  t.same([await bench.contents(), events.length], before)
 })

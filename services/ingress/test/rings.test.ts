@@ -101,3 +101,11 @@ t.test('500 doorbells cost few queries', async (t) => {
   const cost = simulator.queries() - before
   t.ok(cost < 150, `${cost} queries`)
 })
+
+t.test('the test of the doorbells hears Service Broker, and changes nothing', async (t) => {
+  const before = await statuses()
+  const request = { method: 'POST', headers: { 'x-sync-secret': SECRET }, body: '{"side":"clinic"}' }
+  const answer = await fetch(`${served.url}/api/sync/doorbells/test`, request)
+  t.match(await answer.json(), { clinic: { doorbell: 'service-broker', heard: true, ms: Number, message: null } })
+  t.same(await statuses(), before)
+})
