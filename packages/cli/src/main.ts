@@ -5,6 +5,7 @@ import { Argument, Command, InvalidArgumentError } from 'commander'
 import { adminUrl } from './admin-url.ts'
 import { backfillCommand, summaryLines } from './backfill/command.ts'
 import { doctorCommand } from './doctor/command.ts'
+import { doorbellCommand } from './doorbell/command.ts'
 import { environmentFrom } from './environment.ts'
 import { migrate } from './migrate/index.ts'
 
@@ -34,6 +35,14 @@ program
           : { url: readSettings(['POSTGRES_URL'], settings).POSTGRES_URL }
       await migrate({ side: each, ...where, onLine: say, ...options })
     }
+  })
+
+program
+  .command('doorbell')
+  .description('make the clinic’s database ring as CLINIC_DOORBELL says, and ring once')
+  .option('--show', 'only say what is set', false)
+  .action(async ({ show }: { show: boolean }) => {
+    if (!(await doorbellCommand({ environment: environment(), show, say }))) process.exitCode = 1
   })
 
 program

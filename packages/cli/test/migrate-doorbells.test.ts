@@ -32,6 +32,7 @@ async function withDoorbells(t: Parameters<typeof freshClinic>[0]) {
   await clinic.write('06_every.sql', 'SELECT 1\nGO\n-- Doorbell: rest-endpoint\nSELECT 2\n')
   await clinic.write('07_broker.sql', forDoorbell('service-broker'))
   await clinic.write('08_rest.sql', forDoorbell('rest-endpoint'))
+  await clinic.write('09_service_role.sql', 'SELECT 1\n')
   return clinic
 }
 
@@ -52,7 +53,7 @@ t.test(
         'clinic: 04_ole.sql is left out: it is for the doorbell ole-automation, and CLINIC_DOORBELL is http',
       ),
     )
-    t.same(await recorded(), [FIRST, '06_every.sql'])
+    t.same(await recorded(), [FIRST, '06_every.sql', '09_service_role.sql'])
     t.notMatch(lines.at(-1), /npm run sync -- doorbell/, 'with http nothing is to be switched on')
 
     // Chosen later, though its number is lower than those of applied files; but only where the engine can.
@@ -63,7 +64,7 @@ t.test(
       t.match(lines.join('\n'), /07_broker\.sql is left out: CLINIC_DOORBELL is service-broker, but Babelfish lacks it/)
       return
     }
-    t.same(switched.applied, ['07_broker.sql'])
+    t.same(switched.applied, ['07_broker.sql', '09_service_role.sql'], 'and its procedures are granted to the services')
     t.match(lines.at(-1), /no doorbell is switched on, and CLINIC_DOORBELL is service-broker.*npm run sync -- doorbell/)
   },
 )

@@ -35,6 +35,8 @@ export interface Migrated {
 
 /** The file with the portal's own tables; a real portal has them already. */
 const PORTAL_TABLES = /portal_tables/
+/** Grants the services what is installed. A doorbell that is installed later has procedures of its own. */
+const GRANTS = /service_role/
 
 /**
  * Brings a side's schema `sync` up to date: runs the migration files that it has not seen, and the generated ones that have
@@ -62,8 +64,10 @@ export async function migrate(options: MigrateOptions): Promise<Migrated> {
     const plan = async (): Promise<Plan> => {
       const recorded = await target.recorded()
       const fresh = pending(files, recorded)
-      const { taken, leftOut } = engine ? leaveOut(fresh, doorbell, engine) : { taken: fresh, leftOut: [] }
-      return { todo: taken, leftOut }
+      if (engine === undefined) return { todo: fresh, leftOut: [] }
+      const { taken, leftOut } = leaveOut(fresh, doorbell, engine)
+      const rings = taken.some((file) => file.doorbell !== null)
+      return { todo: files.filter((file) => taken.includes(file) || (rings && GRANTS.test(file.name))), leftOut }
     }
     // Looking first without the lock keeps "up to date" quick and a dry run harmless.
     let { todo, leftOut } = await plan()
