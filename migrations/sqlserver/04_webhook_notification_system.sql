@@ -66,43 +66,48 @@ BEGIN
   SET @Answer = NULL
 
   IF COALESCE(@url, N'') = N'' SET @Answer = N'no address is set'
+  ELSE IF EXISTS (SELECT 1 FROM sys.configurations WHERE name = N'Ole Automation Procedures' AND CONVERT(int, value_in_use) = 0)
+    SET @Answer = N'OLE Automation is switched off in this server'
   ELSE
-  BEGIN TRY
-    EXEC @result = sys.sp_OACreate N'MSXML2.ServerXMLHTTP.6.0', @object OUTPUT
-    -- Milliseconds to resolve the name, connect, send, receive: 900 together. By default the first is infinite, the second 60 s.
-    IF @result = 0 EXEC @result = sys.sp_OAMethod @object, N'setTimeouts', NULL, 150, 250, 150, 350
-    IF @result = 0 EXEC @result = sys.sp_OAMethod @object, N'open', NULL, N'POST', @url, N'false'
-    IF @result = 0 EXEC @result = sys.sp_OAMethod @object, N'setRequestHeader', NULL, N'content-type', N'application/json'
-    IF @result = 0 AND @secret <> N'' EXEC @result = sys.sp_OAMethod @object, N'setRequestHeader', NULL, N'x-sync-secret', @secret
-    IF @result = 0 EXEC @result = sys.sp_OAMethod @object, N'send', NULL, N'{}'
-    -- Into a variable: without one the value would go to the user as a result set.
-    IF @result = 0 EXEC @result = sys.sp_OAGetProperty @object, N'status', @status OUTPUT
-    IF @result = 0 SET @Answer = N'HTTP ' + CONVERT(nvarchar(10), @status)
-    ELSE
-    BEGIN
-      EXEC sys.sp_OAGetErrorInfo @object, @source OUTPUT, @description OUTPUT
-      SET @Answer = CASE @result
-        WHEN -2147012889 THEN N'could not find the host of the address' -- 0x80072EE7
-        WHEN -2147012867 THEN N'could not connect to the address' -- 0x80072EFD
-        WHEN -2147012894 THEN N'no answer in time' -- 0x80072EE2
-        ELSE LEFT(COALESCE(N'could not call: ' + @description, N'could not call') + N' (' + CONVERT(nvarchar(20), @result) + N')', 400)
-        END
-    END
-  END TRY
-  BEGIN CATCH
-    SET @Answer = CASE ERROR_NUMBER()
-      WHEN 15281 THEN N'OLE Automation is switched off in this server'
-      WHEN 229 THEN N'the signature of sp_NotifyAppOfSync is missing or out of date'
-      ELSE LEFT(N'could not call: ' + ERROR_MESSAGE(), 400) END
-  END CATCH
+  BEGIN
+    BEGIN TRY
+      EXEC @result = sys.sp_OACreate N'MSXML2.ServerXMLHTTP.6.0', @object OUTPUT
+      -- Milliseconds to resolve the name, connect, send, receive: 900 together. By default the first is infinite, the second 60 s.
+      IF @result = 0 EXEC @result = sys.sp_OAMethod @object, N'setTimeouts', NULL, 150, 250, 150, 350
+      IF @result = 0 EXEC @result = sys.sp_OAMethod @object, N'open', NULL, N'POST', @url, N'false'
+      IF @result = 0 EXEC @result = sys.sp_OAMethod @object, N'setRequestHeader', NULL, N'content-type', N'application/json'
+      IF @result = 0 AND @secret <> N'' EXEC @result = sys.sp_OAMethod @object, N'setRequestHeader', NULL, N'x-sync-secret', @secret
+      IF @result = 0 EXEC @result = sys.sp_OAMethod @object, N'send', NULL, N'{}'
+      -- Into a variable: without one the value would go to the user as a result set.
+      IF @result = 0 EXEC @result = sys.sp_OAGetProperty @object, N'status', @status OUTPUT
+      IF @result = 0 SET @Answer = N'HTTP ' + CONVERT(nvarchar(10), @status)
+      ELSE
+      BEGIN
+        EXEC sys.sp_OAGetErrorInfo @object, @source OUTPUT, @description OUTPUT
+        SET @Answer = CASE @result
+          WHEN -2147012889 THEN N'could not find the host of the address' -- 0x80072EE7
+          WHEN -2147012867 THEN N'could not connect to the address' -- 0x80072EFD
+          WHEN -2147012894 THEN N'no answer in time' -- 0x80072EE2
+          ELSE LEFT(COALESCE(N'could not call: ' + @description, N'could not call') + N' (' + CONVERT(nvarchar(20), @result) + N')', 400)
+          END
+      END
+    END TRY
+    BEGIN CATCH
+      SET @Answer = CASE ERROR_NUMBER()
+        WHEN 229 THEN N'the signature of sp_NotifyAppOfSync is missing or out of date'
+        ELSE LEFT(N'could not call: ' + ERROR_MESSAGE(), 400) END
+    END CATCH
+  END
 
   IF @object IS NOT NULL
-  BEGIN TRY
-    EXEC sys.sp_OADestroy @object
-  END TRY
-  BEGIN CATCH
-    -- It goes with the batch then.
-  END CATCH
+  BEGIN
+    BEGIN TRY
+      EXEC sys.sp_OADestroy @object
+    END TRY
+    BEGIN CATCH
+      -- It goes with the batch then.
+    END CATCH
+  END
 
   IF @Quiet = 1 RETURN
   SET @todo = CASE

@@ -95,8 +95,8 @@ BEGIN
   BEGIN TRY
     IF @doorbell = N'service-broker'
     BEGIN
-      EXEC sync.RingServiceBroker
-      SET @rang = 1
+      EXEC sync.RingServiceBroker @Answer = @answer OUTPUT
+      IF @answer IS NULL SET @rang = 1
     END
     ELSE IF @doorbell = N'ole-automation' EXEC dbo.sp_NotifyAppOfSync @Quiet = 1, @Answer = @answer OUTPUT
     ELSE IF @doorbell = N'rest-endpoint' EXEC sync.NotifyAppByRest @Quiet = 1, @Answer = @answer OUTPUT

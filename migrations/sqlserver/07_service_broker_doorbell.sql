@@ -53,20 +53,21 @@ GO
 IF OBJECT_ID(N'sync.RingServiceBroker', N'P') IS NULL EXEC (N'CREATE PROCEDURE sync.RingServiceBroker AS RETURN')
 GO
 -- As its owner: staff's logins have no rights on queue, contract and service.
-ALTER PROCEDURE sync.RingServiceBroker WITH EXECUTE AS OWNER AS
+ALTER PROCEDURE sync.RingServiceBroker @Answer nvarchar(400) = NULL OUTPUT WITH EXECUTE AS OWNER AS
 BEGIN
-  -- For the trigger and sync.RingDoorbell: sends a message on this session's own dialog. Raises what goes wrong.
+  -- For the trigger and sync.RingDoorbell: sends a message on this session's own dialog. @Answer: why not, or NULL.
   SET NOCOUNT ON
   SET XACT_ABORT OFF
   -- SERIALIZABLE would lock the gap that the next session's row goes into; SNAPSHOT would doom the transaction (3960).
   SET TRANSACTION ISOLATION LEVEL READ COMMITTED
-  DECLARE @handle uniqueidentifier, @broker uniqueidentifier, @on bit
+  DECLARE @handle uniqueidentifier, @broker uniqueidentifier
+  SET @Answer = NULL
 
-  SELECT @broker = service_broker_guid, @on = is_broker_enabled FROM sys.databases WHERE database_id = DB_ID()
-  -- Else the messages would pile up in sys.transmission_queue until somebody switches it on.
-  IF @on = 0
-  BEGIN;
-    THROW 51210, N'sync: Service Broker is off in this database', 1;
+  SELECT @broker = service_broker_guid FROM sys.databases WHERE database_id = DB_ID() AND is_broker_enabled = 1
+  IF @broker IS NULL
+  BEGIN
+    SET @Answer = N'Service Broker is off in this database'
+    RETURN
   END
 
   SELECT @handle = Handle FROM sync.Dialogs WHERE SessionID = @@SPID AND BrokerID = @broker
@@ -198,6 +199,8 @@ BEGIN
   SET XACT_ABORT OFF
   -- Under OFF a missing permission aborts the transaction.
   SET ANSI_WARNINGS ON
+  -- As after every restore. Messages would pile up in sys.transmission_queue until somebody switches it on.
+  IF NOT EXISTS (SELECT 1 FROM sys.databases WHERE database_id = DB_ID() AND is_broker_enabled = 1) RETURN
   BEGIN TRY
     EXEC sync.RingServiceBroker
   END TRY

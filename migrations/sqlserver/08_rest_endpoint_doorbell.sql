@@ -54,21 +54,23 @@ BEGIN
 
   IF COALESCE(@url, N'') = N'' SET @Answer = N'no address is set'
   ELSE IF @url NOT LIKE N'https://%' SET @Answer = N'the address does not begin with https://'
+  ELSE IF EXISTS (SELECT 1 FROM sys.configurations WHERE name = N'external rest endpoint enabled' AND CONVERT(int, value_in_use) = 0)
+    SET @Answer = N'external REST endpoints are switched off in this server'
   ELSE
-  BEGIN TRY
-    SET @headers = N'{"x-sync-secret":"' + STRING_ESCAPE(COALESCE(@secret, N''), N'json') + N'"}'
-    -- One second, name, connection and TLS included, is the least it takes. content-type: application/json is its own.
-    EXEC @result = sys.sp_invoke_external_rest_endpoint @url = @url, @method = N'POST', @headers = @headers,
-      @payload = N'{}', @timeout = 1, @response = @response OUTPUT
-    -- 0 stands for any 2xx; otherwise it is the status itself.
-    SET @Answer = N'HTTP ' + CASE WHEN @result <> 0 THEN CONVERT(nvarchar(10), @result)
-      WHEN ISJSON(@response) = 1 THEN COALESCE(JSON_VALUE(@response, N'$.response.status.http.code'), N'200') ELSE N'200' END
-  END TRY
-  BEGIN CATCH
-    SET @Answer = CASE ERROR_NUMBER()
-      WHEN 31643 THEN N'external REST endpoints are switched off in this server'
-      ELSE LEFT(N'could not call: ' + ERROR_MESSAGE(), 400) END
-  END CATCH
+  BEGIN
+    BEGIN TRY
+      SET @headers = N'{"x-sync-secret":"' + STRING_ESCAPE(COALESCE(@secret, N''), N'json') + N'"}'
+      -- One second, name, connection and TLS included, is the least it takes. content-type: application/json is its own.
+      EXEC @result = sys.sp_invoke_external_rest_endpoint @url = @url, @method = N'POST', @headers = @headers,
+        @payload = N'{}', @timeout = 1, @response = @response OUTPUT
+      -- 0 stands for any 2xx; otherwise it is the status itself.
+      SET @Answer = N'HTTP ' + CASE WHEN @result <> 0 THEN CONVERT(nvarchar(10), @result)
+        WHEN ISJSON(@response) = 1 THEN COALESCE(JSON_VALUE(@response, N'$.response.status.http.code'), N'200') ELSE N'200' END
+    END TRY
+    BEGIN CATCH
+      SET @Answer = LEFT(N'could not call: ' + ERROR_MESSAGE(), 400)
+    END CATCH
+  END
 
   IF @Quiet = 1 RETURN
   SET @todo = CASE
