@@ -16,6 +16,7 @@ import { connectClinic } from '../../src/run/clinic-pool.ts'
 import { startProcesses } from '../../src/run/services.ts'
 
 const PATIENCE_MS = 30_000
+export const WEBHOOK_SECRET = 'a webhook secret for this test'
 
 /** Both databases and the broker, ready for the services. */
 export interface Prepared {
@@ -27,8 +28,8 @@ export interface Prepared {
   readonly portalUrl: string
   readonly rabbitUrl: string
   readonly sides: { readonly clinic: Clinic; readonly portal: Portal }
-  /** Starts the services, and resolves once they are ready. */
-  start(logLevel?: string): Promise<Pipeline>
+  /** Starts the services, with these settings besides the usual ones, and resolves once they are ready. */
+  start(logLevel?: string, settings?: Readonly<Record<string, string>>): Promise<Pipeline>
 }
 
 /** The whole sync, both ways, each service a process of its own, as a clinic runs it. */
@@ -93,16 +94,17 @@ export async function preparePipeline(t: Test): Promise<Prepared> {
     portalUrl: postgres.url,
     rabbitUrl: rabbit.url,
     sides,
-    async start(logLevel = 'info') {
+    async start(logLevel = 'info', others = {}) {
       const settings = {
-        SQLSERVER_URL: simulator.url,
+        SQLSERVER_URL: simulator.serviceUrl,
         POSTGRES_URL: postgres.url,
         RABBITMQ_URL: rabbit.url,
         CLINIC_TIME_ZONE: 'Asia/Baghdad',
         CLINIC_DOORBELL: 'service-broker',
-        SYNC_WEBHOOK_SECRET: 'a webhook secret for this test',
+        SYNC_WEBHOOK_SECRET: WEBHOOK_SECRET,
         SYNC_OPERATOR_TOKEN: 'an operator token for this test',
         LOG_LEVEL: logLevel,
+        ...others,
       }
       const { ingressUrl } = await startProcesses(settings, folder, (started) => (children = started))
       const logs = async () => (await Promise.all(children.map((child) => readFile(child.logFile, 'utf8')))).join('')
