@@ -31,6 +31,8 @@ export class Session {
   lastIdentity: bigint | null = null
   rowCount = 0
   error = 0
+  /** Until then, ms since 1970, the doorbell's HTTP call is left out. */
+  quietUntil = 0
   /** Told when a transaction begins or ends, for the driver's sake. */
   onTransaction: ((what: 'begin' | 'commit' | 'rollback') => void) | null = null
 
@@ -51,6 +53,7 @@ export class Session {
     this.identityInsert = null
     this.scopeIdentity = null
     this.lastIdentity = null
+    this.quietUntil = 0
   }
 
   /** An IDENTITY was taken by the session's own statement. */

@@ -2,7 +2,7 @@ import { DOORBELL_TRIGGERS } from '@clinic-sync/mapping'
 import type { Database, Trigger } from '../engine/database.ts'
 import type { Table } from '../engine/table.ts'
 import type { Work } from '../engine/work.ts'
-import { appAddress, notifyApp } from './notify-app.ts'
+import { appAddress, notifyFromTrigger } from './notify-app.ts'
 import { readSetting } from './settings.ts'
 
 interface Doorbell {
@@ -35,18 +35,17 @@ export const DOORBELLS: readonly [Doorbell, Doorbell, Doorbell] = [
   },
 ]
 
-/** The doorbells' triggers on dbo.SyncQueue: each rings if it is enabled and sync.Settings names it. */
+/** The doorbells' triggers on dbo.SyncQueue. Which of them is enabled decides what rings, as in T-SQL. */
 export function doorbellTriggers(outbox: Table): Trigger[] {
   return DOORBELLS.map(({ name, trigger }) => ({
     name: trigger,
     table: outbox,
     fire(work, changes) {
-      if (!changes.some(({ before }) => before === null) || readSetting(work, 'Doorbell') !== name) return
+      if (!changes.some(({ before }) => before === null)) return
       if (name === 'service-broker' && work.db.broker.isEnabled) work.db.broker.send(work.tx)
-      // Before the commit, while the statement runs, and without a word of how it ended.
       if (name !== 'ole-automation') return
       const address = appAddress(work)
-      work.calls.push(async () => void (await notifyApp(address)))
+      work.calls.push(() => notifyFromTrigger(work, address))
     },
   }))
 }

@@ -1,58 +1,37 @@
-import http from 'node:http'
-import https from 'node:https'
 import type { Procedure } from '../engine/database.ts'
 import { NO_RESULT, type Work } from '../engine/work.ts'
 import { BIT, nvarchar } from '../values/types.ts'
-import { readSetting } from './settings.ts'
-
-/** Milliseconds for a call in all: name, connection, request, answer. */
-const PATIENCE = 900
+import { post } from './post.ts'
+import { peekSetting } from './settings.ts'
 
 export interface AppAddress {
-  readonly url: string | null
+  readonly url: string
   readonly secret: string
 }
 
-/** @throws Blocked while somebody is changing it */
 export const appAddress = (work: Work): AppAddress => ({
-  url: readSetting(work, 'DoorbellURL'),
-  secret: readSetting(work, 'DoorbellSecret') ?? '',
+  url: peekSetting(work, 'DoorbellURL') ?? '',
+  secret: peekSetting(work, 'DoorbellSecret') ?? '',
 })
 
-/** What `dbo.sp_NotifyAppOfSync` does: POSTs to DoorbellURL. Never rejects; gives what came of it, in words. */
-export async function notifyApp({ url, secret }: AppAddress): Promise<string> {
-  if (url === null || url === '') return 'DoorbellURL is not set in sync.Settings'
-  try {
-    return `HTTP ${await post(new URL(url), secret)}`
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'not an address'
-    return `could not connect (${code})`
-  }
-}
+/** What `dbo.sp_NotifyAppOfSync` answers after a call. Never rejects. */
+export const notifyApp = async ({ url, secret }: AppAddress): Promise<string> =>
+  url === '' ? 'no address is set' : post(url, secret)
 
-function post(url: URL, secret: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const headers = { 'content-type': 'application/json', 'x-sync-secret': secret }
-    const send = url.protocol === 'https:' ? https.request : http.request
-    // Not kept alive: SQL Server's object is destroyed after each call.
-    const request = send(url, { method: 'POST', headers, agent: false }, (response) => {
-      response.resume()
-      response.once('end', () => resolve(response.statusCode ?? 0)).once('error', reject)
-    })
-    const timer = setTimeout(() => request.destroy(Object.assign(new Error(), { code: 'timeout' })), PATIENCE)
-    request.once('error', reject)
-    request.once('close', () => {
-      clearTimeout(timer)
-      reject(Object.assign(new Error(), { code: 'closed' }))
-    })
-    request.end('{}')
-  })
+/** Where nobody answered, the trigger does not call for a while, milliseconds, from the same session. */
+const QUIET = 5000
+
+/** What `dbo.trg_SyncQueue_NotifyApp` does at the end of the statement, before the commit. Never rejects. */
+export async function notifyFromTrigger({ session }: Work, address: AppAddress): Promise<void> {
+  if (session.quietUntil > Date.now()) return
+  const answer = await notifyApp(address)
+  if (!answer.startsWith('HTTP ')) session.quietUntil = Date.now() + QUIET
 }
 
 export const NO_ENDPOINT = "Could not find stored procedure 'sp_invoke_external_rest_endpoint'."
 
-/** `dbo.sp_NotifyAppOfSync`, or its like that cannot call: run by hand it prints what came of it. */
-export function notifier(name: string, call: (work: Work) => Promise<string>): Procedure {
+/** `dbo.sp_NotifyAppOfSync`, and its like for engines that have another way: run by hand it prints what came of it. */
+export function notifier(name: string, call: (address: AppAddress) => Promise<string>): Procedure {
   return {
     name,
     parameters: [
@@ -60,8 +39,24 @@ export function notifier(name: string, call: (work: Work) => Promise<string>): P
       { name: 'Answer', type: nvarchar(400), default: null },
     ],
     async run(work, [quiet]) {
-      const answer = await call(work)
-      return quiet === true ? [] : [{ ...NO_RESULT, message: answer }]
+      const address = appAddress(work)
+      const began = Date.now()
+      const answer = await call(address)
+      if (quiet === true) return []
+      const ms = Date.now() - began
+      return [
+        { ...NO_RESULT, message: `${answer} after ${ms} ms, POST ${address.url || '(nowhere)'}. ${advice(answer)}` },
+      ]
     },
   }
+}
+
+function advice(answer: string): string {
+  if (answer.startsWith('HTTP 2')) return 'The application was told.'
+  if (answer === 'HTTP 401')
+    return "The secret is not the application's SYNC_WEBHOOK_SECRET: run npm run sync -- doorbell."
+  if (answer.startsWith('HTTP '))
+    return 'Something else answers at this address, or the application refuses: see its log.'
+  if (answer.startsWith('no address')) return 'Run npm run sync -- doorbell.'
+  return 'Is the ingress running there? If so, correct INGRESS_URL and run npm run sync -- doorbell.'
 }

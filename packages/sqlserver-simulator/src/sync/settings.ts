@@ -14,6 +14,13 @@ export function readSetting(work: Work, name: Setting): string | null {
   return found.values[table.ordinal('Value')] as string | null
 }
 
+/** The same, without waiting: also what somebody has not committed. */
+export function peekSetting({ db }: Work, name: Setting): string | null {
+  const table = db.table('sync', 'Settings')
+  const row = table.get(table.keyOf([name]))
+  return row === undefined || row.deleted ? null : (row.values[table.ordinal('Value')] as string | null)
+}
+
 export function writeSetting(work: Work, name: Setting, value: string): void {
   const table = work.db.table('sync', 'Settings')
   const found = rowOf(work, name)

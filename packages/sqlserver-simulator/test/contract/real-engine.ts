@@ -5,7 +5,7 @@ import { applyingScript } from '../../../mapping/src/tsql/applying.ts'
 
 const ROOT = new URL('../../../../', import.meta.url)
 const APPLYING = 'migrations/sqlserver/05_sync_apply.sql'
-/** The clinic's tables, then what the migrations install. Broker, HTTP and roles are not what this suite is about. */
+/** The clinic's tables, then what the migrations install on every engine. The doorbells by HTTP need another server to call. */
 const FILES = [
   'packages/sqlserver-simulator/clinic-schema.sql',
   'migrations/sqlserver/01_sync_schema.sql',
@@ -14,6 +14,8 @@ const FILES = [
   APPLYING,
   'migrations/sqlserver/06_doorbells.sql',
 ]
+const BROKER = 'migrations/sqlserver/07_service_broker_doorbell.sql'
+const ROLE = 'migrations/sqlserver/09_service_role.sql'
 
 export interface Target {
   readonly url: string
@@ -32,7 +34,12 @@ export async function openDatabase(serverUrl: string, mapped: readonly Table[]):
   const master = openScriptConnection(serverUrl)
   await master.batch(`CREATE DATABASE ${name}`)
   const [engine] = await master.batch("SELECT CAST(SERVERPROPERTY('Babelfish') AS nvarchar(10)) AS x")
-  const fit = engine?.x === '1' ? forBabelfish : (sql: string) => sql
+  const isBabelfish = engine?.x === '1'
+  const fit = isBabelfish ? forBabelfish : (sql: string) => sql
+  // A new database has what model has; nobody else is in it yet.
+  if (!isBabelfish)
+    await master.batch(`IF EXISTS (SELECT 1 FROM sys.databases WHERE name = N'${name}' AND is_broker_enabled = 0)
+      ALTER DATABASE ${name} SET ENABLE_BROKER WITH ROLLBACK IMMEDIATE`)
   const drop = async () => {
     try {
       await dropOnceUnused(master, name)
@@ -42,7 +49,7 @@ export async function openDatabase(serverUrl: string, mapped: readonly Table[]):
   }
   const connection = openScriptConnection(url.href)
   try {
-    for (const file of FILES) {
+    for (const file of [...FILES, ...(isBabelfish ? [] : [BROKER]), ROLE]) {
       const generated = file === APPLYING && mapped !== tables
       await runBatches(
         connection,
