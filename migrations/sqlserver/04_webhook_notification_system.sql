@@ -71,19 +71,19 @@ BEGIN
   ELSE
   BEGIN
     BEGIN TRY
-      EXEC @result = sys.sp_OACreate N'MSXML2.ServerXMLHTTP.6.0', @object OUTPUT
+      EXEC @result = sp_OACreate N'MSXML2.ServerXMLHTTP.6.0', @object OUTPUT
       -- Milliseconds to resolve the name, connect, send, receive: 900 together. By default the first is infinite, the second 60 s.
-      IF @result = 0 EXEC @result = sys.sp_OAMethod @object, N'setTimeouts', NULL, 150, 250, 150, 350
-      IF @result = 0 EXEC @result = sys.sp_OAMethod @object, N'open', NULL, N'POST', @url, N'false'
-      IF @result = 0 EXEC @result = sys.sp_OAMethod @object, N'setRequestHeader', NULL, N'content-type', N'application/json'
-      IF @result = 0 AND @secret <> N'' EXEC @result = sys.sp_OAMethod @object, N'setRequestHeader', NULL, N'x-sync-secret', @secret
-      IF @result = 0 EXEC @result = sys.sp_OAMethod @object, N'send', NULL, N'{}'
+      IF @result = 0 EXEC @result = sp_OAMethod @object, N'setTimeouts', NULL, 150, 250, 150, 350
+      IF @result = 0 EXEC @result = sp_OAMethod @object, N'open', NULL, N'POST', @url, N'false'
+      IF @result = 0 EXEC @result = sp_OAMethod @object, N'setRequestHeader', NULL, N'content-type', N'application/json'
+      IF @result = 0 AND @secret <> N'' EXEC @result = sp_OAMethod @object, N'setRequestHeader', NULL, N'x-sync-secret', @secret
+      IF @result = 0 EXEC @result = sp_OAMethod @object, N'send', NULL, N'{}'
       -- Into a variable: without one the value would go to the user as a result set.
-      IF @result = 0 EXEC @result = sys.sp_OAGetProperty @object, N'status', @status OUTPUT
+      IF @result = 0 EXEC @result = sp_OAGetProperty @object, N'status', @status OUTPUT
       IF @result = 0 SET @Answer = N'HTTP ' + CONVERT(nvarchar(10), @status)
       ELSE
       BEGIN
-        EXEC sys.sp_OAGetErrorInfo @object, @source OUTPUT, @description OUTPUT
+        EXEC sp_OAGetErrorInfo @object, @source OUTPUT, @description OUTPUT
         SET @Answer = CASE @result
           WHEN -2147012889 THEN N'could not find the host of the address' -- 0x80072EE7
           WHEN -2147012867 THEN N'could not connect to the address' -- 0x80072EFD
@@ -102,7 +102,7 @@ BEGIN
   IF @object IS NOT NULL
   BEGIN
     BEGIN TRY
-      EXEC sys.sp_OADestroy @object
+      EXEC sp_OADestroy @object
     END TRY
     BEGIN CATCH
       -- It goes with the batch then.
@@ -144,11 +144,11 @@ IF EXISTS (SELECT 1 FROM sys.certificates WHERE name = @name) DROP CERTIFICATE <
 CREATE CERTIFICATE <name> FROM BINARY = ' + @public + N'
 CREATE USER <name> FROM CERTIFICATE <name>
 GRANT AUTHENTICATE TO <name>
-GRANT EXECUTE ON sys.sp_OACreate TO <name>
-GRANT EXECUTE ON sys.sp_OAMethod TO <name>
-GRANT EXECUTE ON sys.sp_OAGetProperty TO <name>
-GRANT EXECUTE ON sys.sp_OAGetErrorInfo TO <name>
-GRANT EXECUTE ON sys.sp_OADestroy TO <name>'
+GRANT EXECUTE ON sp_OACreate TO <name>
+GRANT EXECUTE ON sp_OAMethod TO <name>
+GRANT EXECUTE ON sp_OAGetProperty TO <name>
+GRANT EXECUTE ON sp_OAGetErrorInfo TO <name>
+GRANT EXECUTE ON sp_OADestroy TO <name>'
 SET @sql = REPLACE(@sql, N'<name>', @name)
 DECLARE @bare nvarchar(128) = LEFT(N'clinic_sync_ole_' + DB_NAME(), 128)
 EXEC master.sys.sp_executesql @sql, N'@name nvarchar(128)', @name = @bare
