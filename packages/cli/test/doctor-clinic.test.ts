@@ -138,7 +138,7 @@ t.test('migrations: missing, older, edited, newer', async (t) => {
   only(t, look({ 'migration:01_sync_schema.sql': 'another' }), { id: 'clinic.migrations.edited', status: 'fail' })
   only(t, look({ 'migration:77_from_the_future.sql': 'x' }), { id: 'clinic.migrations.newer', status: 'warn' })
   const doorbells = files
-    .filter(({ sql }) => /^-- Doorbell:/m.test(sql))
+    .filter(({ doorbell }) => doorbell !== null)
     .map(({ name }) => [`migration:${name}`, undefined])
   t.same(
     look(Object.fromEntries(doorbells), 'none').filter(({ status }) => status !== 'ok'),

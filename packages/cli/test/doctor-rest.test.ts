@@ -27,8 +27,8 @@ const ENVIRONMENT = {
   SQLSERVER_URL: 'mssql://sa:PLANTED@h/clinic',
   POSTGRES_URL: 'postgres://u:PLANTED@db.x.supabase.co:5432/postgres',
   RABBITMQ_URL: 'amqp://u:PLANTED@h',
-  SYNC_WEBHOOK_SECRET: 'PLANTED webhook secret',
-  SYNC_OPERATOR_TOKEN: 'PLANTED operator token',
+  SYNC_WEBHOOK_SECRET: 'PLANTED-webhook-secret',
+  SYNC_OPERATOR_TOKEN: 'PLANTED-operator-token',
 }
 
 t.test('settings', async (t) => {
@@ -52,6 +52,11 @@ t.test('settings', async (t) => {
   only(t, look({ SYNC_OPERATOR_TOKEN: ENVIRONMENT.SYNC_WEBHOOK_SECRET }).checks, {
     id: 'settings.token',
     status: 'warn',
+  })
+  only(t, look({ SYNC_OPERATOR_TOKEN: 'PLANTED with a blank' }).checks, { id: 'settings.bearer', status: 'warn' })
+  only(t, look({ SYNC_WEBHOOK_SECRET: 'PLANTED, with a ñ and more' }).checks, {
+    id: 'settings.SYNC_WEBHOOK_SECRET',
+    status: 'fail',
   })
   const pooler = ENVIRONMENT.POSTGRES_URL.replace('5432', '6543')
   only(t, look({ POSTGRES_URL: pooler }).checks, { id: 'settings.transaction-mode', status: 'fail' })
@@ -184,7 +189,7 @@ t.test('print', async (t) => {
     '',
     '1 check fails (3 checks, 1 warning). To do, in this order:',
     '  1. switch it on',
-    '     because: it is off',
+    '     clinic: it is off',
   ])
   t.match(report({ ok: true, checks: checks.slice(0, 2) }, false).at(-1), 'Nothing fails (2 checks, 1 warning).')
   t.ok(report({ ok: false, checks }, true).join('\n').includes('\u001b[31m✗'))

@@ -44,6 +44,6 @@ function summary(
       'red',
       `${counted(fails.length, 'check')} ${fails.length === 1 ? 'fails' : 'fail'} (${tally}). To do, in this order:`,
     ),
-    ...fails.flatMap(({ found, todo }, i) => [`  ${i + 1}. ${todo ?? ''}`, `     because: ${found}`]),
+    ...fails.flatMap(({ area, found, todo }, i) => [`  ${i + 1}. ${todo ?? ''}`, `     ${area}: ${found}`]),
   ]
 }

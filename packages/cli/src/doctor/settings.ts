@@ -51,6 +51,12 @@ export function settingsChecks(environment: Environment): ReadSettings {
 /** What the settings' schema cannot say. @throws SyncError */
 function examine(name: SettingName, value: unknown): void {
   if ((name === 'SQLSERVER_URL' || name === 'SQLSERVER_ADMIN_URL') && value !== '') parseAddress(String(value))
+  const carried = name === 'SYNC_WEBHOOK_SECRET' || name === 'SYNC_OPERATOR_TOKEN'
+  if (carried && !/^[\x20-\x7e]+$/.test(String(value)))
+    throw new SyncError(
+      'SYNC_CONFIG',
+      `${name} has characters that no HTTP header carries (see ${name} in .env.example).`,
+    )
   if (name !== 'CLINIC_TIME_ZONE') return
   try {
     openZone(String(value))
@@ -94,6 +100,15 @@ function together(settings: Partial<Settings>): Check[] {
         : ok('token', title, 'they differ'),
     )
   }
+  if (token !== undefined && /\s/.test(token))
+    checks.push(
+      warn(
+        'bearer',
+        "The operator's token can be sent as a bearer token",
+        'it has a blank, which ends a bearer token: the backfill and curl would be refused',
+        'Give SYNC_OPERATOR_TOKEN another value in .env (openssl rand -hex 32), then restart the ingress.',
+      ),
+    )
   if (portal !== undefined && isTransactionMode(portal) && PORTAL_DOORBELL === 'listen')
     checks.push(
       fail(

@@ -1,5 +1,6 @@
 import { openClinic } from '@clinic-sync/clinic'
 import { createLogger, type Settings } from '@clinic-sync/runtime'
+import type { Engine } from '../../migrate/engine.ts'
 
 /** What `sync.Inspect` told, and when. */
 export class ClinicFacts {
@@ -44,6 +45,14 @@ export class ClinicFacts {
     return bracketed(this.get('DatabaseName') ?? 'clinic')
   }
 }
+
+/** What matters of it for which doorbells it can have. */
+export const engineOf = (facts: ClinicFacts): Engine => ({
+  majorVersion: Number.parseInt(facts.get('EngineVersion') ?? '', 10),
+  edition: facts.number('EngineEdition') ?? 0,
+  linux: facts.get('Platform') === 'Linux',
+  babelfish: false,
+})
 
 /** A name as T-SQL quotes it. */
 export const bracketed = (name: string): string => `[${name.replaceAll(']', ']]')}]`

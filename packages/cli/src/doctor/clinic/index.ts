@@ -1,10 +1,11 @@
 import type { Settings } from '@clinic-sync/runtime'
+import { leaveOut } from '../../migrate/choose.ts'
 import type { MigrationFile } from '../../migrate/files.ts'
 import type { Check } from '../check.ts'
 import { migrationChecks, type Recorded } from '../migrations.ts'
 import { adviceChecks } from './advice.ts'
 import { captureChecks, otherTriggerChecks, shippedTriggers } from './capture.ts'
-import type { ClinicFacts } from './facts.ts'
+import { type ClinicFacts, engineOf } from './facts.ts'
 import { clinicOutboxChecks } from './outbox.ts'
 import { clientChecks, rightsChecks } from './rights.ts'
 import { serverChecks, unseenChecks } from './server.ts'
@@ -20,7 +21,8 @@ export interface ClinicContext {
 /** Everything about a clinic that answers, but for its doorbell. */
 export function clinicChecks(facts: ClinicFacts, { settings, files }: ClinicContext): Check[] {
   const recorded: Recorded = new Map(facts.all('migration:'))
-  const wanted = files.filter((file) => (doorbellOf(file) ?? settings.CLINIC_DOORBELL) === settings.CLINIC_DOORBELL)
+  // Without the setting, which fails by itself, no file of a doorbell is missed.
+  const { taken: wanted } = leaveOut(files, settings.CLINIC_DOORBELL ?? 'none', engineOf(facts))
   const capture = files.find(({ name }) => name === CAPTURE)
   const isApplied = capture !== undefined && recorded.get(CAPTURE)?.trim() === capture.checksum
   return [
@@ -36,6 +38,3 @@ export function clinicChecks(facts: ClinicFacts, { settings, files }: ClinicCont
     ...adviceChecks(facts),
   ]
 }
-
-/** The doorbell that a file is for, as its header comment says; null: it is for every clinic. */
-const doorbellOf = ({ sql }: MigrationFile): string | null => /^-- Doorbell: ([\w-]+)/m.exec(sql)?.[1] ?? null

@@ -1,7 +1,8 @@
 import type { Settings } from '@clinic-sync/runtime'
+import { whyNot } from '../../migrate/engine.ts'
 import { shown } from '../addresses.ts'
 import { type Check, checksOf, counted } from '../check.ts'
-import type { ClinicFacts } from '../clinic/facts.ts'
+import { type ClinicFacts, engineOf } from '../clinic/facts.ts'
 
 const { ok, warn, fail } = checksOf('doorbells')
 
@@ -56,24 +57,14 @@ export function clinicDoorbellChecks(
 
 /** What the engine cannot do. */
 function possible(facts: ClinicFacts, wanted: Installed | 'none'): Check[] {
-  const edition = facts.number('EngineEdition')
-  const major = Number.parseInt(facts.get('EngineVersion') ?? '', 10)
-  const why =
-    wanted === 'service-broker' && edition === 5
-      ? 'Azure SQL Database has no Service Broker'
-      : wanted === 'ole-automation' && facts.get('Platform') === 'Linux'
-        ? 'SQL Server on Linux has no OLE Automation'
-        : wanted === 'rest-endpoint' && edition !== 5 && major < 17
-          ? 'sp_invoke_external_rest_endpoint is of SQL Server 2025'
-          : null
+  const why = wanted === 'none' ? null : whyNot(engineOf(facts), wanted)
   if (why === null) return []
-  const other = wanted === 'service-broker' ? 'rest-endpoint' : 'service-broker'
   return [
     fail(
       'clinic.possible',
       `This SQL Server can ring by ${wanted}`,
       why,
-      `Set CLINIC_DOORBELL=${other} in .env, restart the ingress, then: npm run sync -- migrate clinic && ${SWITCH}`,
+      `Set CLINIC_DOORBELL in .env to another, restart the ingress, then: npm run sync -- migrate clinic && ${SWITCH}`,
     ),
   ]
 }
@@ -82,7 +73,7 @@ function triggerChecks(facts: ClinicFacts, wanted: Installed): Check[] {
   const checks: Check[] = []
   for (const [doorbell, [trigger, file]] of Object.entries(INSTALLED)) {
     const state = facts.get(`trigger:${trigger}`)
-    const title = `The trigger ${trigger} is ${doorbell === wanted ? 'on' : 'off'}`
+    const title = `The trigger ${trigger}${doorbell === wanted ? '' : ' is off'}`
     const word = `clinic.trigger.${trigger}`
     if (doorbell !== wanted) {
       if (state === 'enabled')
@@ -110,7 +101,7 @@ function brokerChecks(facts: ClinicFacts): Check[] {
         `When nobody works: ALTER DATABASE ${facts.database} SET ENABLE_BROKER WITH ROLLBACK IMMEDIATE;`,
       ),
     ]
-  const checks = enabled === '1' ? [ok('clinic.service-broker', title, 'on')] : []
+  const checks = enabled === '1' ? [ok('clinic.service-broker', title, 'is_broker_enabled is 1')] : []
   const queue = facts.get('BrokerQueue')
   if (queue === 'disabled')
     checks.push(

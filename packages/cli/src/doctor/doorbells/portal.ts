@@ -34,7 +34,7 @@ export function portalDoorbellChecks(
 
 function bell(facts: PortalFacts, name: 'ring_listeners' | 'ring_webhook'): Check[] {
   const state = facts.triggers.find((trigger) => trigger.table === 'sync.queue' && trigger.name === name)?.enabled
-  const title = `The trigger ${name} is on`
+  const title = `The trigger ${name} of sync.queue`
   const word = `portal.${name}`
   if (state === 'O' || state === 'A') return [ok(word, title, 'on')]
   if (state !== undefined)

@@ -34,7 +34,7 @@ function ready(checks: Readonly<Record<string, string>>): Check {
     'ready',
     title,
     not.map(([name, reason]) => `${name}: ${reason.replace(/[.]$/, '')}`).join('; '),
-    'It comes back by itself when that does; if all of it is fine here, restart the ingress.',
+    'Do first what else fails here: the ingress comes back by itself. If nothing else does, restart it; its log says why.',
   )
 }
 
