@@ -1,6 +1,7 @@
 import { SqlError } from '../values/errors.ts'
 import type { SqlType, SqlValue } from '../values/types.ts'
 import { Broker } from './broker.ts'
+import { SERVICE_PASSWORD } from './permissions.ts'
 import type { Result, Work } from './work.ts'
 import { type Relation, tableRelation } from './relation.ts'
 import type { Session } from './session.ts'
@@ -53,6 +54,8 @@ export class Database {
   readonly definitions = new Map<string, string>()
   /** Whether role clinic_sync has been made, and been granted the procedures. */
   hasRole = true
+  /** The password of the login that may execute what the role may. */
+  servicePassword = SERVICE_PASSWORD
   /** Ends all other sessions, as `WITH ROLLBACK IMMEDIATE` does; the server that holds their connections knows how. */
   dropOthers: (session: Session) => void = () => {}
 

@@ -16,8 +16,14 @@ export interface MigrationFile {
   readonly createsRole: boolean
 }
 
-/** A batch as it is compared: line ends and the blanks around it do not count. */
-export const normal = (text: string) => text.replace(/\r\n/g, '\n').trim()
+/** What an operator fills in before running by-hand/service_login.sql. */
+const PASSWORD = /(?<=^DECLARE @Password nvarchar\(128\) = N')((?:[^']|'')*)(?='$)/m
+
+/** A batch as it is compared: line ends, the blanks around it and a password that was filled in do not count. */
+export const normal = (text: string) => text.replace(/\r\n/g, '\n').replace(PASSWORD, '').trim()
+
+/** The password that was filled in; null: none. */
+export const passwordIn = (text: string): string | null => PASSWORD.exec(text)?.[1]?.replaceAll("''", "'") || null
 
 /** The objects that a text creates. */
 export const createdBy = (text: string) =>

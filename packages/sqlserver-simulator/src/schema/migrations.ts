@@ -3,7 +3,7 @@ import type { Table } from '../engine/table.ts'
 import { nowDatetime2 } from '../engine/clock.ts'
 import { Transaction } from '../engine/transaction.ts'
 import { DOORBELLS } from '../sync/doorbells.ts'
-import { createdBy, type MigrationFile, normal, readByHand, readMigrations } from './migration-files.ts'
+import { createdBy, type MigrationFile, normal, passwordIn, readByHand, readMigrations } from './migration-files.ts'
 
 const [DEFAULT_DOORBELL] = DOORBELLS
 /** A Windows SQL Server 2022 has no sp_invoke_external_rest_endpoint. */
@@ -72,6 +72,7 @@ export class Migrations {
       if (file.createsRole) this.#db.hasRole = true
     }
     for (const name of triggersIn(batch)) this.#remake(name, batch)
+    this.#db.servicePassword = passwordIn(text) ?? this.#db.servicePassword
   }
 
   /** A trigger that is made anew is enabled; a doorbell's only if it is the one that is switched on. */

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { OPERATOR, SERVICE_LOGIN, SERVICE_PASSWORD } from '../engine/permissions.ts'
+import { OPERATOR, SERVICE_LOGIN } from '../engine/permissions.ts'
 import { Session } from '../engine/session.ts'
 import type { SqlValue } from '../values/types.ts'
 import { INT } from '../values/types.ts'
@@ -180,7 +180,7 @@ export class Connection {
     }
     if (login === null) return refused(fatal('The login packet is malformed.'))
     const name = [OPERATOR, SERVICE_LOGIN].find((known) => known === login.user.toLowerCase())
-    if (name === undefined || login.password !== (name === OPERATOR ? password : SERVICE_PASSWORD))
+    if (name === undefined || login.password !== (name === OPERATOR ? password : db.servicePassword))
       return refused(new SqlError(18_456, `Login failed for user '${login.user}'.`, { severity: 14 }))
     if (login.database !== '' && login.database.toLowerCase() !== db.name.toLowerCase())
       return refused(

@@ -56,6 +56,8 @@ export async function openDatabase(serverUrl: string, mapped: readonly Table[]):
         fit(generated ? applyingScript(mapped) : await readFile(new URL(file, ROOT), 'utf8')),
       )
     }
+    // As in the simulator.
+    if (!isBabelfish) await connection.batch("EXEC sync.UseDoorbell N'service-broker'")
   } catch (error) {
     await connection.close()
     await drop()
