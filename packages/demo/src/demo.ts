@@ -21,7 +21,10 @@ import { createPortalDatabase } from './run/portal-database.ts'
 import { prepareClinic } from './run/prepare-clinic.ts'
 import type { Releasers } from './run/releasers.ts'
 import { reportComparison, reportConflict, reportEdit, reportLatencies } from './run/report.ts'
+import { serverZone } from './run/server-zone.ts'
 import { type Addresses, type Services, startServices } from './run/services.ts'
+import { writeSettings } from './run/settings-file.ts'
+import { switchDoorbell } from './run/switch-doorbell.ts'
 import type { Screen } from './screen.ts'
 
 export interface DemoOptions {
@@ -38,6 +41,8 @@ export interface Demo {
   readonly addresses: Addresses
   readonly managementUrl: string | undefined
   readonly folder: string
+  /** For `npm run sync -- --env-file`. */
+  readonly settingsFile: string
   readonly services: Services
   readonly clinic: Awaited<ReturnType<typeof connectClinic>>
   readonly arrivals: Awaited<ReturnType<typeof listenForArrivals>>
@@ -65,6 +70,7 @@ export async function startDemo({ screen, release, confirm, yes }: DemoOptions):
   release.add('portal database', () => portalDatabase.drop())
   const addresses = {
     clinic: found.sqlserver.url,
+    clinicServices: found.sqlserver.serviceUrl ?? found.sqlserver.url,
     portal: portalDatabase.url,
     rabbit: await ownVhost(found.rabbit, release),
   }
@@ -82,9 +88,12 @@ export async function startDemo({ screen, release, confirm, yes }: DemoOptions):
   const onLine = (line: string) => screen.line(screen.faint(`  ${line}`))
   await migrate({ side: 'clinic', url: addresses.clinic, onLine })
   await migrate({ side: 'portal', url: addresses.portal, withPortalTables: true, onLine })
+  const doorbell = await switchDoorbell(addresses.clinic)
+  onLine(`clinic: ${doorbell === 'http' ? 'nothing in the database rings' : `the doorbell ${doorbell} is switched on`}`)
 
   screen.section('Starting the services')
-  const services = await startServices(addresses, simulator ? 'service-broker' : 'http', folder, release)
+  const services = await startServices(addresses, { doorbell, timeZone: await serverZone(clinic) }, folder, release)
+  const settingsFile = await writeSettings(services.settings, folder)
   screen.pair('ingress', services.ingressUrl)
   screen.pair('consumers', `sql-to-postgres, postgres-to-sql (logs in ${folder})`)
 
@@ -93,7 +102,7 @@ export async function startDemo({ screen, release, confirm, yes }: DemoOptions):
 
   const arrivals = await listenForArrivals(addresses.portal, true)
   release.add('portal listener', () => arrivals.close())
-  return { addresses, managementUrl: found.rabbit.managementUrl, folder, services, clinic, arrivals }
+  return { addresses, managementUrl: found.rabbit.managementUrl, folder, settingsFile, services, clinic, arrivals }
 }
 
 /** Every kind of edit once, on both sides, each printed as it arrives. Returns whether all of it came. */
@@ -134,7 +143,11 @@ export async function showEdits(screen: Screen, demo: Demo): Promise<boolean> {
 export async function showComparison(screen: Screen, demo: Demo): Promise<number> {
   screen.section('Every row and column of both databases, compared')
   const log = createLogger({ name: 'demo', level: 'silent' })
-  const clinic = await openClinic({ url: demo.addresses.clinic, timeZone: 'Asia/Baghdad', log })
+  const clinic = await openClinic({
+    url: demo.addresses.clinic,
+    timeZone: demo.services.settings.CLINIC_TIME_ZONE,
+    log,
+  })
   const portal = await openPortal({ url: demo.addresses.portal, log })
   try {
     return reportComparison(screen, await compareSides(clinic, portal))

@@ -17,15 +17,20 @@ import { childEnvironment, nodeArguments } from '../src/run/child.ts'
 import { connectClinic } from '../src/run/clinic-pool.ts'
 import { releasers } from '../src/run/releasers.ts'
 import { type Services, startServices } from '../src/run/services.ts'
+import { switchDoorbell } from '../src/run/switch-doorbell.ts'
 
 /** A clinic that has worked for years, and a portal that is empty; both migrated, the services running. */
+const TIME_ZONE = 'Asia/Baghdad'
+
 async function start(t: Test) {
   const release = releasers()
   t.teardown(() => release.releaseAll())
   const folder = await mkdtemp(join(tmpdir(), 'clinic-sync-backfill-'))
   release.add('folder', () => rm(folder, { recursive: true }))
+  const { url, serviceUrl } = await testClinic(t, { migrated: false })
   const addresses = {
-    clinic: (await testClinic(t, { migrated: false })).url,
+    clinic: url,
+    clinicServices: serviceUrl,
     portal: (await testPostgres(t)).url,
     rabbit: (await testVhost(t)).url,
   }
@@ -36,7 +41,12 @@ async function start(t: Test) {
   await migrate({ side: 'portal', url: addresses.portal, withPortalTables: true })
   const arrivals = await listenForArrivals(addresses.portal, true)
   release.add('arrivals', () => arrivals.close())
-  const services = await startServices(addresses, 'service-broker', folder, release)
+  const services = await startServices(
+    addresses,
+    { doorbell: await switchDoorbell(addresses.clinic), timeZone: TIME_ZONE },
+    folder,
+    release,
+  )
   return { addresses, clinic, arrivals, services, folder }
 }
 
@@ -98,7 +108,7 @@ t.test('killed in the middle and started again, with people at work all the time
   t.ok(queued > 0 && queued < 1_700, `went on after the watermark: ${queued} rows`)
 
   const log = createLogger({ name: 'test', level: 'silent' })
-  const left = await openClinic({ url: addresses.clinic, timeZone: 'Asia/Baghdad', log })
+  const left = await openClinic({ url: addresses.clinic, timeZone: TIME_ZONE, log })
   const right = await openPortal({ url: addresses.portal, log })
   t.teardown(() => Promise.all([left.close(), right.close()]))
   // The last edits are still on their way.

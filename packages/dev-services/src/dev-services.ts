@@ -1,9 +1,9 @@
 import { startPostgres, type PostgresOptions } from './postgres.ts'
 import { startRabbit } from './rabbit.ts'
-import type { DevService, RabbitService, ServiceName } from './service.ts'
+import type { DevService, RabbitService, ServiceName, SqlServerService } from './service.ts'
 import { startSqlServer, type SqlServerOptions } from './sql-server.ts'
 
-type Started = { postgres: DevService; rabbit: RabbitService; sqlserver: DevService }
+type Started = { postgres: DevService; rabbit: RabbitService; sqlserver: SqlServerService }
 
 /** The services that were asked for, by name. */
 export type DevServices<N extends ServiceName> = Pick<Started, N> & {

@@ -15,6 +15,9 @@ export type DevService = {
 /** RabbitMQ, with its management API (`http://user:password@host:port`) where one is known. */
 export type RabbitService = DevService & { managementUrl?: string }
 
+/** SQL Server, with the address of the least-privilege login that the services should use, where there is one. */
+export type SqlServerService = DevService & { serviceUrl?: string }
+
 export type ServiceName = 'postgres' | 'rabbit' | 'sqlserver'
 
 export type ServiceOptions = {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
 import { startContainer } from './docker.ts'
-import { firstOf, shown, type DevService, type ServiceOptions } from './service.ts'
+import { firstOf, shown, type ServiceOptions, type SqlServerService } from './service.ts'
 
 export type SqlServerOptions = ServiceOptions & {
   /** Simulator only: start with the schema `sync` in place beside the clinic's tables. Default false, as on a real server. */
@@ -14,9 +14,9 @@ export type SqlServerOptions = ServiceOptions & {
  *
  * @throws NoServiceError when there is no way to one.
  */
-export function startSqlServer(options: SqlServerOptions = {}): Promise<DevService> {
+export function startSqlServer(options: SqlServerOptions = {}): Promise<SqlServerService> {
   const env = options.env ?? process.env
-  return firstOf<DevService>(
+  return firstOf<SqlServerService>(
     'SQL Server',
     [
       {
@@ -37,6 +37,7 @@ export function startSqlServer(options: SqlServerOptions = {}): Promise<DevServi
           const simulator = await startSimulator({ migrated: options.migrated ?? false })
           return {
             url: simulator.url,
+            serviceUrl: simulator.serviceUrl,
             how: `SQL Server: the development simulator (not a real SQL Server) on port ${simulator.port}`,
             stop: () => simulator.stop(),
           }
@@ -49,7 +50,7 @@ export function startSqlServer(options: SqlServerOptions = {}): Promise<DevServi
   )
 }
 
-async function inDocker(options: ServiceOptions): Promise<DevService | string> {
+async function inDocker(options: ServiceOptions): Promise<SqlServerService | string> {
   const image = 'mcr.microsoft.com/mssql/server:2022-latest'
   // The server's password policy wants three of: capital, small letter, digit, symbol.
   const password = `Aa1${randomBytes(12).toString('hex')}`

@@ -5,7 +5,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { migrate } from '@clinic-sync/cli'
 import { openScriptConnection, runBatches } from '@clinic-sync/clinic'
-import { connectClinic, createPortalDatabase, loadSampleClinic, ownVhost, type Releasers } from '@clinic-sync/demo'
+import {
+  connectClinic,
+  createPortalDatabase,
+  loadSampleClinic,
+  ownVhost,
+  type Releasers,
+  switchDoorbell,
+} from '@clinic-sync/demo'
 import { startDevServices } from '@clinic-sync/dev-services'
 import { syncsBack, tables } from '@clinic-sync/mapping'
 import pg from 'pg'
@@ -16,10 +23,13 @@ export const TIME_ZONE = 'Asia/Baghdad'
 /** Three servers with a clinic, a portal and a virtual host of our own. */
 export interface World {
   readonly addresses: Readonly<Record<Server, string>>
+  /** The same for the services, which log in to the clinic with a login of their own where there is one. */
+  readonly forServices: Readonly<Record<Server, string>>
   /** The role that doctors have in the portal: not the tables' owner, so that Row Level Security applies. */
   readonly doctors: string
   /** What plays the clinic's SQL Server, in one line for people. */
   readonly engine: string
+  /** Whether Service Broker rings; if not, an ingress hears of the clinic by HTTP only. */
   readonly serviceBroker: boolean
   readonly folder: string
 }
@@ -60,24 +70,23 @@ export async function openWorld({ release, say, yes, env, sample }: WorldOptions
   await migrate({ side: 'clinic', url: clinic })
   await migrate({ side: 'portal', url: portal.url, withPortalTables: true })
   await execute(portal.url, doctorsOf(doctors))
+  if (sample) await loadSample(clinic)
+  const addresses = { clinic, portal: portal.url, rabbit }
   return {
-    addresses: { clinic, portal: portal.url, rabbit },
+    addresses,
+    forServices: { ...addresses, clinic: found.sqlserver.serviceUrl ?? clinic },
     doctors,
     engine: found.sqlserver.how,
-    serviceBroker: await prepareClinic(clinic, sample),
+    serviceBroker: (await switchDoorbell(clinic)) === 'service-broker',
     folder,
   }
 }
 
-/** Loads what nobody will edit. Returns whether the clinic has the Service Broker doorbell. */
-async function prepareClinic(url: string, sample: boolean): Promise<boolean> {
+/** Loads what nobody will edit. */
+async function loadSample(url: string): Promise<void> {
   const clinic = await connectClinic(url)
   try {
-    if (sample) await loadSampleClinic(clinic)
-    const { recordset } = await clinic
-      .request()
-      .query<{ bell: number | null }>("SELECT OBJECT_ID(N'sync.WaitForChanges', N'P') AS bell")
-    return recordset[0]?.bell != null
+    await loadSampleClinic(clinic)
   } finally {
     await clinic.close()
   }

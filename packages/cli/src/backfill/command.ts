@@ -1,9 +1,8 @@
 import { watchOutcomes } from '@clinic-sync/broker'
-import { openClinic } from '@clinic-sync/clinic'
+import { openClinic, type OpenRow } from '@clinic-sync/clinic'
 import type { TableName } from '@clinic-sync/mapping'
 import { createLogger, type Environment, readSettings } from '@clinic-sync/runtime'
-import { backfill, type BackfillResult } from './backfill.ts'
-import { openOutboxReader } from './outbox.ts'
+import { backfill, type BackfillResult, type Unsettled } from './backfill.ts'
 import { progressOn } from './progress.ts'
 import { ringIngress } from './ring.ts'
 
@@ -23,14 +22,13 @@ export async function backfillCommand(options: BackfillCommand): Promise<Backfil
   )
   const log = createLogger({ name: 'backfill', level: 'silent' })
   const clinic = await openClinic({ url: settings.SQLSERVER_URL, timeZone: settings.CLINIC_TIME_ZONE, log })
-  const outbox = openOutboxReader(settings.SQLSERVER_URL)
   const progress = progressOn(options.out)
   try {
     await clinic.check()
     return await backfill(
       {
         backfillPage: (table, max, restart) => clinic.backfillPage(table, max, restart),
-        unsettled: () => outbox.unsettled(),
+        unsettled: async () => unsettled(await clinic.openRows()),
         ring: () => ringIngress(settings.INGRESS_URL, settings.SYNC_OPERATOR_TOKEN, options.signal),
         async watchOutcomes(onOutcomes) {
           const watch = await watchOutcomes({
@@ -52,8 +50,13 @@ export async function backfillCommand(options: BackfillCommand): Promise<Backfil
     )
   } finally {
     progress.stop()
-    await Promise.all([clinic.close(), outbox.close()])
+    await clinic.close()
   }
+}
+
+function unsettled(rows: readonly OpenRow[]): Unsettled {
+  const ids = (retrying: boolean) => new Set(rows.filter((row) => row.retrying === retrying).map((row) => row.queueId))
+  return { open: ids(false), retrying: ids(true) }
 }
 
 /** What came of it, in a few lines. */

@@ -1,9 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { type Child, freePort, startChild, untilReady } from './child.ts'
 import type { Releasers } from './releasers.ts'
+import type { Doorbell } from './switch-doorbell.ts'
 
 export interface Addresses {
+  /** With a login that may do everything: staff, and who installs. */
   readonly clinic: string
+  /** With the services' own login, where there is one. */
+  readonly clinicServices: string
   readonly portal: string
   readonly rabbit: string
 }
@@ -15,8 +19,8 @@ export interface Services {
   readonly operatorToken: string
   /** Rings for the clinic as SQL Server would over HTTP; does nothing where Service Broker rings. */
   ring(): Promise<void>
-  /** What every process of the demo is configured with. */
-  readonly settings: Readonly<Record<string, string>>
+  /** What every process of the demo is configured with, and what the operator's commands need besides. */
+  readonly settings: Readonly<Record<string, string>> & { readonly CLINIC_TIME_ZONE: string }
   /** Resolves with the service that has ended though nobody asked it to. */
   readonly died: Promise<Child>
 }
@@ -49,17 +53,17 @@ export async function startProcesses(
 /** Starts the demo's services with secrets made up for this run. */
 export async function startServices(
   addresses: Addresses,
-  doorbell: 'service-broker' | 'http',
+  { doorbell, timeZone }: { doorbell: Doorbell; timeZone: string },
   folder: string,
   release: Releasers,
 ): Promise<Services> {
   const secret = () => randomBytes(24).toString('hex')
   const operatorToken = secret()
   const settings = {
-    SQLSERVER_URL: addresses.clinic,
+    SQLSERVER_URL: addresses.clinicServices,
     POSTGRES_URL: addresses.portal,
     RABBITMQ_URL: addresses.rabbit,
-    CLINIC_TIME_ZONE: 'Asia/Baghdad',
+    CLINIC_TIME_ZONE: timeZone,
     SYNC_WEBHOOK_SECRET: secret(),
     SYNC_OPERATOR_TOKEN: operatorToken,
     CLINIC_DOORBELL: doorbell,
@@ -76,7 +80,7 @@ export async function startServices(
     children,
     ingressUrl,
     operatorToken,
-    settings: { ...settings, INGRESS_URL: ingressUrl },
+    settings: { ...settings, SQLSERVER_ADMIN_URL: addresses.clinic, INGRESS_URL: ingressUrl },
     died,
     async ring() {
       if (doorbell === 'service-broker') return
