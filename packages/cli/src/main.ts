@@ -78,7 +78,14 @@ program
   .option('--json', 'print { ok, checks } and nothing else', false)
   .action(async ({ json }: { json: boolean }) => {
     // Ends now: a connection that hangs would keep the process for as long as it does.
-    process.exit(await doctorCommand({ environment: environment(), json, out }))
+    process.exit(
+      await doctorCommand({
+        environment: environment(),
+        json,
+        envFile: program.opts<{ envFile?: string }>().envFile,
+        out,
+      }),
+    )
   })
 
 function tableNames(value: string, before: TableName[] = []): TableName[] {

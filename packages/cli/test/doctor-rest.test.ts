@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { bounded } from '../src/doctor/bounded.ts'
 import { brokerChecks, unreachable as brokerUnreachable } from '../src/doctor/broker/index.ts'
 import { aged, type Check, checksOf } from '../src/doctor/check.ts'
+import { withFile } from '../src/doctor/command.ts'
 import { heardCheck } from '../src/doctor/doorbells/heard.ts'
 import { ingressChecks } from '../src/doctor/ingress/index.ts'
 import { report } from '../src/doctor/print.ts'
@@ -169,6 +170,16 @@ t.test('an area that does not answer in time, or fails', async (t) => {
   await t.rejects(
     bounded('x', () => Promise.reject(new TypeError('a defect'))),
     TypeError,
+  )
+})
+
+t.test('what to do names the file that --env-file names', async (t) => {
+  const { fail } = checksOf('clinic')
+  const checks = [fail('a', 'A', 'x', 'Set it in .env (see .env.example), then: npm run sync -- doorbell')]
+  t.equal(withFile({ ok: false, checks }, undefined).checks[0]?.todo, checks[0]?.todo)
+  t.equal(
+    withFile({ ok: false, checks }, '/tmp/$& demo/demo.env').checks[0]?.todo,
+    'Set it in /tmp/$& demo/demo.env (see .env.example), then: npm run sync -- --env-file "/tmp/$& demo/demo.env" doorbell',
   )
 })
 

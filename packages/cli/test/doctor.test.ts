@@ -1,6 +1,9 @@
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, connect, type Server, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { connectBroker } from '@clinic-sync/broker'
 import { openClinic, openScriptConnection } from '@clinic-sync/clinic'
 import { testClinic, testPostgres, testVhost } from '@clinic-sync/dev-services/testing'
@@ -13,7 +16,6 @@ import { SERVICE_LOGIN, SERVICE_PASSWORD } from '@clinic-sync/sqlserver-simulato
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { type Diagnosis, doctor } from '../src/doctor/doctor.ts'
-import { doctorCommand } from '../src/doctor/command.ts'
 import { migrate } from '../src/migrate/index.ts'
 
 // The doctor against the whole sync: all is well; then one fault after the other, and each is named.
@@ -103,6 +105,7 @@ async function pipeline(t: Test) {
   })
   return {
     environment: { ...environment, INGRESS_URL: ingress.url },
+    simulator,
     rabbit,
     portal: (sql: string) => onPortal.query<Record<string, unknown>>(sql),
     clinic: (sql: string) => onClinic.batch(sql),
@@ -112,6 +115,27 @@ async function pipeline(t: Test) {
 const wrong = ({ checks }: Diagnosis) =>
   checks.filter(({ status }) => status !== 'ok').map(({ id, status }) => `${status} ${id}`)
 const named = ({ checks }: Diagnosis, id: string) => checks.find((check) => check.id === id)
+
+/** `npm run sync -- doctor`, as an operator runs it. */
+async function command(
+  environment: Record<string, string>,
+  ...options: string[]
+): Promise<{ text: string; code: number | null }> {
+  const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
+  const node = [
+    `--import=${import.meta.resolve('tsx')}`,
+    '--conditions=@clinic-sync/source',
+    main,
+    'doctor',
+    ...options,
+  ]
+  const child = spawn(process.execPath, node, { cwd: tmpdir(), env: { ...process.env, ...environment } })
+  let text = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (part: string) => (text += part))
+  const [code] = (await once(child, 'close')) as [number | null]
+  return { text, code }
+}
 
 /** Asks again until the services have settled: a consumer takes its queues a moment after it has started. */
 async function until(
@@ -127,7 +151,7 @@ async function until(
 }
 
 t.test('the whole sync', async (t) => {
-  const { environment, rabbit, portal, clinic } = await pipeline(t)
+  const { environment, simulator, rabbit, portal, clinic } = await pipeline(t)
   const outboxes = async () => [
     (await portal('SELECT count(*) AS n FROM sync.queue')).rows,
     await clinic('SELECT COUNT(*) AS n FROM dbo.SyncQueue'),
@@ -197,6 +221,18 @@ t.test('the whole sync', async (t) => {
     t.equal(named(sick, 'portal.restored')?.status, 'ok')
   })
 
+  await t.test('a clinic that hangs hides nothing else', async (t) => {
+    simulator.pause()
+    const sick = await doctor(environment, 1_000)
+    simulator.resume()
+    t.match(named(sick, 'clinic.reachable'), { status: 'fail', found: /did not answer within 1 s.*Left out/ })
+    t.same(
+      sick.checks.filter(({ id }) => /^(clinic|doorbells\.clinic)\./.test(id)).map(({ id }) => id),
+      ['clinic.reachable'],
+    )
+    t.equal(named(sick, 'portal.reachable')?.status, 'ok')
+  })
+
   await t.test('RabbitMQ stopped', async (t) => {
     rabbit.shut()
     const sick = await until(environment, (diagnosis) => named(diagnosis, 'ingress.ready')?.status === 'fail')
@@ -205,15 +241,13 @@ t.test('the whole sync', async (t) => {
     t.match(named(sick, 'ingress.ready'), { found: /rabbitmq|broker/i })
     t.match(named(sick, 'doorbells.clinic.heard'), { status: 'ok' }, 'one area hides no other')
 
-    const lines: string[] = []
-    const out = {
-      write: (text: string, done: () => void) => (lines.push(text), done(), true),
-    } as unknown as NodeJS.WriteStream
-    t.equal(await doctorCommand({ environment, json: true, out }), 1)
-    t.match(JSON.parse(lines.join('')), { ok: false, checks: [{ id: 'settings.well-formed' }] })
-    t.equal(await doctorCommand({ environment, json: false, out }), 1)
-    t.match(lines.at(-1), /\n {5}broker: RabbitMQ: connect ECONNREFUSED/)
-    t.notMatch(lines.join(''), /PLANTED|Simulator_1|guest:guest/, 'no secret, no credentials')
+    const [asJson, { text, code }] = await Promise.all([command(environment, '--json'), command(environment)])
+    t.match(JSON.parse(asJson.text), { ok: false, checks: [{ id: 'settings.well-formed' }] })
+    t.match(text, /\n {5}broker: RabbitMQ: connect ECONNREFUSED/)
+    t.same([code, asJson.code], [1, 1])
+    t.notMatch(asJson.text + text, /PLANTED|guest:guest/, 'no secret, no credentials')
+    t.notOk((asJson.text + text).includes(SERVICE_PASSWORD))
+    t.notOk(text.includes('\u001b'), 'no colour where nobody sees it')
   })
 
   t.same(await outboxes(), before, 'nothing that syncs was written')

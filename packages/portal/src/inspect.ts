@@ -157,7 +157,8 @@ export async function inspectPortal({ url, isSecret, isKey }: InspectPortalOptio
       versions: versions && { clinic: BigInt(text(versions[0]?.clinic)), own: BigInt(text(versions[0]?.own)) },
     }
   } finally {
-    void database.close()
+    // Not waited for: a server that hangs would hang the caller too.
+    database.close().catch(() => undefined)
   }
 }
 
@@ -168,7 +169,8 @@ export async function inspectPortalVersions(url: string): Promise<PortalFacts['v
     const rows = await seen(database, ask.VERSIONS)
     return rows && { clinic: BigInt(text(rows[0]?.clinic)), own: BigInt(text(rows[0]?.own)) }
   } finally {
-    void database.close()
+    // Not waited for: a server that hangs would hang the caller too.
+    database.close().catch(() => undefined)
   }
 }
 

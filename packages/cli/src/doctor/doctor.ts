@@ -2,7 +2,7 @@ import { type BrokerFacts, inspectBroker } from '@clinic-sync/broker'
 import { inspectPortalVersions, type PortalFacts } from '@clinic-sync/portal'
 import type { Environment, Settings } from '@clinic-sync/runtime'
 import { type MigrationFile, migrationFiles } from '../migrate/files.ts'
-import { bounded, type Found } from './bounded.ts'
+import { bounded, type Found, PATIENCE_MS } from './bounded.ts'
 import { brokerChecks, unreachable as brokerUnreachable } from './broker/index.ts'
 import { AREAS, type Check } from './check.ts'
 import { askClinic, type ClinicFacts } from './clinic/facts.ts'
@@ -37,31 +37,33 @@ interface Answers {
  * Looks at everything that the sync needs, all areas at once, each for 10 s at most, and writes nothing that syncs: it reads,
  * and rings the doorbells.
  */
-export async function doctor(environment: Environment): Promise<Diagnosis> {
+export async function doctor(environment: Environment, patienceMs = PATIENCE_MS): Promise<Diagnosis> {
   const { settings, checks } = settingsChecks(environment)
   const [answers, clinicFiles, portalFiles] = await Promise.all([
-    ask(settings),
+    ask(settings, patienceMs),
     migrationFiles('clinic'),
     migrationFiles('portal'),
   ])
   const all = [
     ...checks,
     ...examine(settings, answers, { clinic: clinicFiles, portal: portalFiles }),
-    ...(await restored(settings, answers)),
+    ...(await restored(settings, answers, patienceMs)),
   ]
   const ordered = AREAS.flatMap((area) => all.filter((check) => check.area === area))
   return { ok: ordered.every(({ status }) => status !== 'fail'), checks: ordered }
 }
 
-async function ask(settings: Partial<Settings>): Promise<Answers> {
+async function ask(settings: Partial<Settings>, patienceMs: number): Promise<Answers> {
   const { SQLSERVER_URL, CLINIC_TIME_ZONE, POSTGRES_URL, RABBITMQ_URL, INGRESS_URL } = settings
   const [clinic, portal, broker, ingress] = await Promise.all([
     SQLSERVER_URL === undefined || CLINIC_TIME_ZONE === undefined
       ? null
-      : bounded('SQL Server', () => askClinic({ SQLSERVER_URL, CLINIC_TIME_ZONE })),
-    POSTGRES_URL === undefined ? null : bounded('Postgres', () => askPortal({ ...settings, POSTGRES_URL })),
-    RABBITMQ_URL === undefined ? null : bounded('RabbitMQ', () => inspectBroker({ url: RABBITMQ_URL })),
-    INGRESS_URL === undefined ? null : bounded('The ingress', () => askIngress({ ...settings, INGRESS_URL })),
+      : bounded('SQL Server', () => askClinic({ SQLSERVER_URL, CLINIC_TIME_ZONE }), patienceMs),
+    POSTGRES_URL === undefined ? null : bounded('Postgres', () => askPortal({ ...settings, POSTGRES_URL }), patienceMs),
+    RABBITMQ_URL === undefined ? null : bounded('RabbitMQ', () => inspectBroker({ url: RABBITMQ_URL }), patienceMs),
+    INGRESS_URL === undefined
+      ? null
+      : bounded('The ingress', () => askIngress({ ...settings, INGRESS_URL }), patienceMs),
   ])
   return { clinic, portal, broker, ingress }
 }
@@ -107,7 +109,11 @@ function examine(
  * Compares both sides' queue ids. They were read at different moments, while people work: what looks wrong is read again on the
  * side that hands the ids out, later than what the other side had seen.
  */
-async function restored(settings: Partial<Settings>, { clinic, portal }: Answers): Promise<Check[]> {
+async function restored(
+  settings: Partial<Settings>,
+  { clinic, portal }: Answers,
+  patienceMs: number,
+): Promise<Check[]> {
   const { SQLSERVER_URL, CLINIC_TIME_ZONE, POSTGRES_URL } = settings
   if (clinic === null || portal === null || 'error' in clinic || 'error' in portal) return []
   const [clinicIds, seenOfPortal] = [clinic.facts.big('LastQueueID'), clinic.facts.big('HighestSeenPortalVersion')]
@@ -115,11 +121,11 @@ async function restored(settings: Partial<Settings>, { clinic, portal }: Answers
   if (clinicIds === null || seenOfPortal === null || versions === null) return []
   let [ofClinic, ofPortal] = [clinicIds, versions.own]
   if (ofClinic < versions.clinic && SQLSERVER_URL !== undefined && CLINIC_TIME_ZONE !== undefined) {
-    const again = await bounded('SQL Server', () => askClinic({ SQLSERVER_URL, CLINIC_TIME_ZONE }))
+    const again = await bounded('SQL Server', () => askClinic({ SQLSERVER_URL, CLINIC_TIME_ZONE }), patienceMs)
     if ('facts' in again) ofClinic = again.facts.big('LastQueueID') ?? ofClinic
   }
   if (ofPortal < seenOfPortal && POSTGRES_URL !== undefined) {
-    const again = await bounded('Postgres', () => inspectPortalVersions(POSTGRES_URL))
+    const again = await bounded('Postgres', () => inspectPortalVersions(POSTGRES_URL), patienceMs)
     if ('facts' in again) ofPortal = again.facts?.own ?? ofPortal
   }
   return [

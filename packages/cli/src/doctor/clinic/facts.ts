@@ -67,6 +67,6 @@ export async function askClinic(settings: Pick<Settings, 'SQLSERVER_URL' | 'CLIN
     return new ClinicFacts(facts, { sent, received: Date.now() })
   } finally {
     // Not waited for: a server that hangs would hang the doctor too.
-    void clinic.close()
+    clinic.close().catch(() => undefined)
   }
 }

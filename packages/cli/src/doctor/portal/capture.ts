@@ -3,6 +3,7 @@ import { syncsBack, tables } from '@clinic-sync/mapping'
 import type { PortalFacts } from '@clinic-sync/portal'
 import type { MigrationFile } from '../../migrate/files.ts'
 import { type Check, checksOf, counted } from '../check.ts'
+import { quoted } from './facts.ts'
 
 const { ok, warn, fail } = checksOf('portal')
 
@@ -92,7 +93,7 @@ function replication({ server, tables: found, triggers }: PortalFacts): Check[] 
   if (replicationRole === 'replica' || replicaRoles.length > 0) {
     const who = replicaRoles.length > 0 ? replicaRoles : [role]
     const todo = who
-      .map((name) => (name === 'everybody' ? 'ALTER DATABASE … ' : `ALTER ROLE "${name}" `))
+      .map((name) => (name === 'everybody' ? `ALTER DATABASE ${quoted(server.database)} ` : `ALTER ROLE "${name}" `))
       .map((start) => `${start}RESET session_replication_role;`)
     checks.push(
       fail(

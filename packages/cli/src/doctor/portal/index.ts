@@ -4,7 +4,6 @@ import { type Check, checksOf } from '../check.ts'
 import { migrationChecks } from '../migrations.ts'
 import { outboxChecks } from '../outbox.ts'
 import { captureChecks } from './capture.ts'
-import { quoted } from './facts.ts'
 import { schemaChecks } from './schema.ts'
 import { noteChecks, serverChecks } from './server.ts'
 
@@ -26,7 +25,7 @@ export function portalChecks(facts: PortalFacts, files: readonly MigrationFile[]
   const tables = [...schemaChecks(facts), ...noteChecks(facts)]
   if (schema === 'forbidden' || (schema === 'usable' && facts.migrations === null && facts.outbox === null)) {
     const found = `role ${role} may not use it. Left out: migrations, capture, outbox`
-    const todo = `Put the role that migrated the portal into POSTGRES_URL, or: GRANT ${quoted('postgres')} TO ${quoted(role)};`
+    const todo = 'Put the owner of schema sync, the role that migrated the portal, into POSTGRES_URL (.env).'
     return [...server, fail('schema', 'The role may use schema sync', found, todo), ...tables]
   }
   return [
