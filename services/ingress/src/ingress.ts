@@ -24,6 +24,8 @@ export interface IngressOptions {
   readonly log: FastifyBaseLogger
   /** A database is not migrated: the process should say so and end. */
   readonly onFatal: (error: SyncError) => void
+  /** When to look once more after the start, in milliseconds. */
+  readonly secondLookMs?: number
 }
 
 /** What SQL Server calls from within the transaction that changes something: nothing of it can be read then. */
@@ -32,6 +34,12 @@ const RINGS_BY_HTTP: ReadonlySet<ClinicDoorbell | PortalDoorbell> = new Set([
   ...RINGS_BEFORE_COMMIT,
   'webhook',
 ] as const)
+
+/**
+ * After a call that nobody answered, a session of SQL Server does not call for 5 s (migrations 04 and 08): what it writes just after this
+ * ingress is back rings for nobody. So there is one more look, when that is over. Milliseconds.
+ */
+const SECOND_LOOK_MS = 6_000
 
 /** The ingress without its HTTP face: a drain, a settler and a doorbell for each side. */
 export class Ingress {
@@ -45,6 +53,7 @@ export class Ingress {
   #consumers: Consumer[] = []
   #hearing: Promise<void>[] = []
   #forget: (() => void) | undefined
+  #secondLook: NodeJS.Timeout | undefined
   #failed = false
   readonly #fatal: (error: SyncError) => void
 
@@ -71,7 +80,7 @@ export class Ingress {
 
   /** Drains both sides as soon as RabbitMQ is there, and then whenever something rings. Returns at once. */
   start(): void {
-    const { broker, clinicDoorbell, portalDoorbell, log } = this.#options
+    const { broker, clinicDoorbell, portalDoorbell, log, secondLookMs = SECOND_LOOK_MS } = this.#options
     // Called for the first connection as well: before it, a drain could only fail.
     this.#forget = broker.onReconnect(() => this.ringAll(true))
     for (const outbox of Object.values(this.#outboxes)) this.#look(outbox)
@@ -88,6 +97,11 @@ export class Ingress {
     })
     if (clinicDoorbell === 'service-broker') this.#hear('clinic')
     if (portalDoorbell === 'listen') this.#hear('portal')
+    if (this.#waits !== undefined)
+      this.#secondLook = setTimeout(() => {
+        log.debug('looking once more, for those who could not ring while nobody was here')
+        this.drains.clinic.ring()
+      }, secondLookMs)
   }
 
   /** What the HTTP doorbells tell. Each rings, whatever the settings say. */
@@ -120,6 +134,7 @@ export class Ingress {
   /** Finishes the batches in flight on both sides; nothing is rung, drained or settled afterwards. */
   async stop(): Promise<void> {
     this.#forget?.()
+    clearTimeout(this.#secondLook)
     this.#stopping.abort()
     const drains = Object.values(this.drains).map((drain) => drain.stop())
     await this.#waits?.stop()

@@ -12,7 +12,7 @@ import { wireTo } from './wire.ts'
 const SECRET = 'http-doorbell-test-secret-0123456789'
 
 /** An ingress; the clinic's side of it by way of a wire of its own, and with the login that may do the least. */
-async function startIngress(t: Test, simulator: Simulator) {
+async function startIngress(t: Test, simulator: Simulator, secondLookMs: number) {
   const { log, texts } = recordingLog()
   const wire = await wireTo(t, simulator.serviceUrl)
   const clinic = await openClinic({ url: wire.url, timeZone: 'Asia/Baghdad', log })
@@ -51,6 +51,7 @@ async function startIngress(t: Test, simulator: Simulator) {
     webhookSecret: SECRET,
     webhookKeys: [],
     operatorToken: SECRET,
+    secondLookMs,
   })
   t.teardown(async () => {
     await served.close()
@@ -77,9 +78,9 @@ async function startIngress(t: Test, simulator: Simulator) {
   }
 }
 
-async function start(t: Test) {
+async function start(t: Test, secondLookMs = 1) {
   const simulator = await testClinic(t)
-  const ingress = await startIngress(t, simulator)
+  const ingress = await startIngress(t, simulator, secondLookMs)
   /** Somebody at work, on a connection of his own. */
   const person = () => {
     const hands = openScriptConnection(simulator.url)
@@ -125,6 +126,14 @@ t.test(
     t.equal(new Set(ingress.arrived()).size, 10, 'and nothing of what was rolled back')
   },
 )
+
+t.test('what rang for nobody just after a start arrives all the same', async (t) => {
+  const { ingress, person, use } = await start(t, 1_000)
+  await ingress.quiet()
+  await use('http://127.0.0.1:1/api/sync/queue-notify')
+  await person().adds('unheard')
+  await until('the look after the start finds it', () => ingress.arrived().includes('unheard'))
+})
 
 t.test('10,000 rows and many rings: one wait; idle, no query', async (t) => {
   const { simulator, ingress, person } = await start(t)
@@ -183,7 +192,7 @@ t.test('two ingresses: one stops, the other has waited for the same transaction'
   await one.begins('one')
   await ingress.quiet()
   // It hears no ring: it asks when it starts.
-  const second = await startIngress(t, simulator)
+  const second = await startIngress(t, simulator, 1)
   await second.quiet()
   await one.adds('two')
   await ingress.stop()

@@ -80,7 +80,8 @@ t.test('a transaction that is rolled back does nothing; idle, nothing is asked',
   await until('the next change arrives', () => hasArrived('after', 2))
   await settled()
   t.notOk(await hasArrived('never'))
-  // The look that the settling of the last outcome may still be at.
+  await until('the one look after a start is over', async () => (await pipeline.logs()).includes('looking once more'))
+  // A look that is still at it.
   await delay(HELD_MS)
   const before = simulator.queries()
   await delay(QUIET_MS)
