@@ -30,6 +30,8 @@ BEGIN
     SELECT CAST(d.[DoctorName] AS varbinary(max)), CAST(d.[DoctorEmail] AS varbinary(max)),
       CAST(d.[LogoPath] AS varbinary(max)))
 
+  -- No TRY around this, and nothing that could be left out of it: where the outbox cannot be written, the user's statement fails
+  -- (and, as of any error in a trigger, their transaction with it). A change that passed without it would be lost, unseen.
   IF EXISTS (SELECT 1 FROM @changed)
     INSERT INTO dbo.SyncQueue (TableName, RecordID, Operation)
     SELECT TableName, RecordID, Operation FROM @changed ORDER BY Turn, RecordID
@@ -65,6 +67,8 @@ BEGIN
     SELECT CAST(d.[patientID] AS varbinary(max)), CAST(d.[PatientName] AS varbinary(max)),
       CAST(d.[FirstName] AS varbinary(max)), CAST(d.[LastName] AS varbinary(max)), CAST(d.[Phone] AS varbinary(max)))
 
+  -- No TRY around this, and nothing that could be left out of it: where the outbox cannot be written, the user's statement fails
+  -- (and, as of any error in a trigger, their transaction with it). A change that passed without it would be lost, unseen.
   IF EXISTS (SELECT 1 FROM @changed)
     INSERT INTO dbo.SyncQueue (TableName, RecordID, Operation)
     SELECT TableName, RecordID, Operation FROM @changed ORDER BY Turn, RecordID
@@ -105,6 +109,8 @@ BEGIN
     EXCEPT
     SELECT d.[PersonID], d.[Typeofwork], d.[AdditionDate])
 
+  -- No TRY around this, and nothing that could be left out of it: where the outbox cannot be written, the user's statement fails
+  -- (and, as of any error in a trigger, their transaction with it). A change that passed without it would be lost, unseen.
   IF EXISTS (SELECT 1 FROM @changed)
     INSERT INTO dbo.SyncQueue (TableName, RecordID, Operation)
     SELECT TableName, RecordID, Operation FROM @changed ORDER BY Turn, RecordID
@@ -193,6 +199,8 @@ BEGIN
   FROM deleted d LEFT JOIN inserted i ON i.[AlignerSetID] = d.[AlignerSetID]
   WHERE i.[AlignerSetID] IS NULL
 
+  -- No TRY around this, and nothing that could be left out of it: where the outbox cannot be written, the user's statement fails
+  -- (and, as of any error in a trigger, their transaction with it). A change that passed without it would be lost, unseen.
   IF EXISTS (SELECT 1 FROM @changed)
     INSERT INTO dbo.SyncQueue (TableName, RecordID, Operation)
     SELECT TableName, RecordID, Operation FROM @changed ORDER BY Turn, RecordID
@@ -237,6 +245,8 @@ BEGIN
   FROM deleted d LEFT JOIN inserted i ON i.[AlignerBatchID] = d.[AlignerBatchID]
   WHERE i.[AlignerBatchID] IS NULL
 
+  -- No TRY around this, and nothing that could be left out of it: where the outbox cannot be written, the user's statement fails
+  -- (and, as of any error in a trigger, their transaction with it). A change that passed without it would be lost, unseen.
   IF EXISTS (SELECT 1 FROM @changed)
     INSERT INTO dbo.SyncQueue (TableName, RecordID, Operation)
     SELECT TableName, RecordID, Operation FROM @changed ORDER BY Turn, RecordID
@@ -277,6 +287,8 @@ BEGIN
   FROM deleted d LEFT JOIN inserted i ON i.[NoteID] = d.[NoteID]
   WHERE i.[NoteID] IS NULL
 
+  -- No TRY around this, and nothing that could be left out of it: where the outbox cannot be written, the user's statement fails
+  -- (and, as of any error in a trigger, their transaction with it). A change that passed without it would be lost, unseen.
   IF EXISTS (SELECT 1 FROM @changed)
     INSERT INTO dbo.SyncQueue (TableName, RecordID, Operation)
     SELECT TableName, RecordID, Operation FROM @changed ORDER BY Turn, RecordID
@@ -327,6 +339,8 @@ BEGIN
         FROM inserted x WHERE x.[AlignerSetID] IS NOT NULL) g
       GROUP BY k, c0) b) c
 
+  -- No TRY around this, and nothing that could be left out of it: where the outbox cannot be written, the user's statement fails
+  -- (and, as of any error in a trigger, their transaction with it). A change that passed without it would be lost, unseen.
   IF EXISTS (SELECT 1 FROM @changed)
     INSERT INTO dbo.SyncQueue (TableName, RecordID, Operation)
     SELECT TableName, RecordID, Operation FROM @changed ORDER BY Turn, RecordID

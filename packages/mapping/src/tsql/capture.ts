@@ -9,7 +9,7 @@ import { dbo, indent, literal, name, script } from './text.ts'
 export const triggerName = (clinicTable: string) => `trg_sync_${clinicTable}`
 
 /** What one of the clinic's tables is watched for. */
-interface Watched {
+export interface Watched {
   readonly clinicTable: string
   /** The record that a row of it is. */
   readonly own: Table | null
@@ -50,10 +50,11 @@ export const definitionChecksum = (sql: string) =>
 export function captureScript(): string {
   const about = `-- The capture triggers: each writes into dbo.SyncQueue which records an INSERT, UPDATE or DELETE really changed, in the
 -- user's own transaction. Safe to run again. Each trigger is replaced in a transaction of its own, so that no change is missed.`
-  return script(about, watchedTables().map(trigger))
+  return script(about, watchedTables().map(captureTrigger))
 }
 
-function trigger(watched: Watched): string {
+/** The batches that put a table's capture trigger in place of the one before it. */
+export function captureTrigger(watched: Watched): string {
   const full = fullName(watched)
   return `BEGIN TRANSACTION
 GO
@@ -92,6 +93,8 @@ BEGIN
 
   ${indent(parts.join('\n\n'), 2).replaceAll(/[ ]+$/gm, '')}
 
+  -- No TRY around this, and nothing that could be left out of it: where the outbox cannot be written, the user's statement fails
+  -- (and, as of any error in a trigger, their transaction with it). A change that passed without it would be lost, unseen.
   IF EXISTS (SELECT 1 FROM @changed)
     INSERT INTO dbo.SyncQueue (TableName, RecordID, Operation)
     SELECT TableName, RecordID, Operation FROM @changed ORDER BY Turn, RecordID
