@@ -21,12 +21,13 @@ export function useDoorbell(outbox: Outbox): Procedure {
     busy: "sync.UseDoorbell: somebody's open transaction holds the outbox; nothing is changed. Try again later",
     run(work, [name = null, url = null, secret = null]) {
       check(work, name)
+      const before = doorbellOf(work)
       switchTriggers(work, outbox, String(name))
       writeSetting(work, 'Doorbell', String(name))
       if (url !== null) writeSetting(work, 'DoorbellURL', String(url))
       if (secret !== null) writeSetting(work, 'DoorbellSecret', String(secret))
       // Who waits in sync.WaitForChanges wakes, and learns at its next call that this doorbell is no more.
-      if (name !== 'service-broker') work.db.broker.send(work.tx)
+      if (before === 'service-broker' && name !== before) work.db.broker.send(work.tx)
       return []
     },
   }
@@ -60,7 +61,7 @@ function switchTriggers({ db, tx }: Work, outbox: Outbox, name: string): void {
   }
 }
 
-const BROKER_OFF = 'sync: Service Broker is off in this database'
+const BROKER_OFF = 'Service Broker is off in this database'
 
 const RUNG = [resultColumn('Doorbell', nvarchar(20)), resultColumn('Rang', BIT), resultColumn('Answer', nvarchar(400))]
 
@@ -91,10 +92,9 @@ async function ring(work: Work, doorbell: string): Promise<string | null> {
 /** `sync.RingServiceBroker`: what the trigger calls. */
 export const ringServiceBroker: Procedure = {
   name: 'RingServiceBroker',
-  parameters: [],
+  parameters: [{ name: 'Answer', type: nvarchar(400), default: null }],
   run({ db, tx }) {
-    if (!db.broker.isEnabled) throw thrown(51_210, BROKER_OFF)
-    db.broker.send(tx)
+    if (db.broker.isEnabled) db.broker.send(tx)
     return []
   },
 }
