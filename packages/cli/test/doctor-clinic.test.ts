@@ -185,6 +185,15 @@ t.test('rights and clients', async (t) => {
     status: 'fail',
     found: /sync\.TakeChanges/,
   })
+  const of07 = { 'right:EXECUTE sync.WaitForChanges': '0' }
+  only(t, look(of07), { id: 'clinic.procedures', found: /sync\.WaitForChanges/ })
+  const unwanted = { ...of07, 'migration:07_service_broker_doorbell.sql': undefined }
+  t.same(
+    look(unwanted, 'none').filter(({ status }) => status !== 'ok'),
+    [],
+    'with another doorbell it is not there',
+  )
+  only(t, look(unwanted), { id: 'clinic.migrations' })
   for (const right of ['sysadmin', 'db_owner', 'SELECT dbo.tblpatients'])
     only(t, look({ [`right:${right}`]: '1' }), {
       id: 'clinic.least-privilege',

@@ -31,10 +31,18 @@ export function clinicChecks(facts: ClinicFacts, { settings, files }: ClinicCont
     ...migrationChecks('clinic', wanted, new Set(files.map(({ name }) => name)), recorded),
     ...captureChecks(facts, capture === undefined ? [] : shippedTriggers(capture), isApplied),
     ...otherTriggerChecks(facts),
-    ...rightsChecks(facts),
+    ...rightsChecks(facts, proceduresOf(wanted.filter(({ name }) => recorded.has(name)))),
     ...clientChecks(facts),
     ...timeChecks(facts, settings.CLINIC_TIME_ZONE),
     ...clinicOutboxChecks(facts),
     ...adviceChecks(facts),
   ]
 }
+
+/** The procedures of schema sync that these files make. */
+const proceduresOf = (files: readonly MigrationFile[]): ReadonlySet<string> =>
+  new Set(
+    files.flatMap(({ sql }) =>
+      [...sql.matchAll(/\bCREATE PROC(?:EDURE)? sync\.\[?(\w+)/gi)].map(([, name = '']) => name),
+    ),
+  )

@@ -3,11 +3,16 @@ import type { ClinicFacts } from './facts.ts'
 
 const { ok, warn, fail } = checksOf('clinic')
 
-/** What the services' login may do: all it needs, and no more. */
-export function rightsChecks(facts: ClinicFacts): Check[] {
+/**
+ * What the services' login may do: all it needs, and no more.
+ *
+ * @param expected procedures of schema sync that the applied files make. Others are not there to be executed: those of a doorbell
+ *   that is not the one, or of a migration that is missing, which says so by itself.
+ */
+export function rightsChecks(facts: ClinicFacts, expected: ReadonlySet<string>): Check[] {
   const rights = facts.all('right:')
   if (rights.length === 0) return []
-  const procedures = rights.filter(([name]) => name.startsWith('EXECUTE '))
+  const procedures = rights.filter(([name]) => expected.has(name.replace(/^EXECUTE sync\./, '')))
   const refused = procedures.filter(([, has]) => has === '0').map(([name]) => name.slice('EXECUTE '.length))
   const title = 'The login may execute the procedures of schema sync'
   const more = tooMuch(rights)

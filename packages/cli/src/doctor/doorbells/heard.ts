@@ -25,18 +25,20 @@ export function heardCheck(
   const found = test.message ?? 'it was not heard'
   if (set === 'none') return []
   if (set === 'http') return [ok(word, title, `not rung from here: ${found}`)]
-  return [fail(word, title, found, cureOf(side, set))]
+  return [fail(word, title, found, cureOf(set))]
 }
 
-function cureOf(side: Side, set: string): string {
-  if (side === 'clinic')
-    return set === 'service-broker'
-      ? 'Do first what fails above of the clinic; then npm run sync -- doorbell, and restart the ingress.'
-      : 'In SSMS: EXEC sp_NotifyAppOfSync; says what happens. Then npm run sync -- doorbell'.replace(
-          'sp_NotifyAppOfSync',
-          set === 'rest-endpoint' ? 'sync.NotifyAppByRest' : 'sp_NotifyAppOfSync',
-        )
-  return set === 'listen'
-    ? 'Do first what fails above of the portal; then see that POSTGRES_URL has port 5432, and restart the ingress.'
-    : 'SELECT status_code, error_msg, created FROM net._http_response ORDER BY created DESC LIMIT 5; says what the receiver answered.'
+function cureOf(set: string): string {
+  switch (set) {
+    case 'service-broker':
+      return 'Do first what else fails of the clinic; then npm run sync -- doorbell, and restart the ingress.'
+    case 'ole-automation':
+      return 'In SSMS: EXEC sp_NotifyAppOfSync; says what happens. Then npm run sync -- doorbell'
+    case 'rest-endpoint':
+      return 'In SSMS: EXEC sync.NotifyAppByRest; says what happens. Then npm run sync -- doorbell'
+    case 'listen':
+      return 'Do first what else fails of the portal; then see that POSTGRES_URL has port 5432, and restart the ingress.'
+    default:
+      return 'SELECT status_code, error_msg, created FROM net._http_response ORDER BY created DESC LIMIT 5; says what the receiver answered.'
+  }
 }
