@@ -101,6 +101,7 @@ t.test('it cannot touch the outbox and what the sync keeps of itself', async (t)
 t.test('it cannot alter anything', async (t) => {
   await refused(t, 'ALTER TABLE dbo.SyncQueue DISABLE TRIGGER ALL', 1088, 4902)
   await refused(t, 'DISABLE TRIGGER dbo.trg_sync_tblpatients ON dbo.tblpatients', 1088)
+  await refused(t, 'ALTER DATABASE CURRENT SET DISABLE_BROKER WITH ROLLBACK IMMEDIATE', 5011)
   // What the simulator has not at all, it refuses in its own words (50501).
   await refused(t, 'CREATE TABLE dbo.mine (a int)', 262, 2760, 50_501)
   await refused(t, 'DROP TABLE dbo.tblpatients', 3701, 50_501)
