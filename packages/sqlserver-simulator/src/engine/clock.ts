@@ -2,11 +2,11 @@ import { DAYS_TO_1900, daysFromCivil, roundTicks, THIRDS_A_DAY, TICKS_A_DAY } fr
 
 const EPOCH_DAYS = daysFromCivil(1970, 1, 1)
 
+/** The simulated server stands in Baghdad, as the clinic does, wherever this machine is: in minutes ahead of UTC, all year (IANA, since 2008). */
+export const UTC_OFFSET_MINUTES = 180
+
 /** The server's local wall clock, in ms since 1970 as if it were UTC: SQL Server's GETDATE() is local time. */
-function localMs(): number {
-  const now = new Date()
-  return now.getTime() - now.getTimezoneOffset() * 60_000
-}
+const localMs = (): number => Date.now() + UTC_OFFSET_MINUTES * 60_000
 
 export const today = (): number => Math.floor(localMs() / 86_400_000) + EPOCH_DAYS
 
@@ -19,5 +19,3 @@ export function nowDatetime(ms = localMs()): number {
   const day = Math.floor(ms / 86_400_000)
   return (day + EPOCH_DAYS - DAYS_TO_1900) * THIRDS_A_DAY + Math.round(((ms - day * 86_400_000) * 3) / 10)
 }
-
-export const nowUtcMs = (): number => Date.now()

@@ -4,7 +4,7 @@ import type { Database, Procedure, Trigger } from '../engine/database.ts'
 import { may, OPERATOR } from '../engine/permissions.ts'
 import { tableRelation } from '../engine/relation.ts'
 import { resultColumn, type Work } from '../engine/work.ts'
-import { nowDatetime2 } from '../engine/clock.ts'
+import { nowDatetime2, UTC_OFFSET_MINUTES } from '../engine/clock.ts'
 import { COLLATION, serverProperty } from '../run/properties.ts'
 import { compareText } from '../values/compare.ts'
 import { nvarchar } from '../values/types.ts'
@@ -58,7 +58,7 @@ function serverFacts({ db, session }: Work): Facts {
     // An option that SQL Server 2022 does not know.
     RestEndpoint: null,
     UtcNow: now.toISOString().slice(0, 23),
-    UtcOffsetMinutes: String(-now.getTimezoneOffset()),
+    UtcOffsetMinutes: String(UTC_OFFSET_MINUTES),
     Login: session.login,
   }
 }
