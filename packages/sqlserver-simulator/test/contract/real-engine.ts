@@ -17,9 +17,61 @@ const FILES = [
 const BROKER = 'migrations/sqlserver/07_service_broker_doorbell.sql'
 const ROLE = 'migrations/sqlserver/09_service_role.sql'
 
+/** The files as they are applied in order. (Babelfish has no Service Broker.) */
+export const filesFor = (babelfish: boolean) => [...FILES, ...(babelfish ? [] : [BROKER]), ROLE]
+
 export interface Target {
   readonly url: string
   stop(): Promise<void>
+}
+
+/** A new, empty database on a server. `stop` drops it. */
+export interface NewDatabase extends Target {
+  readonly babelfish: boolean
+  /** Runs a script of GO-separated batches, with what this engine lacks left out. @throws DatabaseError */
+  script(sql: string): Promise<void>
+  /** Runs a file of the repository. @throws DatabaseError */
+  file(path: string): Promise<void>
+  /** Runs one batch as it is. */
+  batch(sql: string): Promise<readonly Record<string, unknown>[]>
+}
+
+/**
+ * Makes a database of its own on the server at `serverUrl`.
+ *
+ * @param collation the database's; null: the server's. Babelfish gives a database no other collation than its own: there the texts of
+ *   every table have it.
+ */
+export async function createDatabase(serverUrl: string, collation: string | null = null): Promise<NewDatabase> {
+  const name = `tsql_contract_${process.pid}_${Date.now().toString(36)}`
+  const url = new URL(serverUrl)
+  url.pathname = `/${name}`
+  const master = openScriptConnection(serverUrl)
+  const [engine] = await master.batch("SELECT CAST(SERVERPROPERTY('Babelfish') AS nvarchar(10)) AS x")
+  const babelfish = engine?.x === '1'
+  await master.batch(`CREATE DATABASE ${name}${collation === null || babelfish ? '' : ` COLLATE ${collation}`}`)
+  // A new database has what model has; nobody else is in it yet.
+  if (!babelfish)
+    await master.batch(`IF EXISTS (SELECT 1 FROM sys.databases WHERE name = N'${name}' AND is_broker_enabled = 0)
+      ALTER DATABASE ${name} SET ENABLE_BROKER WITH ROLLBACK IMMEDIATE`)
+  const fit = babelfish ? (sql: string) => forBabelfish(sql, collation) : (sql: string) => sql
+  const connection = openScriptConnection(url.href)
+  const script = (sql: string) => runBatches(connection, fit(sql))
+  return {
+    url: url.href,
+    babelfish,
+    script,
+    file: async (path) => script(await readFile(new URL(path, ROOT), 'utf8')),
+    batch: (sql) => connection.batch(sql),
+    async stop() {
+      await connection.close()
+      try {
+        await dropOnceUnused(master, name)
+      } finally {
+        await master.close()
+      }
+    },
+  }
 }
 
 /**
@@ -27,54 +79,46 @@ export interface Target {
  *
  * @param mapped the mapping that the portal's changes are applied by; where it is not the real one, its script is generated.
  */
-export async function openDatabase(serverUrl: string, mapped: readonly Table[]): Promise<Target> {
-  const name = `tsql_contract_${process.pid}_${Date.now().toString(36)}`
-  const url = new URL(serverUrl)
-  url.pathname = `/${name}`
-  const master = openScriptConnection(serverUrl)
-  await master.batch(`CREATE DATABASE ${name}`)
-  const [engine] = await master.batch("SELECT CAST(SERVERPROPERTY('Babelfish') AS nvarchar(10)) AS x")
-  const isBabelfish = engine?.x === '1'
-  const fit = isBabelfish ? forBabelfish : (sql: string) => sql
-  // A new database has what model has; nobody else is in it yet.
-  if (!isBabelfish)
-    await master.batch(`IF EXISTS (SELECT 1 FROM sys.databases WHERE name = N'${name}' AND is_broker_enabled = 0)
-      ALTER DATABASE ${name} SET ENABLE_BROKER WITH ROLLBACK IMMEDIATE`)
-  const drop = async () => {
-    try {
-      await dropOnceUnused(master, name)
-    } finally {
-      await master.close()
-    }
-  }
-  const connection = openScriptConnection(url.href)
+export async function openDatabase(
+  serverUrl: string,
+  mapped: readonly Table[],
+  collation: string | null = null,
+): Promise<Target> {
+  const database = await createDatabase(serverUrl, collation)
   try {
-    for (const file of [...FILES, ...(isBabelfish ? [] : [BROKER]), ROLE]) {
-      const generated = file === APPLYING && mapped !== tables
-      await runBatches(
-        connection,
-        fit(generated ? applyingScript(mapped) : await readFile(new URL(file, ROOT), 'utf8')),
-      )
+    for (const file of filesFor(database.babelfish)) {
+      if (file === APPLYING && mapped !== tables) await database.script(applyingScript(mapped))
+      else await database.file(file)
     }
     // As in the simulator.
-    if (!isBabelfish) await connection.batch("EXEC sync.UseDoorbell N'service-broker'")
+    if (!database.babelfish) await database.batch("EXEC sync.UseDoorbell N'service-broker'")
   } catch (error) {
-    await connection.close()
-    await drop()
+    await database.stop()
     throw error
   }
-  await connection.close()
-  return { url: url.href, stop: drop }
+  return database
 }
 
 /**
  * SQL Server caches a sequence's numbers for the whole server: they grow across sessions. Babelfish caches them for each
  * session, and would hand out older numbers later, which no rule about versions survives. And it has no EXECUTE AS.
  */
-function forBabelfish(sql: string): string {
-  return sql
+function forBabelfish(sql: string, collation: string | null): string {
+  return (collation === null ? sql : inCollation(sql, collation))
     .replace(/(CREATE SEQUENCE [^\n]*) CACHE \d+/, '$1 CACHE 1')
     .replaceAll(/\s+WITH EXECUTE AS OWNER(?=\s+AS\b)/g, '')
+}
+
+/** Columns of tables, of table variables and of temporary tables, not those of OPENJSON, parameters and conversions. */
+const TEXT_COLUMN =
+  /(?<!ALTER COLUMN)((?:^|[\s,(])(?!@)(?:\w+|\[[^\]]+\]) n?(?:var)?char\((?:\d+|max)\))(?! *(?:COLLATE|'|AS\b|OUTPUT|=|\)))/gim
+
+function inCollation(sql: string, collation: string): string {
+  return sql
+    .replaceAll('COLLATE DATABASE_DEFAULT', `COLLATE ${collation}`)
+    .replace(TEXT_COLUMN, (column, text: string) =>
+      /[\s,(](?:AS|SYSNAME|RETURNS) n?/i.test(text) ? column : `${text} COLLATE ${collation}`,
+    )
 }
 
 /** The server closes sessions a moment after their clients: DROP DATABASE (error: in use) is tried until then, for 10 s. */
