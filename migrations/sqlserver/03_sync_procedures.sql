@@ -6,6 +6,9 @@ SET ANSI_NULLS, ANSI_PADDING, ANSI_WARNINGS, ARITHABORT, CONCAT_NULL_YIELDS_NULL
 SET NUMERIC_ROUNDABORT OFF
 SET NOCOUNT ON
 SET XACT_ABORT ON
+-- What somebody's open transaction holds is waited for this long, then it is error 1222: run the file again later. While this waits
+-- for a table, everybody else waits behind it.
+SET LOCK_TIMEOUT 5000
 GO
 
 IF OBJECT_ID(N'sync.EnterOutbox', N'P') IS NULL EXEC (N'CREATE PROCEDURE sync.EnterOutbox AS RETURN')
@@ -419,6 +422,7 @@ BEGIN
     THROW 51200, N'sync.ReadRows: @Max must be from 1 to 100000', 1;
   END
   SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+  SET DEADLOCK_PRIORITY LOW
   SET LOCK_TIMEOUT 10000
   DECLARE @from bigint = COALESCE(CAST(@After AS bigint) + 1, -2147483648)
   IF @from > 2147483647 SET @Max = 0
@@ -714,6 +718,7 @@ BEGIN
   SET NOCOUNT ON
   SET XACT_ABORT OFF
   SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+  SET DEADLOCK_PRIORITY LOW
   SET LOCK_TIMEOUT 10000
 
   DECLARE @fact TABLE (Name nvarchar(200) NOT NULL, Value nvarchar(400) NULL)

@@ -6,6 +6,9 @@ SET ANSI_NULLS, ANSI_PADDING, ANSI_WARNINGS, ARITHABORT, CONCAT_NULL_YIELDS_NULL
 SET NUMERIC_ROUNDABORT OFF
 SET NOCOUNT ON
 SET XACT_ABORT ON
+-- What somebody's open transaction holds is waited for this long, then it is error 1222: run the file again later. While this waits
+-- for a table, everybody else waits behind it.
+SET LOCK_TIMEOUT 5000
 GO
 
 IF OBJECT_ID(N'sync.Conflicts', N'U') IS NULL

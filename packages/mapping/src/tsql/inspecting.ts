@@ -15,6 +15,7 @@ export function inspect(): string {
 SET NOCOUNT ON
 SET XACT_ABORT OFF
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+SET DEADLOCK_PRIORITY LOW
 SET LOCK_TIMEOUT 10000
 
 ${facts([server(), database(), broker(), bookkeeping(), triggers(), rights(), indexes(), clientsAtRisk()])}

@@ -25,7 +25,10 @@ export function script(about: string, batches: readonly string[]): string {
   const options = `SET ANSI_NULLS, ANSI_PADDING, ANSI_WARNINGS, ARITHABORT, CONCAT_NULL_YIELDS_NULL, QUOTED_IDENTIFIER ON
 SET NUMERIC_ROUNDABORT OFF
 SET NOCOUNT ON
-SET XACT_ABORT ON`
+SET XACT_ABORT ON
+-- What somebody's open transaction holds is waited for this long, then it is error 1222: run the file again later. While this waits
+-- for a table, everybody else waits behind it.
+SET LOCK_TIMEOUT 5000`
   return `${GENERATED_HEADER}${about}\n\n${[options, ...batches].map((batch) => `${batch}\nGO\n`).join('\n')}`
 }
 
