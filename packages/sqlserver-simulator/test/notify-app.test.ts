@@ -90,11 +90,13 @@ t.test('an application that hangs costs a second, once; one that is gone costs n
 })
 
 t.test('while it calls, others write and read on', async (t) => {
-  let asked = (_: () => void) => {}
+  const asked: ((answer: () => void) => void)[] = []
   const called = new Promise<() => void>((resolve) => {
-    asked = resolve
+    asked.push(resolve)
   })
-  const { simulator, session, watcher } = await open(t, (_, response) => asked(() => response.writeHead(202).end()))
+  const { simulator, session, watcher } = await open(t, (_, response) =>
+    asked[0]?.(() => response.writeHead(202).end()),
+  )
   let isOver = false
   const writing = session.batch(DOCTOR).then(() => {
     isOver = true

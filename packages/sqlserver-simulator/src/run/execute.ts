@@ -1,17 +1,16 @@
-import { Blocked, waitFor } from '../engine/locks.ts'
-import { demand, demandAlter } from '../engine/permissions.ts'
+import { demandAlter } from '../engine/permissions.ts'
 import type { Session } from '../engine/session.ts'
-import type { Transaction } from '../engine/transaction.ts'
 import { NO_RESULT, type Result, type Work } from '../engine/work.ts'
 import type { Statement, StatementOf } from '../sql/ast.ts'
 import { convert } from '../values/convert.ts'
-import { SqlError, unsupported } from '../values/errors.ts'
-import { INT, type SqlValue } from '../values/types.ts'
+import { SqlError } from '../values/errors.ts'
 import { setBroker } from './alter-database.ts'
 import { addCheck, alterColumn, dropCheck } from './alter-table.ts'
+import { atomically } from './atomically.ts'
+import { call } from './call.ts'
 import { compileCondition } from './conditions.ts'
 import { compile } from './expressions.ts'
-import { type Env, Scope } from './scope.ts'
+import { EMPTY, Scope } from './scope.ts'
 import { compileSelect } from './select.ts'
 import { setOption } from './options.ts'
 import { runDelete, runInsert, runUpdate } from './write-statements.ts'
@@ -22,8 +21,6 @@ export interface Sink {
   error(error: SqlError): void
   info(message: string): void
 }
-
-const EMPTY: Env = { rows: [], parent: null, aggregates: [] }
 
 /**
  * Runs statements one after the other, as SQL Server runs a batch: an error ends its statement, or the batch and the
@@ -76,44 +73,6 @@ const NAMES = new Set([
   8120, 1088,
 ])
 const rollsBack = (error: SqlError) => error.abort === 'batch' && !NAMES.has(error.number) && error.number < 50_000
-
-/**
- * Runs `body` all or nothing, in the session's transaction or one of its own. If it meets another's lock it is undone,
- * waits and runs again from its beginning: nobody has seen what it did.
- */
-export async function atomically<T>(
-  session: Session,
-  signal: AbortSignal,
-  body: (work: Work) => T | Promise<T>,
-  lockTimeout = session.lockTimeout,
-): Promise<T> {
-  const own = session.transaction === null ? session.newTransaction() : null
-  const tx = own ?? (session.transaction as Transaction)
-  try {
-    for (;;) {
-      const mark = tx.mark
-      const work: Work = { db: session.db, tx, session, identities: new Map(), calls: [] }
-      const queueId = session.db.queueId
-      try {
-        const result = body(work)
-        const value = result instanceof Promise ? await result : result
-        for (const call of work.calls) await call()
-        signal.throwIfAborted()
-        own?.commit()
-        return value
-      } catch (error) {
-        tx.undoTo(mark)
-        if (!(error instanceof Blocked)) throw error
-        for (const [table, identity] of work.identities) table.identity = identity
-        session.db.queueId = queueId
-        await waitFor(tx, error, lockTimeout, signal)
-      }
-    }
-  } catch (error) {
-    own?.rollback()
-    throw error
-  }
-}
 
 function runStatement(
   s: Exclude<Statement, { kind: 'if' }>,
@@ -260,78 +219,4 @@ function setTrigger(s: StatementOf<'trigger'>, { db, tx }: Work): Result {
     )
   for (const trigger of triggers) db.enableTrigger(tx, trigger, s.enable)
   return NO_RESULT
-}
-
-async function call(s: StatementOf<'exec'>, session: Session, signal: AbortSignal): Promise<readonly Result[]> {
-  if (s.args.some((a) => a.output)) throw unsupported('OUTPUT arguments of EXEC')
-  const given = await atomically(session, signal, (work) =>
-    s.args.map((a) => {
-      const value = a.value === null ? null : compile(a.value, new Scope(null), work)
-      return { name: a.name, value: value === null ? undefined : value.run(EMPTY), type: value?.type ?? INT }
-    }),
-  )
-  const results = await callProcedure(s.procedure, given, session, signal)
-  if (s.result !== null) {
-    const variable = session.variables.get(s.result)
-    if (variable === undefined)
-      throw new SqlError(137, `Must declare the scalar variable "${s.result}".`, { severity: 15, abort: 'batch' })
-    variable.value = convert(0, INT, variable.type)
-  }
-  return results
-}
-
-/** An argument: `name` without @, or empty for one by position; `value` undefined for DEFAULT. */
-export interface Given {
-  readonly name: string
-  readonly value: SqlValue | undefined
-  readonly type: typeof INT
-}
-
-/** @throws SqlError 201, 2812, 8144, 8145 and what the procedure throws */
-export function callProcedure(
-  name: { schema: string; name: string },
-  given: readonly Given[],
-  session: Session,
-  signal: AbortSignal,
-): Promise<readonly Result[]> {
-  const procedure = session.db.procedure(name.schema, name.name)
-  const full = `${name.schema ? `${name.schema}.` : ''}${name.name}`
-  if (procedure === undefined) return Promise.reject(new SqlError(2812, `Could not find stored procedure '${full}'.`))
-  try {
-    demand(session, 'EXECUTE', name)
-  } catch (error) {
-    return Promise.reject(error)
-  }
-  const values = procedure.parameters.map((p): SqlValue | undefined => p.default)
-  for (const [i, arg] of given.entries()) {
-    const at =
-      arg.name === '' ? i : procedure.parameters.findIndex((p) => p.name.toLowerCase() === arg.name.toLowerCase())
-    const parameter = procedure.parameters[at]
-    if (parameter === undefined)
-      return Promise.reject(
-        arg.name === ''
-          ? new SqlError(8144, `Procedure or function ${procedure.name} has too many arguments specified.`)
-          : new SqlError(8145, `@${arg.name} is not a parameter for procedure ${procedure.name}.`),
-      )
-    if (arg.value !== undefined) {
-      try {
-        values[at] = convert(arg.value, arg.type, parameter.type)
-      } catch (error) {
-        return Promise.reject(error)
-      }
-    }
-  }
-  const missing = values.indexOf(undefined)
-  if (missing >= 0)
-    return Promise.reject(
-      new SqlError(
-        201,
-        `Procedure or function '${procedure.name}' expects parameter '@${procedure.parameters[missing]?.name}', which was not supplied.`,
-      ),
-    )
-  const run = (work: Work) => procedure.run(work, values as SqlValue[], signal)
-  return atomically(session, signal, run, procedure.lockTimeout).catch((error: unknown) => {
-    if (!(error instanceof SqlError) || error.number !== 1222 || procedure.busy === undefined) throw error
-    throw new SqlError(51_222, procedure.busy, { abort: 'batch' })
-  })
 }

@@ -9,6 +9,8 @@ export interface Env {
   readonly parent: Env | null
   aggregates: readonly SqlValue[]
 }
+/** Where nothing is selected from. */
+export const EMPTY: Env = { rows: [], parent: null, aggregates: [] }
 export interface Source {
   readonly alias: string
   readonly columns: readonly ColumnDefinition[]
