@@ -2,6 +2,7 @@ import t from 'tap'
 import { date, decimal, int, table, text } from '../src/define.ts'
 import { tableNamed } from '../src/index.ts'
 import { captureTriggers, watchedTables } from '../src/tsql/capture.ts'
+import { clinicFiles } from '../src/tsql/index.ts'
 import { comparedColumns, rowAsJson } from '../src/tsql/row.ts'
 import { broughtBy, inScope } from '../src/tsql/scope.ts'
 import { literal, name } from '../src/tsql/text.ts'
@@ -61,3 +62,21 @@ t.test('every table that a record is read or computed from is watched', async (t
     ],
   )
 })
+
+t.test(
+  'the capture triggers are ASCII, whatever code page an editor saves them in, and each has a checksum',
+  async (t) => {
+    const capture = clinicFiles().find(({ path }) => path.endsWith('02_sync_capture.sql'))?.content ?? ''
+    t.match(capture, /^[\n\x20-\x7e]*$/)
+    const found = captureTriggers()
+    t.strictSame(
+      found.map(({ table }) => table),
+      watchedTables().map(({ clinicTable }) => clinicTable),
+    )
+    t.equal(new Set(found.map(({ checksum }) => checksum)).size, found.length)
+    for (const { trigger, checksum } of found) {
+      t.match(checksum, /^[0-9a-f]{64}$/)
+      t.ok(capture.includes(`CREATE TRIGGER dbo.[${trigger}]`))
+    }
+  },
+)

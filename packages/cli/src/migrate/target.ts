@@ -12,7 +12,7 @@ export interface Recorded {
  * How long a statement of a migration waits for somebody's open transaction. Everybody else who comes to that table stands
  * in line behind it meanwhile. Milliseconds.
  */
-export const LOCK_TIMEOUT = 10_000
+export const LOCK_TIMEOUT = 5_000
 
 /** What is said when another migration does not end. `patience` in milliseconds. */
 export const stillRunning = (side: Side, patience: number) =>
