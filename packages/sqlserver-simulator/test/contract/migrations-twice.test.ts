@@ -92,12 +92,14 @@ async function prove(server: string): Promise<void> {
   const insert = "INSERT INTO dbo.tblpatients (PatientName) VALUES (N'Ali'); SELECT CAST(SCOPE_IDENTITY() AS int) AS id"
   const patient = Number((await database.batch(insert))[0]?.id)
   /** On a connection of its own: an error leaves one that runs nothing more. */
-  const refused = async () => {
+  const refused = async (name = '01_sync_schema') => {
     const connection = openScriptConnection(database.url)
     try {
-      const file = new URL('../../../../migrations/sqlserver/01_sync_schema.sql', import.meta.url)
-      const sql = await readFile(file, 'utf8')
-      await runBatches(connection, sql.replace(/ CACHE \d+/, ' CACHE 1'))
+      const sql = await readFile(new URL(`../../../../migrations/sqlserver/${name}.sql`, import.meta.url), 'utf8')
+      await runBatches(
+        connection,
+        sql.replace(/ CACHE \d+/, ' CACHE 1').replace('LOCK_TIMEOUT 5000', 'LOCK_TIMEOUT 300'),
+      )
       return 'nothing was refused'
     } catch (error) {
       return (error as Error).message
@@ -189,5 +191,22 @@ async function prove(server: string): Promise<void> {
     t.same(await database.batch('SELECT LastError FROM dbo.SyncQueue WHERE QueueID = 9'), [
       { LastError: 'SYNC_UNKNOWN_TABLE: no table of this name is synced' },
     ])
+  })
+
+  t.test("somebody's open transaction stops a migration, not the clinic: the trigger before it stays", async (t) => {
+    const triggers = () => database.batch('SELECT name, is_disabled FROM sys.triggers ORDER BY name')
+    const before = await triggers()
+    const busy = openScriptConnection(database.url)
+    t.teardown(() => busy.close())
+    await busy.batch(`BEGIN TRANSACTION; UPDATE dbo.tblpatients SET Phone = N'2' WHERE PersonID = ${patient}`)
+    t.match(await refused('02_sync_capture'), /error (1222|33557097)/)
+    // Meanwhile nobody waits, and everything is captured.
+    await database.batch("INSERT INTO dbo.tblpatients (PatientName) VALUES (N'meanwhile')")
+    t.same(await triggers(), before)
+    await busy.batch('COMMIT TRANSACTION')
+    t.equal(await refused('02_sync_capture'), 'nothing was refused')
+    t.same(await triggers(), before)
+    const captured = "SELECT COUNT(*) AS n FROM dbo.SyncQueue WHERE TableName = N'patients' AND QueueID > 10"
+    t.equal((await database.batch(captured))[0]?.n, 2)
   })
 }
