@@ -157,6 +157,10 @@ BEGIN
 END
 GO
 
+-- 09 grants what is there when it runs; this file may come after it, when another doorbell is chosen.
+IF DATABASE_PRINCIPAL_ID(N'clinic_sync') IS NOT NULL GRANT EXECUTE ON sync.WaitForChanges TO clinic_sync
+GO
+
 IF OBJECT_ID(N'sync.EndDialogs', N'P') IS NULL EXEC (N'CREATE PROCEDURE sync.EndDialogs AS RETURN')
 GO
 ALTER PROCEDURE sync.EndDialogs AS
