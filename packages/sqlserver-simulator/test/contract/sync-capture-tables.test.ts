@@ -110,4 +110,38 @@ async function prove(): Promise<void> {
     const both = await captured(`UPDATE ${NAME} SET [Not Synced] = 5, [Patient's Name] = N'z'`)
     t.strictSame([...new Set(both)].sort(), ['patients/11 UPDATE', 'patients/13 UPDATE'])
   })
+
+  t.test("the clinic's own procedures with OUTPUT but no INTO are named, and no others", async (t) => {
+    // As they were before the triggers came: SQL Server may refuse to make them now.
+    const switched = async (to: 'ENABLE' | 'DISABLE') => {
+      for (const name of ['tblwork', 'tblpatients', 'tblAlignerNotes'])
+        await connection.batch(`${to} TRIGGER dbo.trg_sync_${name} ON dbo.${name}`)
+    }
+    await switched('DISABLE')
+    for (const [name, body] of [
+      [
+        'Risky1',
+        'INSERT INTO dbo.tblwork (PersonID, TotalRequired, Typeofwork, DrID)\n\tOUTPUT inserted.workid\n\tVALUES (@Id, 1, 1, 1)',
+      ],
+      ['Risky2', 'delete from dbo.TBLALIGNERNOTES output deleted.NoteID where NoteID = @Id'],
+      [
+        'Risky3',
+        'DECLARE @t TABLE (i int); UPDATE dbo.tblpatients SET Phone = Phone OUTPUT inserted.PersonID INTO @t (i) WHERE PersonID = @Id; UPDATE w SET DrID = 1 OUTPUT inserted.workid FROM dbo.tblwork w WHERE w.workid = @Id',
+      ],
+      [
+        'Safe1',
+        'DECLARE @t TABLE (i int); UPDATE dbo.tblpatients SET Phone = Phone OUTPUT inserted.PersonID INTO @t (i) WHERE PersonID = @Id',
+      ],
+      ['Safe2', 'DECLARE @x int; EXEC dbo.Risky1 @x OUTPUT; SELECT @Id = MAX(workid) FROM dbo.tblwork'],
+      ['Safe3', 'DECLARE @t TABLE (i int); INSERT INTO @t (i) OUTPUT inserted.i VALUES (1)'],
+    ] as const)
+      await connection.batch(`CREATE PROCEDURE dbo.${name} @Id int OUTPUT AS\nBEGIN\n  ${body}\nEND`)
+    await switched('ENABLE')
+    const found = (await rows(target.pool, 'EXEC sync.Inspect')).map(({ Name }) => String(Name).toLowerCase())
+    t.strictSame(found.filter((name) => name.startsWith('atrisk:')).toSorted(), [
+      'atrisk:dbo.risky1',
+      'atrisk:dbo.risky2',
+      'atrisk:dbo.risky3',
+    ])
+  })
 }
