@@ -49,7 +49,8 @@ export async function createDatabase(serverUrl: string, collation: string | null
   const master = openScriptConnection(serverUrl)
   const [engine] = await master.batch("SELECT CAST(SERVERPROPERTY('Babelfish') AS nvarchar(10)) AS x")
   const babelfish = engine?.x === '1'
-  await master.batch(`CREATE DATABASE ${name}${collation === null || babelfish ? '' : ` COLLATE ${collation}`}`)
+  const inIts = collation === null || babelfish ? '' : ` COLLATE ${collation}`
+  await retried(() => master.batch(`CREATE DATABASE ${name}${inIts}`), MODEL_IN_USE)
   // A new database has what model has; nobody else is in it yet.
   if (!babelfish)
     await master.batch(`IF EXISTS (SELECT 1 FROM sys.databases WHERE name = N'${name}' AND is_broker_enabled = 0)
@@ -121,15 +122,22 @@ function inCollation(sql: string, collation: string): string {
     )
 }
 
-/** The server closes sessions a moment after their clients: DROP DATABASE (error: in use) is tried until then, for 10 s. */
-async function dropOnceUnused(master: ScriptConnection, name: string): Promise<void> {
+/** Another test file is making a database from model at this moment. */
+const MODEL_IN_USE = 1807
+
+/** The server closes sessions a moment after their clients: DROP DATABASE (error: in use) is tried until then. */
+const dropOnceUnused = (master: ScriptConnection, name: string) => retried(() => master.batch(`DROP DATABASE ${name}`))
+
+/** Tries for 10 s. @param number the error that is worth it; by default every one. */
+async function retried(work: () => Promise<unknown>, number?: number): Promise<void> {
   const deadline = Date.now() + 10_000
   for (;;) {
     try {
-      await master.batch(`DROP DATABASE ${name}`)
+      await work()
       return
     } catch (error) {
-      if (Date.now() > deadline) throw error
+      const other = number !== undefined && (error as { number?: unknown }).number !== number
+      if (other || Date.now() > deadline) throw error
       await new Promise((resolve) => setTimeout(resolve, 50))
     }
   }
