@@ -1,7 +1,10 @@
 import { DatabaseError, type FailureClass, SyncError } from '@clinic-sync/sync'
 import { inWords, type Named, namedIn } from './named-in.ts'
 
-/** Error numbers of SQL Server (sys.messages) and what they mean for the work at hand. Others are permanent. */
+/**
+ * Error numbers of SQL Server (sys.messages) and what they mean for the work at hand. Others are permanent: our own 51200 (a
+ * malformed argument) and 51201 (a table that is not synced) among them, since the same call fails again.
+ */
 const BY_NUMBER: ReadonlyMap<number, FailureClass> = new Map<number, FailureClass>([
   ...failing('transient', [
     601, // the scan met moved data

@@ -8,8 +8,8 @@ const driver = (code: string, name = 'ConnectionError') => Object.assign(new Err
 
 t.test('the class of a server error', async (t) => {
   for (const [failure, numbers] of Object.entries({
-    transient: [1205, 1222, 2601, 2627, 547, 3960, 8645, 701, 601, 9002, 40501],
-    permanent: [515, 8152, 2628, 245, 8114, 8115, 50000],
+    transient: [1205, 1222, 2601, 2627, 547, 3960, 8645, 701, 601, 9002, 40501, 51222],
+    permanent: [515, 8152, 2628, 245, 8114, 8115, 50000, 51200, 51201],
     down: [40613, 4060, 18456, 233, 17142, 942, 15517],
   })) {
     for (const number of numbers) {
