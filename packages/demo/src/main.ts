@@ -95,7 +95,7 @@ async function stayUp(demo: Demo): Promise<void> {
   screen.pair('logs', `${demo.folder}/*.log`)
   screen.line('\n  From another terminal:')
   screen.line(`    npm run sync -- --env-file ${demo.settingsFile} doctor`)
-  screen.line(`    npm run demo -- sql "UPDATE tblPatients SET Phone = '0750 111 2222' WHERE PersonID = 1"`)
+  screen.line(`    npm run demo -- sql "UPDATE tblpatients SET Phone = '0750 111 2222' WHERE PersonID = 1"`)
   screen.line(`    npm run demo -- sql "SELECT Status, COUNT(*) AS n FROM SyncQueue GROUP BY Status"`)
   screen.line(`    npm run demo -- portal "UPDATE aligner_batches SET days = 9 WHERE aligner_batch_id = 5"`)
   screen.line(`    npm run demo -- sql "SELECT TOP (5) * FROM sync.Conflicts ORDER BY ConflictID DESC"`)

@@ -39,7 +39,7 @@ export async function staffEdits({ clinic, portal }: People): Promise<LiveEdit[]
   return [
     {
       title: "A patient's phone number (the original system's quick test)",
-      statements: [`UPDATE tblPatients SET Phone = '555-TEST' WHERE PersonID = ${patient}`],
+      statements: [`UPDATE tblpatients SET Phone = '555-TEST' WHERE PersonID = ${patient}`],
       side: 'clinic',
       shows: [
         {
