@@ -17,6 +17,9 @@ const FILES = [
 const BROKER = 'migrations/sqlserver/07_service_broker_doorbell.sql'
 const ROLE = 'migrations/sqlserver/09_service_role.sql'
 
+/** What texts are equal depends on it, and the simulator has no other. */
+const SIMULATORS = 'Arabic_CI_AS'
+
 /** The files as they are applied in order. (Babelfish has no Service Broker.) */
 export const filesFor = (babelfish: boolean) => [...FILES, ...(babelfish ? [] : [BROKER]), ROLE]
 
@@ -39,7 +42,7 @@ export interface NewDatabase extends Target {
 /**
  * Makes a database of its own on the server at `serverUrl`.
  *
- * @param collation the database's; null: the server's. Babelfish gives a database no other collation than its own: there the texts of
+ * @param collation the database's; null: the simulator's, whatever the server's is. Babelfish gives a database no other collation than its own: there the texts of
  *   every table have it.
  */
 export async function createDatabase(serverUrl: string, collation: string | null = null): Promise<NewDatabase> {
@@ -49,7 +52,7 @@ export async function createDatabase(serverUrl: string, collation: string | null
   const master = openScriptConnection(serverUrl)
   const [engine] = await master.batch("SELECT CAST(SERVERPROPERTY('Babelfish') AS nvarchar(10)) AS x")
   const babelfish = engine?.x === '1'
-  const inIts = collation === null || babelfish ? '' : ` COLLATE ${collation}`
+  const inIts = babelfish ? '' : ` COLLATE ${collation ?? SIMULATORS}`
   await retried(() => master.batch(`CREATE DATABASE ${name}${inIts}`), MODEL_IN_USE)
   // A new database has what model has; nobody else is in it yet.
   if (!babelfish)
