@@ -14,6 +14,7 @@ import { doctorEdits } from './live/doctor-edits.ts'
 import { type EditResult, makeEdit } from './live/edit.ts'
 import type { People } from './live/person.ts'
 import { staffEdits } from './live/staff-edits.ts'
+import { isBabelfish, migrationsForBabelfish } from './run/babelfish.ts'
 import { runBackfill } from './run/backfill.ts'
 import { connectClinic } from './run/clinic-pool.ts'
 import { ownVhost } from './run/own-vhost.ts'
@@ -86,7 +87,8 @@ export async function startDemo({ screen, release, confirm, yes }: DemoOptions):
       .join(', '),
   )
   const onLine = (line: string) => screen.line(screen.faint(`  ${line}`))
-  await migrate({ side: 'clinic', url: addresses.clinic, onLine })
+  const adapted = (await isBabelfish(clinic)) ? { folder: await migrationsForBabelfish(folder) } : {}
+  await migrate({ side: 'clinic', url: addresses.clinic, onLine, ...adapted })
   await migrate({ side: 'portal', url: addresses.portal, withPortalTables: true, onLine })
   const doorbell = await switchDoorbell(addresses.clinic)
   onLine(`clinic: ${doorbell === 'http' ? 'nothing in the database rings' : `the doorbell ${doorbell} is switched on`}`)

@@ -14,15 +14,20 @@ export type Loaded = Readonly<Record<string, number>>
  * Every value travels as a parameter, dates and decimals as text in the forms that SQL Server reads alike under every
  * language setting. Works on the simulator and on a real SQL Server.
  *
+ * @param options `seed`: another clinic. `nul: false`: without U+0000, for an engine that cannot store it.
  * @throws Error if the clinic has patients already: sample data never mixes with a clinic's own.
  */
-export async function loadSampleClinic(pool: mssql.ConnectionPool, seed?: number): Promise<Loaded> {
+export async function loadSampleClinic(
+  pool: mssql.ConnectionPool,
+  { seed, nul = true }: { readonly seed?: number; readonly nul?: boolean } = {},
+): Promise<Loaded> {
   if (await hasPatients(pool)) throw new Error('This clinic has patients already: no sample data was loaded.')
   const transaction = pool.transaction()
   await transaction.begin()
   try {
     const loaded: Record<string, number> = {}
-    for (const table of sampleClinic(seed)) loaded[table.name] = await insertTable(transaction, table)
+    for (const table of sampleClinic(seed))
+      loaded[table.name] = await insertTable(transaction, nul ? table : withoutNul(table))
     await transaction.commit()
     return loaded
   } catch (error) {
@@ -59,6 +64,14 @@ async function insertTable(transaction: mssql.Transaction, table: SampleTable): 
     )
   }
   return table.rows.length
+}
+
+function withoutNul(table: SampleTable): SampleTable {
+  const bare = (value: SampleValue): SampleValue => (typeof value === 'string' ? value.replaceAll('\u0000', '') : value)
+  const rows = table.rows.map((row) =>
+    Object.fromEntries(Object.entries(row).map(([column, value]) => [column, bare(value)])),
+  )
+  return { ...table, rows }
 }
 
 /** A column has one parameter type in all its rows, nulls included: a row constructor unifies the types of its rows. */

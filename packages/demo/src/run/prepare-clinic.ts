@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { openScriptConnection, runBatches } from '@clinic-sync/clinic'
 import type mssql from 'mssql'
 import { hasPatients, type Loaded, loadSampleClinic } from '../load.ts'
+import { isBabelfish } from './babelfish.ts'
 
 export interface PrepareOptions {
   readonly url: string
@@ -25,7 +26,7 @@ export async function prepareClinic({ url, clinic, simulator, confirm }: Prepare
     throw new Error(
       'The clinic at SQLSERVER_URL has patients. The demo edits rows, so it works on an empty database only.',
     )
-  return loadSampleClinic(clinic)
+  return loadSampleClinic(clinic, { nul: !(await isBabelfish(clinic)) })
 }
 
 async function createTables(

@@ -42,8 +42,8 @@ export interface NewDatabase extends Target {
 /**
  * Makes a database of its own on the server at `serverUrl`.
  *
- * @param collation the database's; null: the simulator's, whatever the server's is. Babelfish gives a database no other collation than its own: there the texts of
- *   every table have it.
+ * @param collation the database's; null: the simulator's, whatever the server's is. Babelfish gives a database no other
+ *   collation than its own: there the texts of every table have it.
  */
 export async function createDatabase(serverUrl: string, collation: string | null = null): Promise<NewDatabase> {
   const name = `tsql_contract_${process.pid}_${Date.now().toString(36)}`
