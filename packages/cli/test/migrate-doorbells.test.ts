@@ -1,5 +1,9 @@
+import { openScriptConnection } from '@clinic-sync/clinic'
+import { testClinic } from '@clinic-sync/dev-services/testing'
 import t from 'tap'
+import { ringDoorbell, useDoorbell } from '../src/doorbell/use.ts'
 import { type Engine, whyNot } from '../src/migrate/engine.ts'
+import { migrate } from '../src/migrate/index.ts'
 import { freshClinic } from './support/migrating.ts'
 
 const FIRST = '01_sync_schema.sql'
@@ -88,6 +92,19 @@ t.test('a doorbell that is switched on still, though another is chosen, is said'
   await query("INSERT INTO sync.Settings (Name, Value) VALUES (N'Doorbell', N'ole-automation')")
   await run({ doorbell: 'none' })
   t.match(lines.at(-1), /ole-automation is switched on, and CLINIC_DOORBELL is none.*npm run sync -- doorbell/)
+})
+
+t.test('the shipped files: another doorbell is installed, and granted, and can be switched on', async (t) => {
+  const simulator = await testClinic(t, { migrated: false })
+  const applied = async (doorbell: 'service-broker' | 'ole-automation') =>
+    (await migrate({ side: 'clinic', url: simulator.url, doorbell })).applied
+  t.notOk((await applied('service-broker')).includes('04_webhook_notification_system.sql'))
+  t.same(await applied('ole-automation'), ['04_webhook_notification_system.sql', '09_service_role.sql'])
+  t.same(await applied('service-broker'), [], 'what is installed stays')
+  const connection = openScriptConnection(simulator.url)
+  t.teardown(() => connection.close())
+  await useDoorbell(connection, { doorbell: 'ole-automation', ingressUrl: 'http://127.0.0.1:1', secret: 'x' })
+  t.match(await ringDoorbell(connection), { rang: false, doorbell: 'ole-automation', answer: /connect/ })
 })
 
 t.test('a doorbell that there is not is a mistake in the file', async (t) => {

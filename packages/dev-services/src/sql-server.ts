@@ -9,7 +9,7 @@ export type SqlServerOptions = ServiceOptions & {
 }
 
 /**
- * A SQL Server to work with: SQLSERVER_URL, else the simulator (in this process, and it says so), else Docker. For the
+ * A SQL Server to work with: SQLSERVER_URL (with SQLSERVER_ADMIN_URL, if that names the login that may do everything), else the simulator (in this process, and it says so), else Docker. For the
  * real engine where Docker is, ask for `ways: ['docker']`.
  *
  * @throws NoServiceError when there is no way to one.
@@ -25,7 +25,9 @@ export function startSqlServer(options: SqlServerOptions = {}): Promise<SqlServe
         try: async () => {
           const url = env.SQLSERVER_URL
           if (!url) return 'not set'
-          return { url, how: `SQL Server: ${shown(url)} (SQLSERVER_URL)`, stop: async () => undefined }
+          const how = `SQL Server: ${shown(url)} (SQLSERVER_URL)`
+          const admin = env.SQLSERVER_ADMIN_URL
+          return { ...(admin ? { url: admin, serviceUrl: url } : { url }), how, stop: async () => undefined }
         },
       },
       {

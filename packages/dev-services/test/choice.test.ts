@@ -8,6 +8,7 @@ import { parseDevServicesFlags } from '../src/flags.ts'
 import { startPostgres } from '../src/postgres.ts'
 import { firstOf, NoServiceError, shown, type DevService, type Way } from '../src/service.ts'
 import { startRabbit } from '../src/rabbit.ts'
+import { startSqlServer } from '../src/sql-server.ts'
 
 const service = (how: string): DevService => ({ url: 'x://y', how, stop: async () => undefined })
 
@@ -58,6 +59,14 @@ t.test('when one service cannot be had, the others are ended', async (t) => {
   const wanted = startDevServices({ need: ['postgres', 'rabbit'], ways: ['url'], env, say: (line) => said.push(line) })
   await t.rejects(wanted, NoServiceError)
   t.strictSame(said, ['Postgres: postgres://db.example/portal (POSTGRES_URL)'])
+})
+
+t.test('a SQL Server with two logins: one for the services, one for all else', async (t) => {
+  const [own, admin] = ['mssql://services:x@db.example/clinic', 'mssql://sa:x@db.example/clinic']
+  const env = { SQLSERVER_URL: own, SQLSERVER_ADMIN_URL: admin }
+  t.match(await startSqlServer({ env, ways: ['url'] }), { url: admin, serviceUrl: own })
+  const { url, serviceUrl } = await startSqlServer({ env: { SQLSERVER_URL: own }, ways: ['url'] })
+  t.same([url, serviceUrl], [own, undefined])
 })
 
 t.test('who consents to an installation', async (t) => {

@@ -74,7 +74,8 @@ export async function openWorld({ release, say, yes, env, sample }: WorldOptions
   const addresses = { clinic, portal: portal.url, rabbit }
   return {
     addresses,
-    forServices: { ...addresses, clinic: found.sqlserver.serviceUrl ?? clinic },
+    // On a server of somebody's that login knows nothing of our database.
+    forServices: { ...addresses, clinic: (simulator ? found.sqlserver.serviceUrl : undefined) ?? clinic },
     doctors,
     engine: found.sqlserver.how,
     serviceBroker: (await switchDoorbell(clinic)) === 'service-broker',
