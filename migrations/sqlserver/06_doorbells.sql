@@ -157,7 +157,8 @@ BEGIN
   -- Only what is not as it should be: altering the table waits for every transaction in the outbox, and all writers behind it.
   SELECT @sql += CASE WHEN t.name = @trigger THEN N'ENABLE' ELSE N'DISABLE' END
     + N' TRIGGER dbo.' + QUOTENAME(t.name) + N' ON dbo.SyncQueue; '
-  FROM sys.triggers t INNER JOIN @known k ON k.TriggerName = t.name
+  -- A contained database has a collation of its own for names.
+  FROM sys.triggers t INNER JOIN @known k ON k.TriggerName = t.name COLLATE DATABASE_DEFAULT
   WHERE t.parent_id = OBJECT_ID(N'dbo.SyncQueue')
     AND t.is_disabled = CASE WHEN t.name = @trigger THEN 1 ELSE 0 END
 

@@ -43,8 +43,11 @@ GO
 IF OBJECT_ID(N'sync.DoorbellQueue', N'SQ') IS NULL
   CREATE QUEUE sync.DoorbellQueue WITH STATUS = ON, RETENTION = OFF, POISON_MESSAGE_HANDLING (STATUS = OFF)
 GO
--- Also for a queue that somebody switched off. Nothing is activated: the ingress itself waits.
-ALTER QUEUE sync.DoorbellQueue WITH STATUS = ON, RETENTION = OFF, POISON_MESSAGE_HANDLING (STATUS = OFF)
+-- For a queue that somebody switched off. Only then: altering it waits for every transaction that has rung, and all writers
+-- behind it. Nothing is activated: the ingress itself waits.
+IF EXISTS (SELECT 1 FROM sys.service_queues WHERE object_id = OBJECT_ID(N'sync.DoorbellQueue', N'SQ')
+  AND (is_receive_enabled = 0 OR is_enqueue_enabled = 0 OR is_retention_enabled = 1 OR is_poison_message_handling_enabled = 1))
+  ALTER QUEUE sync.DoorbellQueue WITH STATUS = ON, RETENTION = OFF, POISON_MESSAGE_HANDLING (STATUS = OFF)
 GO
 IF NOT EXISTS (SELECT 1 FROM sys.services WHERE name = N'//clinic-sync/doorbell')
   CREATE SERVICE [//clinic-sync/doorbell] AUTHORIZATION dbo ON QUEUE sync.DoorbellQueue ([//clinic-sync/doorbell/contract])
@@ -203,9 +206,11 @@ BEGIN
   SET XACT_ABORT OFF
   -- Under OFF a missing permission aborts the transaction.
   SET ANSI_WARNINGS ON
-  -- As after every restore. Messages would pile up in sys.transmission_queue until somebody switches it on.
-  IF NOT EXISTS (SELECT 1 FROM sys.databases WHERE database_id = DB_ID() AND is_broker_enabled = 1) RETURN
+  -- Catalog views have no versions: reading them under SNAPSHOT may fail (3961).
+  SET TRANSACTION ISOLATION LEVEL READ COMMITTED
   BEGIN TRY
+    -- As after every restore. Messages would pile up in sys.transmission_queue until somebody switches it on.
+    IF NOT EXISTS (SELECT 1 FROM sys.databases WHERE database_id = DB_ID() AND is_broker_enabled = 1) RETURN
     EXEC sync.RingServiceBroker
   END TRY
   BEGIN CATCH
