@@ -1,11 +1,20 @@
+import { parseAddress } from '@clinic-sync/clinic'
 import { type Environment, readSettings } from '@clinic-sync/runtime'
+import { SyncError } from '@clinic-sync/sync'
 
 /**
  * The clinic's address with the login that installs: SQLSERVER_ADMIN_URL, or SQLSERVER_URL where that one may do all.
  *
- * @throws SyncError SYNC_CONFIG
+ * @throws SyncError SYNC_CONFIG that names the setting at fault.
  */
 export function adminUrl(environment: Environment): string {
   const { SQLSERVER_ADMIN_URL: admin } = readSettings(['SQLSERVER_ADMIN_URL'], environment)
-  return admin === '' ? readSettings(['SQLSERVER_URL'], environment).SQLSERVER_URL : admin
+  if (admin === '') return readSettings(['SQLSERVER_URL'], environment).SQLSERVER_URL
+  try {
+    parseAddress(admin)
+  } catch (cause) {
+    if (!(cause instanceof SyncError)) throw cause
+    throw new SyncError(cause.code, cause.message.replace('SQLSERVER_URL', 'SQLSERVER_ADMIN_URL'), { cause })
+  }
+  return admin
 }

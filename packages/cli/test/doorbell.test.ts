@@ -115,6 +115,8 @@ t.test('a login that may not is told which one may; SQLSERVER_ADMIN_URL names it
     message: /SQLSERVER_ADMIN_URL/,
   })
   t.equal(await run({ ...service, SQLSERVER_ADMIN_URL: simulator.url }), true)
+  const wrong = run({ ...service, SQLSERVER_ADMIN_URL: 'mssql://sa:secret@host/a/b' })
+  await t.rejects(wrong, { code: 'SYNC_CONFIG', message: /^SQLSERVER_ADMIN_URL cannot be used/ })
   t.match(text(), /it rang/)
 })
 
