@@ -32,10 +32,12 @@ BEGIN
   -- For sync.TakeChanges only: works on its #record. State 1: RowData is the row; 2: looked for, and missing or out of scope.
   SET NOCOUNT ON
 
+  -- LOOP and FORCESEEK, here and below: each row is looked up by its key. A scan would fail with 1222 at any locked row of the table.
   -- What the clinic has seen of the portal is read before the row: the row may be newer than it, never older.
-  UPDATE c SET Seen = COALESCE((SELECT s.SeenPortalVersion FROM sync.RowState s WHERE s.TableName = c.TableName AND s.RecordID = c.RecordID), 0)
-  FROM #record c
+  UPDATE c SET Seen = s.SeenPortalVersion
+  FROM #record c INNER LOOP JOIN sync.RowState s WITH (FORCESEEK) ON s.TableName = c.TableName AND s.RecordID = c.RecordID
   WHERE c.TableName = @Table AND c.Ordinal BETWEEN @From AND @To AND c.State IS NULL
+  UPDATE #record SET Seen = 0 WHERE TableName = @Table AND Ordinal BETWEEN @From AND @To AND State IS NULL AND Seen IS NULL
 
   IF @Table = N'aligner_doctors'
     UPDATE c SET State = 1, RowData = (SELECT t.[DrID] AS [dr_id],
@@ -43,7 +45,7 @@ BEGIN
       t.[DoctorEmail] AS [doctor_email],
       t.[LogoPath] AS [logo_path]
       FOR JSON PATH, WITHOUT_ARRAY_WRAPPER, INCLUDE_NULL_VALUES)
-    FROM #record c INNER JOIN dbo.[AlignerDoctors] t ON t.[DrID] = c.RecordID
+    FROM #record c INNER LOOP JOIN dbo.[AlignerDoctors] t WITH (FORCESEEK) ON t.[DrID] = c.RecordID
     WHERE c.TableName = @Table AND c.Ordinal BETWEEN @From AND @To AND c.State IS NULL
 
   IF @Table = N'patients'
@@ -54,7 +56,7 @@ BEGIN
       t.[LastName] AS [last_name],
       t.[Phone] AS [phone]
       FOR JSON PATH, WITHOUT_ARRAY_WRAPPER, INCLUDE_NULL_VALUES)
-    FROM #record c INNER JOIN dbo.[tblpatients] t ON t.[PersonID] = c.RecordID
+    FROM #record c INNER LOOP JOIN dbo.[tblpatients] t WITH (FORCESEEK) ON t.[PersonID] = c.RecordID
     WHERE c.TableName = @Table AND c.Ordinal BETWEEN @From AND @To AND c.State IS NULL
       AND EXISTS (SELECT 1 FROM dbo.[tblwork] t1 WHERE t1.[PersonID] = t.[PersonID]
         AND EXISTS (SELECT 1 FROM dbo.[tblAlignerSets] t12 WHERE t12.[WorkID] = t1.[workid]))
@@ -65,7 +67,7 @@ BEGIN
       t.[Typeofwork] AS [type_of_work],
       CONVERT(varchar(30), t.[AdditionDate], 121) AS [addition_date]
       FOR JSON PATH, WITHOUT_ARRAY_WRAPPER, INCLUDE_NULL_VALUES)
-    FROM #record c INNER JOIN dbo.[tblwork] t ON t.[workid] = c.RecordID
+    FROM #record c INNER LOOP JOIN dbo.[tblwork] t WITH (FORCESEEK) ON t.[workid] = c.RecordID
     WHERE c.TableName = @Table AND c.Ordinal BETWEEN @From AND @To AND c.State IS NULL
       AND EXISTS (SELECT 1 FROM dbo.[tblAlignerSets] t1 WHERE t1.[WorkID] = t.[workid])
 
@@ -92,7 +94,7 @@ BEGIN
       t.[PdfUploadedBy] AS [pdf_uploaded_by],
       t.[DriveFileId] AS [drive_file_id]
       FOR JSON PATH, WITHOUT_ARRAY_WRAPPER, INCLUDE_NULL_VALUES)
-    FROM #record c INNER JOIN dbo.[tblAlignerSets] t ON t.[AlignerSetID] = c.RecordID
+    FROM #record c INNER LOOP JOIN dbo.[tblAlignerSets] t WITH (FORCESEEK) ON t.[AlignerSetID] = c.RecordID
     WHERE c.TableName = @Table AND c.Ordinal BETWEEN @From AND @To AND c.State IS NULL
 
   IF @Table = N'aligner_batches'
@@ -113,7 +115,7 @@ BEGIN
       t.[Notes] AS [notes],
       CAST(t.[IsActive] AS bit) AS [is_active]
       FOR JSON PATH, WITHOUT_ARRAY_WRAPPER, INCLUDE_NULL_VALUES)
-    FROM #record c INNER JOIN dbo.[tblAlignerBatches] t ON t.[AlignerBatchID] = c.RecordID
+    FROM #record c INNER LOOP JOIN dbo.[tblAlignerBatches] t WITH (FORCESEEK) ON t.[AlignerBatchID] = c.RecordID
     WHERE c.TableName = @Table AND c.Ordinal BETWEEN @From AND @To AND c.State IS NULL
 
   IF @Table = N'aligner_notes'
@@ -126,7 +128,7 @@ BEGIN
       CONVERT(varchar(30), t.[EditedAt], 121) AS [edited_at],
       CAST(t.[IsRead] AS bit) AS [is_read]
       FOR JSON PATH, WITHOUT_ARRAY_WRAPPER, INCLUDE_NULL_VALUES)
-    FROM #record c INNER JOIN dbo.[tblAlignerNotes] t ON t.[NoteID] = c.RecordID
+    FROM #record c INNER LOOP JOIN dbo.[tblAlignerNotes] t WITH (FORCESEEK) ON t.[NoteID] = c.RecordID
     WHERE c.TableName = @Table AND c.Ordinal BETWEEN @From AND @To AND c.State IS NULL
 
   IF @Table = N'aligner_set_payments'
@@ -135,7 +137,7 @@ BEGIN
       CONVERT(varchar(40), t.[Balance]) AS [balance],
       t.[PaymentStatus] AS [payment_status]
       FOR JSON PATH, WITHOUT_ARRAY_WRAPPER, INCLUDE_NULL_VALUES)
-    FROM #record c INNER JOIN dbo.[vw_AlignerSetPayments] t ON t.[AlignerSetID] = c.RecordID
+    FROM #record c INNER LOOP JOIN dbo.[vw_AlignerSetPayments] t ON t.[AlignerSetID] = c.RecordID
     WHERE c.TableName = @Table AND c.Ordinal BETWEEN @From AND @To AND c.State IS NULL
       AND (t.[PaymentStatus] IS NULL OR t.[PaymentStatus] <> N'No Cost Set')
 
@@ -204,7 +206,7 @@ BEGIN
     IF EXISTS (SELECT 1 FROM #row WHERE TableName NOT IN (N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes', N'aligner_set_payments'))
     BEGIN
       UPDATE q SET Status = N'Failed', LastAttempt = SYSDATETIME(), LastError = N'SYNC_UNKNOWN_TABLE: no table of this name is synced'
-      FROM dbo.SyncQueue q WITH (ROWLOCK) INNER JOIN #row r ON r.QueueID = q.QueueID
+      FROM #row r INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.QueueID
       WHERE r.TableName NOT IN (N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes', N'aligner_set_payments')
       SET @rows += @@ROWCOUNT
       DELETE FROM #row WHERE TableName NOT IN (N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes', N'aligner_set_payments')
@@ -227,9 +229,10 @@ BEGIN
       WHERE q.TableName = c.TableName AND q.RecordID = c.RecordID) h
     UPDATE #record SET Version = NEXT VALUE FOR sync.QueueIDs WHERE Version IS NULL
 
+    -- LOOP: each row is looked up by its key. A scan of the outbox would wait for the rows of transactions in flight.
     UPDATE q SET EventVersion = c.Version
-    FROM dbo.SyncQueue q WITH (ROWLOCK) INNER JOIN #row r ON r.QueueID = q.QueueID
-      INNER JOIN #record c ON c.TableName = r.TableName AND c.RecordID = r.RecordID
+    FROM #record c INNER JOIN #row r ON r.TableName = c.TableName AND r.RecordID = c.RecordID
+      INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.QueueID
     WHERE q.EventVersion IS NULL OR q.EventVersion <> c.Version
     COMMIT TRANSACTION
 
@@ -269,8 +272,8 @@ BEGIN
       BEGIN TRANSACTION
       EXEC sync.EnterOutbox
       UPDATE q SET Status = N'Synced', LastAttempt = SYSDATETIME(), LastError = NULL
-      FROM dbo.SyncQueue q WITH (ROWLOCK) INNER JOIN #row r ON r.QueueID = q.QueueID
-        INNER JOIN #record c ON c.TableName = r.TableName AND c.RecordID = r.RecordID
+      FROM #record c INNER JOIN #row r ON r.TableName = c.TableName AND r.RecordID = c.RecordID
+        INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.QueueID
       WHERE c.State = 2 AND c.Propagates = 0 AND q.Status = N'Pending' AND q.EventVersion = c.Version
       COMMIT TRANSACTION
     END
@@ -362,26 +365,26 @@ BEGIN
   EXEC sync.EnterOutbox
 
   -- Found without locks, so that another transaction's new rows of the same records are not waited for: those carry no
-  -- EventVersion yet. The conditions are judged again below.
+  -- EventVersion yet. The conditions are judged again below, where LOOP has each row looked up by its key: a scan would wait.
   INSERT INTO #row (QueueID, Version, Outcome, LastError)
   SELECT q.QueueID, o.Version, o.Outcome, o.LastError
   FROM #outcome o INNER JOIN dbo.SyncQueue q WITH (READUNCOMMITTED)
     ON q.TableName = o.TableName AND q.RecordID = o.RecordID AND q.EventVersion <= o.Version
 
   UPDATE q SET Status = N'Queued', Attempts = q.Attempts + 1, LastAttempt = @now
-  FROM dbo.SyncQueue q WITH (ROWLOCK) INNER JOIN #row r ON r.QueueID = q.QueueID
+  FROM #row r INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.QueueID
   WHERE r.Outcome = N'queued' AND q.EventVersion = r.Version AND q.Status = N'Pending'
 
   UPDATE q SET Status = N'Queued', Attempts = q.Attempts + 1, LastAttempt = @now, LastError = r.LastError
-  FROM dbo.SyncQueue q WITH (ROWLOCK) INNER JOIN #row r ON r.QueueID = q.QueueID
+  FROM #row r INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.QueueID
   WHERE r.Outcome = N'retry' AND q.EventVersion = r.Version AND q.Status IN (N'Pending', N'Queued')
 
   UPDATE q SET Status = N'Failed', LastAttempt = @now, LastError = r.LastError
-  FROM dbo.SyncQueue q WITH (ROWLOCK) INNER JOIN #row r ON r.QueueID = q.QueueID
+  FROM #row r INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.QueueID
   WHERE r.Outcome = N'dead' AND q.EventVersion = r.Version AND q.Status IN (N'Pending', N'Queued')
 
   UPDATE q SET Status = N'Synced', LastAttempt = @now, LastError = NULL
-  FROM dbo.SyncQueue q WITH (ROWLOCK) INNER JOIN #row r ON r.QueueID = q.QueueID
+  FROM #row r INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.QueueID
   WHERE r.Outcome IN (N'applied', N'duplicate', N'stale', N'unchanged', N'conflict')
     AND q.EventVersion <= r.Version AND q.Status <> N'Synced'
   COMMIT TRANSACTION
@@ -786,9 +789,9 @@ BEGIN
     INSERT INTO @fact (Name) VALUES (N'BrokerQueue')
   END CATCH
 
-  -- Messages that the queue does not take: it is off, or the broker is.
+  -- Messages that the queue does not take: it is off, or the broker is. To the services' login the view is empty.
   BEGIN TRY
-    EXEC sp_executesql N'SET @value = (SELECT CONVERT(nvarchar(400), COUNT(*)) FROM sys.transmission_queue)', N'@value nvarchar(400) OUTPUT', @value OUTPUT
+    EXEC sp_executesql N'SET @value = CASE WHEN IS_MEMBER(N''db_owner'') = 1 THEN (SELECT CONVERT(nvarchar(400), COUNT(*)) FROM sys.transmission_queue) END', N'@value nvarchar(400) OUTPUT', @value OUTPUT
     INSERT INTO @fact (Name, Value) VALUES (N'BrokerBacklog', @value)
   END TRY
   BEGIN CATCH

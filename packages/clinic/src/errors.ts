@@ -18,6 +18,7 @@ const BY_NUMBER: ReadonlyMap<number, FailureClass> = new Map<number, FailureClas
     1105, // the disk or filegroup is full
     3928, // the marked transaction failed
     3960, // snapshot update conflict
+    3961, // snapshot met a change of the schema
     9002, // the transaction log is full
     8628, // no query plan in time
     8645, // no memory grant in time
@@ -42,6 +43,7 @@ const BY_NUMBER: ReadonlyMap<number, FailureClass> = new Map<number, FailureClas
     3906, // the database is read-only
     4060, // the database cannot be opened
     4064, // the login's default database cannot be opened
+    15404, // the Windows account that is dbo cannot be looked up: no domain controller answers
     15517, // dbo is nobody: the database was restored on another server (ALTER AUTHORIZATION ON DATABASE:: … TO sa)
     6002, // shutdown in progress
     6005, // shutdown in progress

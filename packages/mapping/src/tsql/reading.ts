@@ -17,7 +17,7 @@ const perTable = (statement: (table: Table) => string) =>
 export function readRecords(): string {
   const found = perTable(
     (table) => `  UPDATE c SET State = 1, RowData = ${rowAsJson(table)}
-  FROM #record c INNER JOIN ${dbo(table.clinic)} t ON t.${name(table.key.clinic)} = c.RecordID
+  FROM #record c INNER LOOP JOIN ${dbo(table.clinic)} t${table.clinicIsView ? '' : ' WITH (FORCESEEK)'} ON t.${name(table.key.clinic)} = c.RecordID
   WHERE c.TableName = @Table AND c.Ordinal BETWEEN @From AND @To AND c.State IS NULL${andInScope(table, 't', 4)}`,
   )
   return procedure(
@@ -27,10 +27,12 @@ export function readRecords(): string {
 -- For sync.TakeChanges only: works on its #record. State 1: RowData is the row; 2: looked for, and missing or out of scope.
 SET NOCOUNT ON
 
+-- LOOP and FORCESEEK, here and below: each row is looked up by its key. A scan would fail with 1222 at any locked row of the table.
 -- What the clinic has seen of the portal is read before the row: the row may be newer than it, never older.
-UPDATE c SET Seen = COALESCE((SELECT s.SeenPortalVersion FROM sync.RowState s WHERE s.TableName = c.TableName AND s.RecordID = c.RecordID), 0)
-FROM #record c
+UPDATE c SET Seen = s.SeenPortalVersion
+FROM #record c INNER LOOP JOIN sync.RowState s WITH (FORCESEEK) ON s.TableName = c.TableName AND s.RecordID = c.RecordID
 WHERE c.TableName = @Table AND c.Ordinal BETWEEN @From AND @To AND c.State IS NULL
+UPDATE #record SET Seen = 0 WHERE TableName = @Table AND Ordinal BETWEEN @From AND @To AND State IS NULL AND Seen IS NULL
 
 ${found}
 

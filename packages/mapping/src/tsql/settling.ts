@@ -54,26 +54,26 @@ BEGIN TRANSACTION
 EXEC sync.EnterOutbox
 
 -- Found without locks, so that another transaction's new rows of the same records are not waited for: those carry no
--- EventVersion yet. The conditions are judged again below.
+-- EventVersion yet. The conditions are judged again below, where LOOP has each row looked up by its key: a scan would wait.
 INSERT INTO #row (QueueID, Version, Outcome, LastError)
 SELECT q.QueueID, o.Version, o.Outcome, o.LastError
 FROM #outcome o INNER JOIN dbo.SyncQueue q WITH (READUNCOMMITTED)
   ON q.TableName = o.TableName AND q.RecordID = o.RecordID AND q.EventVersion <= o.Version
 
 UPDATE q SET Status = N'Queued', Attempts = q.Attempts + 1, LastAttempt = @now
-FROM dbo.SyncQueue q WITH (ROWLOCK) INNER JOIN #row r ON r.QueueID = q.QueueID
+FROM #row r INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.QueueID
 WHERE r.Outcome = N'queued' AND q.EventVersion = r.Version AND q.Status = N'Pending'
 
 UPDATE q SET Status = N'Queued', Attempts = q.Attempts + 1, LastAttempt = @now, LastError = r.LastError
-FROM dbo.SyncQueue q WITH (ROWLOCK) INNER JOIN #row r ON r.QueueID = q.QueueID
+FROM #row r INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.QueueID
 WHERE r.Outcome = N'retry' AND q.EventVersion = r.Version AND q.Status IN (N'Pending', N'Queued')
 
 UPDATE q SET Status = N'Failed', LastAttempt = @now, LastError = r.LastError
-FROM dbo.SyncQueue q WITH (ROWLOCK) INNER JOIN #row r ON r.QueueID = q.QueueID
+FROM #row r INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.QueueID
 WHERE r.Outcome = N'dead' AND q.EventVersion = r.Version AND q.Status IN (N'Pending', N'Queued')
 
 UPDATE q SET Status = N'Synced', LastAttempt = @now, LastError = NULL
-FROM dbo.SyncQueue q WITH (ROWLOCK) INNER JOIN #row r ON r.QueueID = q.QueueID
+FROM #row r INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.QueueID
 WHERE r.Outcome IN (N'applied', N'duplicate', N'stale', N'unchanged', N'conflict')
   AND q.EventVersion <= r.Version AND q.Status <> N'Synced'
 COMMIT TRANSACTION

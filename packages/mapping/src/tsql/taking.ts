@@ -85,7 +85,7 @@ BEGIN
   IF EXISTS (SELECT 1 FROM #row WHERE TableName NOT IN (${names}))
   BEGIN
     UPDATE q SET Status = N'Failed', LastAttempt = SYSDATETIME(), LastError = N'SYNC_UNKNOWN_TABLE: no table of this name is synced'
-    FROM dbo.SyncQueue q WITH (ROWLOCK) INNER JOIN #row r ON r.QueueID = q.QueueID
+    FROM #row r INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.QueueID
     WHERE r.TableName NOT IN (${names})
     SET @rows += @@ROWCOUNT
     DELETE FROM #row WHERE TableName NOT IN (${names})
@@ -108,9 +108,10 @@ BEGIN
     WHERE q.TableName = c.TableName AND q.RecordID = c.RecordID) h
   UPDATE #record SET Version = NEXT VALUE FOR sync.QueueIDs WHERE Version IS NULL
 
+  -- LOOP: each row is looked up by its key. A scan of the outbox would wait for the rows of transactions in flight.
   UPDATE q SET EventVersion = c.Version
-  FROM dbo.SyncQueue q WITH (ROWLOCK) INNER JOIN #row r ON r.QueueID = q.QueueID
-    INNER JOIN #record c ON c.TableName = r.TableName AND c.RecordID = r.RecordID
+  FROM #record c INNER JOIN #row r ON r.TableName = c.TableName AND r.RecordID = c.RecordID
+    INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.QueueID
   WHERE q.EventVersion IS NULL OR q.EventVersion <> c.Version
   COMMIT TRANSACTION
 
@@ -150,8 +151,8 @@ BEGIN
     BEGIN TRANSACTION
     EXEC sync.EnterOutbox
     UPDATE q SET Status = N'Synced', LastAttempt = SYSDATETIME(), LastError = NULL
-    FROM dbo.SyncQueue q WITH (ROWLOCK) INNER JOIN #row r ON r.QueueID = q.QueueID
-      INNER JOIN #record c ON c.TableName = r.TableName AND c.RecordID = r.RecordID
+    FROM #record c INNER JOIN #row r ON r.TableName = c.TableName AND r.RecordID = c.RecordID
+      INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.QueueID
     WHERE c.State = 2 AND c.Propagates = 0 AND q.Status = N'Pending' AND q.EventVersion = c.Version
     COMMIT TRANSACTION
   END
