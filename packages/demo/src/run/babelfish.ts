@@ -17,20 +17,20 @@ export async function isBabelfish(clinic: mssql.ConnectionPool): Promise<boolean
 }
 
 /**
- * The clinic's migrations without what Babelfish lacks, EXECUTE AS; and with a sequence that it does not cache for each
- * session, which would give out older numbers later.
- *
- * @returns the folder that holds them.
+ * A script without what Babelfish lacks, EXECUTE AS; and with a sequence that it does not cache for each session: SQL Server caches
+ * numbers for the whole server, Babelfish would give out older ones later, which no rule about versions survives.
  */
+export function fitForBabelfish(sql: string): string {
+  return sql
+    .replace(/(CREATE SEQUENCE [^\n]*) CACHE \d+/, '$1 CACHE 1')
+    .replaceAll(/\s+WITH EXECUTE AS OWNER(?=\s+AS\b)/g, '')
+}
+
+/** The clinic's migrations, made fit. @returns the folder that holds them, within `folder`. */
 export async function migrationsForBabelfish(folder: string): Promise<string> {
   const place = join(folder, 'migrations')
   await mkdir(place)
-  for (const name of (await readdir(MIGRATIONS)).filter((name) => name.endsWith('.sql'))) {
-    const sql = await readFile(join(MIGRATIONS, name), 'utf8')
-    const fit = sql
-      .replace(/(CREATE SEQUENCE [^\n]*) CACHE \d+/, '$1 CACHE 1')
-      .replaceAll(/\s+WITH EXECUTE AS OWNER(?=\s+AS\b)/g, '')
-    await writeFile(join(place, name), fit)
-  }
+  for (const name of (await readdir(MIGRATIONS)).filter((name) => name.endsWith('.sql')))
+    await writeFile(join(place, name), fitForBabelfish(await readFile(join(MIGRATIONS, name), 'utf8')))
   return place
 }

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { openScriptConnection, runBatches, type ScriptConnection } from '@clinic-sync/clinic'
 import { type Table, tables } from '@clinic-sync/mapping'
+import { fitForBabelfish } from '../../../demo/src/run/babelfish.ts'
 import { applyingScript } from '../../../mapping/src/tsql/applying.ts'
 
 const ROOT = new URL('../../../../', import.meta.url)
@@ -58,7 +59,10 @@ export async function createDatabase(serverUrl: string, collation: string | null
   if (!babelfish)
     await master.batch(`IF EXISTS (SELECT 1 FROM sys.databases WHERE name = N'${name}' AND is_broker_enabled = 0)
       ALTER DATABASE ${name} SET ENABLE_BROKER WITH ROLLBACK IMMEDIATE`)
-  const fit = babelfish ? (sql: string) => forBabelfish(sql, collation) : (sql: string) => sql
+  const fit = (sql: string) => {
+    if (!babelfish) return sql
+    return fitForBabelfish(collation === null ? sql : inCollation(sql, collation))
+  }
   const connection = openScriptConnection(url.href)
   const script = (sql: string) => runBatches(connection, fit(sql))
   return {
@@ -101,16 +105,6 @@ export async function openDatabase(
     throw error
   }
   return database
-}
-
-/**
- * SQL Server caches a sequence's numbers for the whole server: they grow across sessions. Babelfish caches them for each
- * session, and would hand out older numbers later, which no rule about versions survives. And it has no EXECUTE AS.
- */
-function forBabelfish(sql: string, collation: string | null): string {
-  return (collation === null ? sql : inCollation(sql, collation))
-    .replace(/(CREATE SEQUENCE [^\n]*) CACHE \d+/, '$1 CACHE 1')
-    .replaceAll(/\s+WITH EXECUTE AS OWNER(?=\s+AS\b)/g, '')
 }
 
 /** Columns of tables, of table variables and of temporary tables, not those of OPENJSON, parameters and conversions. */
