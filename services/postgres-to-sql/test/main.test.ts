@@ -68,6 +68,11 @@ t.test('with both servers away it waits, says so once, starts when they come, an
   await until('it is not ready', async () => (await fetch(`${health}/readyz`)).status === 503)
   sql.refuse = false
   await until('it is ready again', async () => (await fetch(`${health}/readyz`)).status === 200)
+  // Or the next service finds it.
+  await until(
+    'the event is reported',
+    async () => (await rabbit.channel.checkQueue(outcomeQueue(direction))).messageCount > 0,
+  )
   service.kill('SIGTERM')
   t.equal(await service.ended, 0)
   t.notMatch(JSON.stringify(service.lines()), /Simulator_1|guest/)
