@@ -58,11 +58,14 @@ export const SETTINGS = {
   SYNC_OPERATOR_TOKEN: secret(key, 'at least 16 characters'),
   INGRESS_HOST: plain(Type.String({ minLength: 1 }), 'an address to listen at', '127.0.0.1'),
   INGRESS_PORT: plain(port, 'a whole number from 0 to 65535', 3000),
-  INGRESS_URL: plain(
-    Type.String({ pattern: '^https?://[^\\s/?#]+' }),
-    'an address such as http://127.0.0.1:3000',
-    'http://127.0.0.1:3000',
-  ),
+  INGRESS_URL: {
+    ...plain(
+      Type.String({ pattern: '^https?://[^\\s/?#]+' }),
+      'an address such as http://127.0.0.1:3000',
+      'http://127.0.0.1:3000',
+    ),
+    url: true,
+  },
   HEALTH_PORT: plain(port, 'a whole number from 0 to 65535', 0),
   LOG_LEVEL: plain(
     Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),

@@ -63,8 +63,13 @@ t.test('a missing or wrong setting is named in one sentence, without its value',
     ['SYNC_WEBHOOK_KEYS', `${KEY} ${KEY} ${KEY} hunter2`, /^SYNC_WEBHOOK_KEYS must be one or two keys/],
     ['INGRESS_PORT', '99999', /^INGRESS_PORT must be a whole number from 0 to 65535/],
     ['INGRESS_PORT', 'hunter2', /^INGRESS_PORT must be a whole number/],
+    ['INGRESS_URL', 'http://hunter2:99999', /^INGRESS_URL must be an address such as http:/],
     ['LOG_LEVEL', 'hunter2', /^LOG_LEVEL must be one of/],
-    ['CLINIC_DOORBELL', 'hunter2', /^CLINIC_DOORBELL must be one of service-broker, http, none/],
+    [
+      'CLINIC_DOORBELL',
+      'hunter2',
+      /^CLINIC_DOORBELL must be one of service-broker, ole-automation, rest-endpoint, http, none/,
+    ],
   ]
   for (const [name, value, expected] of cases) {
     const error = complaint(() => readSettings([name], { [name]: value }))
