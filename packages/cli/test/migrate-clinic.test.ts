@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { openScriptConnection } from '@clinic-sync/clinic'
 import { testClinic } from '@clinic-sync/dev-services/testing'
 import t from 'tap'
+import { createDatabase } from '../../sqlserver-simulator/test/contract/real-engine.ts'
 import { migrate } from '../src/migrate/index.ts'
 import { freshClinic } from './support/migrating.ts'
 
@@ -112,7 +113,18 @@ t.test('a connection that is lost ends it: nothing more is run on another one, w
 })
 
 // What only an engine has; the simulator has neither application locks nor messages.
-if (process.env.SQLSERVER_URL) {
+const server = process.env.SQLSERVER_URL
+if (server) {
+  t.test('a database that is not the clinic is said so, and nothing is made in it', async (t) => {
+    const { url, babelfish, stop } = await createDatabase(server)
+    t.teardown(stop)
+    const { run, recorded } = await freshClinic(t, { clinic: { url, babelfish, real: true } })
+    const message = /^The clinic has no table dbo\.AlignerDoctors, .*: is this its database\?$/
+    await t.rejects(run({ dryRun: true }), { code: 'SYNC_MIGRATION_FAILED', message })
+    await t.rejects(run(), { code: 'SYNC_MIGRATION_FAILED', message })
+    await t.rejects(recorded())
+  })
+
   t.test('two at once wait for each other', async (t) => {
     const { run, recorded, write } = await freshClinic(t, { only: [FIRST] })
     for (const n of [2, 3, 4]) await write(`0${n}_new.sql`, `CREATE TABLE dbo.Made${n} (ID int NOT NULL)\nGO\n`)

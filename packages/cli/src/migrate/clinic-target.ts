@@ -1,4 +1,5 @@
 import { openScriptConnection, runBatches, type ScriptConnection, toDatabaseError } from '@clinic-sync/clinic'
+import { captureTriggers } from '@clinic-sync/mapping'
 import { SyncError } from '@clinic-sync/sync'
 import { readEngine } from './engine.ts'
 import type { MigrationFile } from './files.ts'
@@ -30,6 +31,7 @@ export async function clinicTarget(url: string): Promise<MigrationTarget> {
       await apply(connection, file)
       return said
     },
+    missingTables: () => missingTables(connection),
     engine: () =>
       readEngine(connection).catch((error: unknown) => {
         throw toDatabaseError(error, 'asking the engine what it is')
@@ -59,6 +61,17 @@ async function recorded(connection: ScriptConnection): Promise<ReadonlyMap<strin
     if (numberOf(error) === INVALID_OBJECT_NAME || (await isMissing(connection))) return new Map()
     throw toDatabaseError(error, 'reading sync.Migrations')
   }
+}
+
+/** Those of the clinic's own tables that get a trigger. A login that may not migrate might not see them: that is said first. */
+async function missingTables(connection: ScriptConnection): Promise<readonly string[]> {
+  await recorded(connection)
+  const names = captureTriggers().map(({ table }) => table)
+  const ids = names.map((name, i) => `OBJECT_ID(N'dbo.[${name}]', N'U') AS t${i}`)
+  const [row = {}] = await connection.batch(`SELECT ${ids.join(', ')}`).catch((error: unknown) => {
+    throw toDatabaseError(error, "looking for the clinic's tables")
+  })
+  return names.filter((_, i) => row[`t${i}`] === null).map((name) => `dbo.${name}`)
 }
 
 /** For engines that number a missing schema in another way. */

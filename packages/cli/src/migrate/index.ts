@@ -54,11 +54,13 @@ export async function migrate(options: MigrateOptions): Promise<Migrated> {
   )
   const target = await (side === 'clinic' ? clinicTarget(url) : portalTarget(url))
   try {
-    const missing = withPortalTables ? [] : ((await target.missingTables?.()) ?? [])
+    const creates = side === 'portal' && withPortalTables
+    const missing = creates ? [] : ((await target.missingTables?.()) ?? [])
     if (missing.length > 0)
       throw new SyncError(
         'SYNC_MIGRATION_FAILED',
-        `The portal has no table ${missing.join(', ')}: is this its database? To create the portal's tables, add --with-portal-tables.`,
+        `The ${side} has no table ${missing.join(', ')}: is this its database?` +
+          (side === 'portal' ? " To create the portal's tables, add --with-portal-tables." : ''),
       )
     const engine = await target.engine?.()
     const plan = async (): Promise<Plan> => {

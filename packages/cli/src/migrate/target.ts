@@ -35,7 +35,7 @@ export interface MigrationTarget {
    * @throws SyncError `SYNC_MIGRATION_FAILED` naming file and line.
    */
   apply(file: MigrationFile): Promise<readonly string[]>
-  /** Portal: its own tables that are not there. */
+  /** The side's own tables that are not there. */
   missingTables?(): Promise<readonly string[]>
   /** Clinic: what its engine is. */
   engine?(): Promise<Engine>
