@@ -18,3 +18,10 @@ export function adminUrl(environment: Environment): string {
   }
   return admin
 }
+
+/** The same settings, where everything of the clinic is done with the login that installs. @throws SyncError SYNC_CONFIG */
+export const asAdministrator = (environment: Environment): Environment => ({
+  ...environment,
+  SQLSERVER_URL: adminUrl(environment),
+  SQLSERVER_URL_FILE: undefined,
+})

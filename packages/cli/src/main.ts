@@ -2,7 +2,7 @@ import { isTableName, TABLE_NAMES, type TableName } from '@clinic-sync/mapping'
 import { readSettings } from '@clinic-sync/runtime'
 import { SyncError } from '@clinic-sync/sync'
 import { Argument, Command, InvalidArgumentError } from 'commander'
-import { adminUrl } from './admin-url.ts'
+import { adminUrl, asAdministrator } from './admin-url.ts'
 import { backfillCommand, summaryLines } from './backfill/command.ts'
 import { doctorCommand } from './doctor/command.ts'
 import { doorbellCommand } from './doorbell/command.ts'
@@ -76,11 +76,13 @@ program
   .command('doctor')
   .description('look at everything that the sync needs, and say what to do about what is wrong')
   .option('--json', 'print { ok, checks } and nothing else', false)
-  .action(async ({ json }: { json: boolean }) => {
+  .option('--as-admin', 'look at the clinic with the login of SQLSERVER_ADMIN_URL, which may see more', false)
+  .action(async ({ json, asAdmin }: { json: boolean; asAdmin: boolean }) => {
+    const settings = environment()
     // Ends now: a connection that hangs would keep the process for as long as it does.
     process.exit(
       await doctorCommand({
-        environment: environment(),
+        environment: asAdmin ? asAdministrator(settings) : settings,
         json,
         envFile: program.opts<{ envFile?: string }>().envFile,
         out,

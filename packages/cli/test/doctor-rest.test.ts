@@ -1,11 +1,15 @@
 import { type BrokerFacts, deadQueue, eventQueue, retryQueue } from '@clinic-sync/broker'
 import { SyncError } from '@clinic-sync/sync'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { bounded } from '../src/doctor/bounded.ts'
 import { brokerChecks, unreachable as brokerUnreachable } from '../src/doctor/broker/index.ts'
 import { aged, type Check, checksOf } from '../src/doctor/check.ts'
 import { withFile } from '../src/doctor/command.ts'
 import { heardCheck } from '../src/doctor/doorbells/heard.ts'
+import { askIngress } from '../src/doctor/ingress/facts.ts'
 import { ingressChecks } from '../src/doctor/ingress/index.ts'
 import { report } from '../src/doctor/print.ts'
 import { restoredCheck } from '../src/doctor/restored.ts'
@@ -49,6 +53,7 @@ t.test('settings', async (t) => {
   only(t, look({ SQLSERVER_ADMIN_URL: 'mssql://sa:PLANTED@h' }).checks, {
     found: /^SQLSERVER_ADMIN_URL cannot be used/,
   })
+  only(t, look({ INGRESS_URL: 'http://PLANTED:99999' }).checks, { id: 'settings.INGRESS_URL', found: /^(?!.*PLANTED)/ })
   only(t, look({ CLINIC_TIME_ZONE: 'Asia/Bagdad' }).checks, { id: 'settings.CLINIC_TIME_ZONE' })
   only(t, look({ SYNC_OPERATOR_TOKEN: ENVIRONMENT.SYNC_WEBHOOK_SECRET }).checks, {
     id: 'settings.token',
@@ -109,6 +114,7 @@ t.test('broker', async (t) => {
   })
   t.match(failure('RabbitMQ: 403 (ACCESS-REFUSED)').todo, /password/)
   t.match(failure('RabbitMQ: 530 (NOT-ALLOWED) vhost not found').todo, /add_vhost/)
+  t.match(failure('RabbitMQ: Expected ConnectionOpenOk; got <ConnectionClose channel:0>').todo, /add_vhost/)
 })
 
 t.test('ingress', async (t) => {
@@ -130,6 +136,20 @@ t.test('ingress', async (t) => {
   only(t, look({ notified: 401 }), { id: 'ingress.webhook-secret', found: 'it was started with another' })
   only(t, look({ tested: 401 }), { id: 'ingress.operator-token', todo: /SYNC_OPERATOR_TOKEN/ })
   only(t, look({ tested: 404 }), { found: /HTTP 404.*another version/ })
+})
+
+t.test('an ingress behind a path of a proxy is asked there', async (t) => {
+  const asked: string[] = []
+  const proxy = createServer((request, response) => {
+    asked.push(request.url ?? '')
+    response.end('{"checks":{}}')
+  }).listen(0, '127.0.0.1')
+  t.teardown(() => proxy.close())
+  await once(proxy, 'listening')
+  const { port } = proxy.address() as AddressInfo
+  const settings = { SYNC_WEBHOOK_SECRET: 'x', SYNC_OPERATOR_TOKEN: 'y' }
+  await askIngress({ ...settings, INGRESS_URL: `http://127.0.0.1:${port}/clinic/` })
+  t.same(asked.sort(), ['/clinic/api/sync/doorbells/test', '/clinic/api/sync/queue-notify', '/clinic/readyz'])
 })
 
 t.test('what was heard', async (t) => {
@@ -175,11 +195,11 @@ t.test('an area that does not answer in time, or fails', async (t) => {
 
 t.test('what to do names the file that --env-file names', async (t) => {
   const { fail } = checksOf('clinic')
-  const checks = [fail('a', 'A', 'x', 'Set it in .env (see .env.example), then: npm run sync -- doorbell')]
+  const checks = [fail('a', 'A', 'x', 'Set it in .env (see .env.example), then: npm run sync -- doorbell, or in .env.')]
   t.equal(withFile({ ok: false, checks }, undefined).checks[0]?.todo, checks[0]?.todo)
   t.equal(
     withFile({ ok: false, checks }, '/tmp/$& demo/demo.env').checks[0]?.todo,
-    'Set it in /tmp/$& demo/demo.env (see .env.example), then: npm run sync -- --env-file "/tmp/$& demo/demo.env" doorbell',
+    'Set it in /tmp/$& demo/demo.env (see .env.example), then: npm run sync -- --env-file "/tmp/$& demo/demo.env" doorbell, or in /tmp/$& demo/demo.env.',
   )
 })
 

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { asAdministrator } from '../src/admin-url.ts'
 import { environmentFrom } from '../src/environment.ts'
 
 t.test('the environment wins over the file that was named', async (t) => {
@@ -14,4 +15,14 @@ t.test('a file that was named and cannot be read is an error; without a name the
   const missing = join(t.testdir(), 'no.env')
   t.throws(() => environmentFrom(missing, {}), { code: 'SYNC_CONFIG', message: /no\.env.*--env-file/ })
   t.equal(environmentFrom(undefined, { LOG_LEVEL: 'info' }).LOG_LEVEL, 'info')
+})
+
+t.test('as the administrator: his login instead of the services’, where there is one', async (t) => {
+  const services = { SQLSERVER_URL_FILE: '/run/secrets/url', LOG_LEVEL: 'info' }
+  t.match(asAdministrator({ ...services, SQLSERVER_ADMIN_URL: 'mssql://sa:x@h/clinic' }), {
+    SQLSERVER_URL: 'mssql://sa:x@h/clinic',
+    SQLSERVER_URL_FILE: undefined,
+    LOG_LEVEL: 'info',
+  })
+  t.equal(asAdministrator({ SQLSERVER_URL: 'mssql://s:x@h/clinic' }).SQLSERVER_URL, 'mssql://s:x@h/clinic')
 })

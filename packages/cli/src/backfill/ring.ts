@@ -1,4 +1,5 @@
 import { SyncError } from '@clinic-sync/sync'
+import { ingressAddress } from '../ingress-address.ts'
 
 /**
  * Rings the ingress as an operator does; resolves when its drain has published what was pending.
@@ -7,7 +8,7 @@ import { SyncError } from '@clinic-sync/sync'
  * @throws SyncError `SYNC_INGRESS` if it does not answer or refuses the token.
  */
 export async function ringIngress(ingressUrl: string, token: string, signal?: AbortSignal): Promise<void> {
-  const url = new URL('/api/sync/trigger', ingressUrl)
+  const url = new URL(ingressAddress(ingressUrl, '/api/sync/trigger'))
   let response: Response
   try {
     response = await fetch(url, {

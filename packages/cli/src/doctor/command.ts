@@ -26,7 +26,7 @@ export function withFile(diagnosis: Diagnosis, file: string | undefined): Diagno
   const named = (todo: string) =>
     todo
       .replaceAll('npm run sync -- ', () => `npm run sync -- --env-file ${JSON.stringify(file)} `)
-      .replaceAll(/(?<![\w/])\.env(?![\w.])/g, () => file)
+      .replaceAll(/(?<![\w/])\.env(?!\w|\.\w)/g, () => file)
   return {
     ...diagnosis,
     checks: diagnosis.checks.map((check) => (check.todo === null ? check : { ...check, todo: named(check.todo) })),

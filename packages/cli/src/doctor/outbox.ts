@@ -20,10 +20,8 @@ export function outboxChecks(
   const failed = n('Failed')
   const waiting = `${n('Pending')} pending, ${n('Queued')} on their way`
   const title = 'The outbox is drained'
-  const direction = area === 'clinic' ? 'sql-to-postgres' : 'postgres-to-sql'
   const ring =
-    `Start the ingress; if it runs: curl -X POST "$INGRESS_URL/api/sync/trigger" -H "authorization: Bearer $SYNC_OPERATOR_TOKEN" ` +
-    `-H "content-type: application/json" -d '{"direction":"${direction}"}'`
+    'Start the ingress; if it runs, restart it: it looks into both outboxes then. If they stay, its log says why.'
   const late = oldestPending !== null && oldestPending > LATE_S
   const found = late ? `${waiting}; the oldest has been pending for ${aged(oldestPending)}` : waiting
   return [

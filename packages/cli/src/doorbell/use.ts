@@ -1,6 +1,7 @@
 import type { ScriptConnection } from '@clinic-sync/clinic'
 import { DatabaseError, type Rung, SyncError } from '@clinic-sync/sync'
 import sql from 'mssql'
+import { ingressAddress } from '../ingress-address.ts'
 import { type ClinicDoorbell, inDatabase } from '../migrate/choose.ts'
 
 /** What the database's own doorbells need to know. */
@@ -18,8 +19,8 @@ const BUSY = '51222'
 /** Those that call the ingress by HTTP, and have to be told where it is. */
 export const callsByHttp = (doorbell: ClinicDoorbell) => doorbell === 'ole-automation' || doorbell === 'rest-endpoint'
 
-/** Where a doorbell rings the ingress. A path that INGRESS_URL has (a proxy's) stays in front. */
-export const notifyUrl = (ingressUrl: string) => `${ingressUrl.replace(/\/+$/, '')}/api/sync/queue-notify`
+/** Where a doorbell rings the ingress. */
+export const notifyUrl = (ingressUrl: string) => ingressAddress(ingressUrl, '/api/sync/queue-notify')
 
 /**
  * Refuses what can be known not to work, before anything is done.

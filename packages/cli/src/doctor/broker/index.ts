@@ -25,12 +25,13 @@ export function unreachable(error: SyncError): Check {
       found,
       'Correct user, password and virtual host in RABBITMQ_URL (.env), and the rights: rabbitmqctl set_permissions.',
     )
-  if (/NOT.ALLOWED|vhost/i.test(error.message))
+  // amqplib reports the refusal of a virtual host (530) by its place in the handshake alone.
+  if (/NOT.ALLOWED|vhost|ConnectionOpenOk/i.test(error.message))
     return fail(
       'reachable',
       REACHABLE,
       found,
-      "Correct the virtual host, RABBITMQ_URL's path, or make it: rabbitmqctl add_vhost.",
+      "Correct the virtual host, RABBITMQ_URL's path, or make it: rabbitmqctl add_vhost, then set_permissions for the user.",
     )
   return fail(
     'reachable',

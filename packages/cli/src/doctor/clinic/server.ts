@@ -129,7 +129,7 @@ export function unseenChecks(facts: ClinicFacts): Check[] {
       'unseen',
       'The login may see what the doctor looks at',
       `not seen: ${hidden.join(', ')}`,
-      'SQLSERVER_URL="$SQLSERVER_ADMIN_URL" npm run sync -- doctor',
+      'npm run sync -- doctor --as-admin',
     ),
   ]
 }

@@ -1,4 +1,5 @@
 import type { Settings } from '@clinic-sync/runtime'
+import { notifyUrl } from '../../doorbell/use.ts'
 import { whyNot } from '../../migrate/engine.ts'
 import { shown } from '../addresses.ts'
 import { type Check, checksOf, counted } from '../check.ts'
@@ -30,11 +31,11 @@ export function clinicDoorbellChecks(
   const actual = facts.get('Doorbell')
   if (actual === undefined || actual === null) return []
   const title = "The clinic's doorbell is the one in CLINIC_DOORBELL"
+  const impossible = possible(facts, wanted)
+  // To switch it on is refused then.
+  if (impossible.length > 0) return impossible
   if (actual !== wanted)
-    return [
-      ...possible(facts, wanted),
-      fail('clinic.setting', title, `the clinic has ${actual}, CLINIC_DOORBELL is ${chosen}`, SWITCH),
-    ]
+    return [fail('clinic.setting', title, `the clinic has ${actual}, CLINIC_DOORBELL is ${chosen}`, SWITCH)]
   if (wanted === 'none') {
     if (chosen === 'http') return [ok('clinic.setting', title, 'http: a caller of your own')]
     const found = 'none: changes wait until the ingress starts, or somebody calls POST /api/sync/trigger'
@@ -49,7 +50,6 @@ export function clinicDoorbellChecks(
   }
   return [
     ok('clinic.setting', title, wanted),
-    ...possible(facts, wanted),
     ...triggerChecks(facts, wanted),
     ...(wanted === 'service-broker' ? brokerChecks(facts) : httpChecks(facts, wanted, ingress, heard)),
   ]
@@ -171,7 +171,7 @@ function httpChecks(
 
 function addressChecks(url: string, ingress: string, heard: boolean): Check[] {
   const title = "The clinic's doorbell leads to the ingress"
-  const expected = new URL('/api/sync/queue-notify', ingress).href
+  const expected = notifyUrl(ingress)
   if (url === '') return [fail('clinic.url', title, 'sync.Settings has no DoorbellURL', SWITCH)]
   const found = shown(url)
   if (heard || found === shown(expected)) return [ok('clinic.url', title, found)]

@@ -1,6 +1,7 @@
 import { type DoorbellTestResponse, doorbellTestResponseValidator } from '@clinic-sync/contracts'
 import type { Settings } from '@clinic-sync/runtime'
 import { SyncError } from '@clinic-sync/sync'
+import { ingressAddress } from '../../ingress-address.ts'
 
 /** What the ingress answers. */
 export interface IngressFacts {
@@ -23,13 +24,13 @@ const ASK_MS = 5_000
 export async function askIngress(settings: Partial<Settings> & Pick<Settings, 'INGRESS_URL'>): Promise<IngressFacts> {
   const { INGRESS_URL, SYNC_WEBHOOK_SECRET: secret, SYNC_OPERATOR_TOKEN: token } = settings
   const url = new URL(INGRESS_URL).origin
+  const at = (path: string) => new URL(ingressAddress(INGRESS_URL, path))
   const [ready, test] = await Promise.all([
-    send(new URL('/readyz', INGRESS_URL), {}, ASK_MS),
-    token === undefined ? null : send(new URL('/api/sync/doorbells/test', INGRESS_URL), post(token), TEST_MS),
+    send(at('/readyz'), {}, ASK_MS),
+    token === undefined ? null : send(at('/api/sync/doorbells/test'), post(token), TEST_MS),
   ])
   // Not before: a ring over HTTP would be heard by the test.
-  const notified =
-    secret === undefined ? null : await send(new URL('/api/sync/queue-notify', INGRESS_URL), post(secret), ASK_MS)
+  const notified = secret === undefined ? null : await send(at('/api/sync/queue-notify'), post(secret), ASK_MS)
   return {
     url,
     checks: checksIn(ready.body),

@@ -30,8 +30,9 @@ export function portalChecks(facts: PortalFacts, files: readonly MigrationFile[]
   }
   return [
     ...server,
-    ...migrationChecks('portal', wanted, known, recorded),
+    // First: where the tables are missing, no migration helps.
     ...tables,
+    ...migrationChecks('portal', wanted, known, recorded),
     ...captureChecks(facts, files, applied),
     ...(facts.outbox === null ? [] : outboxChecks('portal', facts.outbox, FAILED)),
   ]
