@@ -22,7 +22,8 @@ export interface Found {
 export interface Relation {
   readonly name: string
   readonly columns: readonly ColumnDefinition[]
-  scan(access: Access): Iterable<Found>
+  /** `sought`: where a key leads to the rows, the others are not met, and so not waited for. It may be given more than it sought. */
+  scan(access: Access, sought?: (values: readonly SqlValue[]) => boolean): Iterable<Found>
   /** The rows whose column has that value, if there is a quick way to them. */
   lookup(ordinal: number, access: Access): ((value: SqlValue) => Iterable<Found>) | null
 }
@@ -48,8 +49,8 @@ export function tableRelation(table: Table): Relation {
   return {
     name: table.definition.name,
     columns: table.columns,
-    *scan(access) {
-      for (const row of table.scan()) if (!row.gone && visible(row, access)) yield found(row)
+    *scan(access, sought = () => true) {
+      for (const row of table.scan()) if (!row.gone && sought(row.values) && visible(row, access)) yield found(row)
     },
     lookup(ordinal, access) {
       if (table.key.length === 1 && table.key[0] === ordinal) {

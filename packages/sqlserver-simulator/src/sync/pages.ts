@@ -27,8 +27,9 @@ function* synced(
   after: number | null,
   access: Access,
 ): Iterable<Found> {
-  for (const found of records.relation.scan(access)) {
-    if (after !== null && (found.values[records.key] as number) <= after) continue
+  const isAfter = (values: readonly SqlValue[]) => after === null || (values[records.key] as number) > after
+  for (const found of records.relation.scan(access, isAfter)) {
+    if (!isAfter(found.values)) continue
     if (inScope(all, records, found, access)) yield found
   }
 }
