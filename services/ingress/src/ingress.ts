@@ -2,6 +2,7 @@ import type { Broker, Consumer } from '@clinic-sync/broker'
 import { directionFrom, type DoorbellTest, type Side } from '@clinic-sync/contracts'
 import { DatabaseError, type Doorbell, type OpenTransactions, type Ringer, SyncError } from '@clinic-sync/sync'
 import type { FastifyBaseLogger } from 'fastify'
+import { setMaxListeners } from 'node:events'
 import { sentence } from './describe.ts'
 import { Drain } from './drain.ts'
 import { Ears } from './ears.ts'
@@ -24,7 +25,7 @@ export interface IngressOptions {
   readonly log: FastifyBaseLogger
   /** A database is not migrated: the process should say so and end. */
   readonly onFatal: (error: SyncError) => void
-  /** When to look once more after the start, in milliseconds. */
+  /** When to look once more after the start and after the last HTTP doorbell of the clinic, in milliseconds. */
   readonly secondLookMs?: number
 }
 
@@ -36,8 +37,9 @@ const RINGS_BY_HTTP: ReadonlySet<ClinicDoorbell | PortalDoorbell> = new Set([
 ] as const)
 
 /**
- * After a call that nobody answered, a session of SQL Server does not call for 5 s (migrations 04 and 08): what it writes just after this
- * ingress is back rings for nobody. So there is one more look, when that is over. Milliseconds.
+ * After a call that nobody answered in time, a session of SQL Server does not call for 5 s (migrations 04 and 08): what it writes just
+ * after this ingress is back, or after an answer that came too late, rings for nobody. So there is one more look when that is over:
+ * after the start, and after the last ring. Milliseconds.
  */
 const SECOND_LOOK_MS = 6_000
 
@@ -59,6 +61,8 @@ export class Ingress {
 
   constructor(options: IngressOptions) {
     const { clinic, portal, broker, log, onFatal } = options
+    // Each test of a doorbell listens; Node would take more than ten for a leak.
+    setMaxListeners(0, this.#stopping.signal)
     this.#options = options
     this.#outboxes = { clinic: this.#watch(clinic), portal: this.#watch(portal) }
     const fatal = (error: SyncError) => {
@@ -80,7 +84,7 @@ export class Ingress {
 
   /** Drains both sides as soon as RabbitMQ is there, and then whenever something rings. Returns at once. */
   start(): void {
-    const { broker, clinicDoorbell, portalDoorbell, log, secondLookMs = SECOND_LOOK_MS } = this.#options
+    const { broker, clinicDoorbell, portalDoorbell, log } = this.#options
     // Called for the first connection as well: before it, a drain could only fail.
     this.#forget = broker.onReconnect(() => this.ringAll(true))
     for (const outbox of Object.values(this.#outboxes)) this.#look(outbox)
@@ -97,11 +101,7 @@ export class Ingress {
     })
     if (clinicDoorbell === 'service-broker') this.#hear('clinic')
     if (portalDoorbell === 'listen') this.#hear('portal')
-    if (this.#waits !== undefined)
-      this.#secondLook = setTimeout(() => {
-        log.debug('looking once more, for those who could not ring while nobody was here')
-        this.drains.clinic.ring()
-      }, secondLookMs)
+    this.#lookAgain()
   }
 
   /** What the HTTP doorbells tell. Each rings, whatever the settings say. */
@@ -109,6 +109,7 @@ export class Ingress {
     rang: (side) => {
       if (this.#ringsByHttp(side)) this.#ears.heard(side)
       this.drains[side].ring()
+      if (side === 'clinic') this.#lookAgain()
     },
     refused: (side, status) => this.#ears.refused(side, status),
   }
@@ -155,6 +156,17 @@ export class Ingress {
   #lookForRulings(): void {
     this.#stopping.signal.throwIfAborted()
     if (this.#options.clinicDoorbell !== 'service-broker') this.drains.clinic.ring()
+  }
+
+  /** Where the clinic rings by HTTP: one look more, when nobody has rung for a while. */
+  #lookAgain(): void {
+    const { log, secondLookMs = SECOND_LOOK_MS } = this.#options
+    if (this.#waits === undefined || this.#stopping.signal.aborted) return
+    clearTimeout(this.#secondLook)
+    this.#secondLook = setTimeout(() => {
+      log.debug('looking once more, for those whose call was not answered in time')
+      this.drains.clinic.ring()
+    }, secondLookMs)
   }
 
   /** Says at once if a database is not migrated, with or without RabbitMQ. If it is down, its drain tries again. */

@@ -135,8 +135,19 @@ t.test('what rang for nobody just after a start arrives all the same', async (t)
   await until('the look after the start finds it', () => ingress.arrived().includes('unheard'))
 })
 
+t.test('who was answered too late does not call for a while: what he writes then arrives all the same', async (t) => {
+  const { ingress, person, use } = await start(t, 300)
+  await until('the look after the start is over', () => ingress.texts(20).some((text) => /once more/.test(text)))
+  await ingress.quiet()
+  await person().adds('heard')
+  await use('http://127.0.0.1:1/api/sync/queue-notify')
+  await person().adds('unheard')
+  await until('the look after the last ring finds it', () => ingress.arrived().includes('unheard'))
+})
+
 t.test('10,000 rows and many rings: one wait; idle, no query', async (t) => {
-  const { simulator, ingress, person } = await start(t)
+  // The one look after the last ring is not due here.
+  const { simulator, ingress, person } = await start(t, 600_000)
   const busy = person()
   const values = Array.from({ length: 1000 }, (_, i) => `(N'Dr. ${i}')`).join(', ')
   await busy.does('BEGIN TRANSACTION')
