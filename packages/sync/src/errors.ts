@@ -20,6 +20,7 @@ export const ADVICE = {
   SYNC_PUBLISH_REFUSED:
     'RabbitMQ refused a message (queue full, or an alarm): see its management UI; the change stays in the outbox.',
   SYNC_STOPPING: 'The service is shutting down: ask again once it runs.',
+  SYNC_UNFORESEEN: 'This is a defect of clinic-sync: report it, with the command that showed it.',
   SYNC_BAD_MESSAGE: 'The message is not one of ours or of another version; it is in the dead-letter queue.',
   SYNC_BAD_VALUE:
     'Correct the value in the portal, which sends the record anew, or let the clinic take it and replay the dead letter.',

@@ -9,7 +9,6 @@ export type Found<T> = { readonly facts: T } | { readonly error: SyncError }
  * What `look` found, or why it could not look: one area's failure never hides another's.
  *
  * @param name of what is looked at, for the sentence that it did not answer.
- * @throws what is no SyncError: a defect of ours
  */
 export async function bounded<T>(name: string, look: () => Promise<T>, ms = PATIENCE_MS): Promise<Found<T>> {
   let timer: NodeJS.Timeout | undefined
@@ -21,7 +20,9 @@ export async function bounded<T>(name: string, look: () => Promise<T>, ms = PATI
     return { facts: await Promise.race([look(), late]) }
   } catch (error) {
     if (error instanceof SyncError) return { error }
-    throw error
+    // Its message may hold anything, so only its kind is told.
+    const kind = error instanceof Error ? error.name : typeof error
+    return { error: new SyncError('SYNC_UNFORESEEN', `${name} could not be looked at (${kind})`, { cause: error }) }
   } finally {
     clearTimeout(timer)
   }

@@ -1,6 +1,7 @@
 import { type BrokerFacts, inspectBroker } from '@clinic-sync/broker'
 import { inspectPortalVersions, type PortalFacts } from '@clinic-sync/portal'
 import type { Environment, Settings } from '@clinic-sync/runtime'
+import type { SyncError } from '@clinic-sync/sync'
 import { type MigrationFile, migrationFiles } from '../migrate/files.ts'
 import { bounded, type Found, PATIENCE_MS } from './bounded.ts'
 import { brokerChecks, unreachable as brokerUnreachable } from './broker/index.ts'
@@ -76,7 +77,7 @@ function examine(
   const { CLINIC_TIME_ZONE, CLINIC_DOORBELL, PORTAL_DOORBELL, INGRESS_URL } = settings
   const heard = ingress !== null && 'facts' in ingress ? ingress.facts.doorbells : null
   const checks: Check[] = []
-  if (clinic !== null && 'error' in clinic) checks.push(clinicUnreachable(clinic.error))
+  if (clinic !== null && 'error' in clinic) checks.push(because(clinic.error, clinicUnreachable))
   else if (clinic !== null && CLINIC_TIME_ZONE !== undefined) {
     const { facts } = clinic
     checks.push(
@@ -88,21 +89,27 @@ function examine(
     if (CLINIC_DOORBELL !== undefined && INGRESS_URL !== undefined)
       checks.push(...clinicDoorbellChecks(facts, { CLINIC_DOORBELL, INGRESS_URL }, heard?.clinic?.heard === true))
   }
-  if (portal !== null && 'error' in portal) checks.push(portalUnreachable(portal.error))
+  if (portal !== null && 'error' in portal) checks.push(because(portal.error, portalUnreachable))
   else if (portal !== null) {
     checks.push(...portalChecks(portal.facts, files.portal))
     if (PORTAL_DOORBELL !== undefined) checks.push(...portalDoorbellChecks(portal.facts, { PORTAL_DOORBELL }))
   }
   if (broker !== null)
-    checks.push(...('error' in broker ? [brokerUnreachable(broker.error)] : brokerChecks(broker.facts)))
+    checks.push(...('error' in broker ? [because(broker.error, brokerUnreachable)] : brokerChecks(broker.facts)))
   if (ingress !== null)
-    checks.push(...('error' in ingress ? [ingressUnreachable(ingress.error)] : ingressChecks(ingress.facts)))
+    checks.push(...('error' in ingress ? [because(ingress.error, ingressUnreachable)] : ingressChecks(ingress.facts)))
   // A database that we cannot reach ourselves has its one fail already.
   if (heard?.clinic !== undefined && CLINIC_DOORBELL !== undefined && clinic !== null && 'facts' in clinic)
     checks.push(...heardCheck('clinic', heard.clinic, CLINIC_DOORBELL))
   if (heard?.portal !== undefined && PORTAL_DOORBELL !== undefined && portal !== null && 'facts' in portal)
     checks.push(...heardCheck('portal', heard.portal, PORTAL_DOORBELL))
   return checks
+}
+
+/** An area's one failure. What its own judge would advise cures no defect of ours. */
+function because(error: SyncError, unreachable: (error: SyncError) => Check): Check {
+  const check = unreachable(error)
+  return error.code === 'SYNC_UNFORESEEN' ? { ...check, todo: error.advice } : check
 }
 
 /**
