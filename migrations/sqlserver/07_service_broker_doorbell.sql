@@ -109,15 +109,17 @@ BEGIN
   SET TRANSACTION ISOLATION LEVEL READ COMMITTED
   DECLARE @message TABLE (Handle uniqueidentifier NOT NULL, TypeName nvarchar(256) COLLATE DATABASE_DEFAULT NOT NULL)
   DECLARE @timeout int = CASE WHEN @TimeoutMs = 0 THEN -1 ELSE @TimeoutMs END
-  DECLARE @handle uniqueidentifier, @rang bit = 0, @rounds int = 0
+  DECLARE @handle uniqueidentifier, @rang bit = 0, @rounds int = 0, @why nvarchar(400)
 
   IF @TimeoutMs IS NULL OR @TimeoutMs < 0
   BEGIN;
     THROW 51200, N'sync.WaitForChanges: @TimeoutMs is missing or below 0', 1;
   END
   IF EXISTS (SELECT 1 FROM sys.databases WHERE database_id = DB_ID() AND is_broker_enabled = 0)
-  BEGIN;
-    THROW 51210, N'sync.WaitForChanges: Service Broker is off in this database', 1;
+  BEGIN
+    SET @why = N'sync.WaitForChanges: Service Broker is off in this database. Switch it on: ALTER DATABASE ' + QUOTENAME(DB_NAME())
+      + N' SET ENABLE_BROKER WITH ROLLBACK IMMEDIATE';
+    THROW 51210, @why, 1;
   END
   IF NOT EXISTS (SELECT 1 FROM sync.Settings WHERE Name = N'Doorbell' AND Value = N'service-broker')
   BEGIN;

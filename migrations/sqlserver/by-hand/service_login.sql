@@ -2,7 +2,7 @@
 -- Never run by migrate. Fill in the password below, and run it in the clinic's database, after 09_service_role.sql, as a member of
 -- sysadmin (or of securityadmin and db_owner): in SSMS, or  sqlcmd -S server -d clinic -E -b -i service_login.sql
 -- Safe to run again: an existing login gets the password, and keeps its other rights. Do not keep the filled-in file.
--- The server has to accept SQL logins (mixed mode). The services cannot log in as a Windows account; for tools that can:
+-- The server has to accept SQL logins (mixed mode). A Windows account, with &domain=DOMAIN in SQLSERVER_URL (NTLM), instead of this:
 --   CREATE LOGIN [DOMAIN\account] FROM WINDOWS
 --   CREATE USER [DOMAIN\account] FOR LOGIN [DOMAIN\account]
 --   ALTER ROLE clinic_sync ADD MEMBER [DOMAIN\account]

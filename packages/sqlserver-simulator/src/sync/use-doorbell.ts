@@ -46,7 +46,7 @@ function check({ db }: Work, name: SqlValue): void {
   if (doorbell.name === 'service-broker' && !db.broker.isEnabled)
     throw thrown(
       51_210,
-      `sync.UseDoorbell: Service Broker is off in this database. Switch it on: ALTER DATABASE [${db.name}] SET ENABLE_BROKER WITH ROLLBACK IMMEDIATE; it needs the database to itself: every open transaction in it is rolled back.`,
+      `sync.UseDoorbell: ${BROKER_OFF}. ${enable(db.name)}; it needs the database to itself: every open transaction in it is rolled back.`,
     )
 }
 
@@ -62,6 +62,8 @@ function switchTriggers({ db, tx }: Work, outbox: Outbox, name: string): void {
 }
 
 const BROKER_OFF = 'Service Broker is off in this database'
+const enable = (database: string) =>
+  `Switch it on: ALTER DATABASE [${database}] SET ENABLE_BROKER WITH ROLLBACK IMMEDIATE`
 
 const RUNG = [resultColumn('Doorbell', nvarchar(20)), resultColumn('Rang', BIT), resultColumn('Answer', nvarchar(400))]
 
@@ -107,7 +109,7 @@ export const waitForChanges: Procedure = {
     if (timeout === null || (timeout as number) < 0)
       throw malformed('sync.WaitForChanges: @TimeoutMs is missing or below 0')
     const { broker } = work.db
-    if (!broker.isEnabled) throw thrown(51_210, 'sync.WaitForChanges: Service Broker is off in this database')
+    if (!broker.isEnabled) throw thrown(51_210, `sync.WaitForChanges: ${BROKER_OFF}. ${enable(work.db.name)}`)
     if (doorbellOf(work) !== 'service-broker')
       throw thrown(51_211, 'sync.WaitForChanges: this doorbell is not switched on')
     const rang = await broker.bell.wait(timeout as number, signal)
