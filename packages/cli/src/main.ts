@@ -8,6 +8,7 @@ import { doctorCommand } from './doctor/command.ts'
 import { doorbellCommand } from './doorbell/command.ts'
 import { environmentFrom } from './environment.ts'
 import { migrate } from './migrate/index.ts'
+import { takenByNpm } from './taken-by-npm.ts'
 
 const out = process.stdout
 const say = (line: string) => void out.write(`${line}\n`)
@@ -95,8 +96,13 @@ function tableNames(value: string, before: TableName[] = []): TableName[] {
   return [...before, value]
 }
 
+const taken = takenByNpm(program, process.argv.slice(2), process.env)
 try {
-  await program.parseAsync()
+  if (taken === null) await program.parseAsync()
+  else {
+    process.stderr.write(`${taken}\n`)
+    process.exitCode = 1
+  }
 } catch (error) {
   // Our own errors are sentences for people; anything else is a defect whose message may hold a value.
   if (error instanceof SyncError) process.stderr.write(`${error.message.replace(/[.]$/, '')}. ${error.advice}\n`)

@@ -1,0 +1,45 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+
+// The commands as an operator runs them, where what matters is how they are started, and what they say.
+const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url))
+const NODE = [`--import=${import.meta.resolve('tsx')}`, '--conditions=@clinic-sync/source', MAIN]
+
+async function run(cwd: string, args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
+  const own = Object.entries(process.env).filter(([name]) => !/^npm_config_|_URL$/i.test(name))
+  const child = spawn(process.execPath, [...NODE, ...args], {
+    cwd,
+    env: { ...Object.fromEntries(own), ...environment },
+  })
+  let text = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (part: string) => (text += part))
+  const [code] = (await once(child, 'close')) as [number | null]
+  return { text, code }
+}
+
+t.test('a flag that npm has kept stops the command before anything is done', async (t) => {
+  let connections = 0
+  const server = createServer((socket) => {
+    connections++
+    socket.destroy()
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  const address = server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  const urls = {
+    SQLSERVER_URL: `mssql://a:b@127.0.0.1:${port}/clinic`,
+    POSTGRES_URL: `postgres://a:b@127.0.0.1:${port}/x`,
+  }
+  const { text, code } = await run(t.testdir(), ['migrate', 'portal'], { ...urls, npm_config_dry_run: 'true' })
+  t.equal(
+    text,
+    'npm has kept --dry-run for itself, so nothing was done: write npm run sync -- migrate portal --dry-run ' +
+      "(in PowerShell: npm run sync '--' migrate portal --dry-run, or use the Command Prompt).\n",
+  )
+  t.same([code, connections], [1, 0])
+})
