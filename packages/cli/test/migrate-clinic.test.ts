@@ -31,6 +31,7 @@ t.test('a dry run says what it would do and does nothing', async (t) => {
   const { applied, leftOut } = await run({ dryRun: true })
   t.same([...applied, ...leftOut].sort(), files)
   for (const file of applied) t.ok(lines.includes(`clinic: ${file} would be applied`), file)
+  t.notMatch(lines.join('\n'), /sync -- doorbell/, 'there is nothing yet to switch on')
   await t.rejects(recorded())
 })
 

@@ -88,7 +88,10 @@ export async function migrate(options: MigrateOptions): Promise<Migrated> {
     const without = leftOut.map(({ name }) => name)
     const skipped = files.map(({ name }) => name).filter((name) => ![...applied, ...without].includes(name))
     if (todo.length === 0) onLine(`${side}: up to date (${skipped.length} files)`)
-    if (!leftOut.some(({ name }) => isChosen(files, name, doorbell))) await compareDoorbell(target, doorbell, onLine)
+    // In a dry run the next thing is to migrate: the doorbell may be among what is missing.
+    const next = !(dryRun && todo.length > 0)
+    if (next && !leftOut.some(({ name }) => isChosen(files, name, doorbell)))
+      await compareDoorbell(target, doorbell, onLine)
     return { applied, skipped, leftOut: without }
   } finally {
     await target.close()
