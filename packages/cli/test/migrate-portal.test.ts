@@ -134,6 +134,12 @@ t.test("without the portal's tables, says how to create them", async (t) => {
   t.notMatch((await run({ withPortalTables: false })).skipped, ['00_portal_tables.sql'])
 })
 
+t.test('a login that is refused is said so', async (t) => {
+  const { url } = await testPostgres(t)
+  const wrong = Object.assign(new URL(url), { password: 'hunter2' }).href
+  await t.rejects(migrate({ side: 'portal', url: wrong }), { code: 'SYNC_LOGIN_REFUSED', advice: /user and password/ })
+})
+
 t.test('a database that cannot be reached is said so', async (t) => {
   await t.rejects(migrate({ side: 'portal', url: 'postgres://nobody@127.0.0.1:1/none' }), {
     code: 'SYNC_DATABASE_DOWN',

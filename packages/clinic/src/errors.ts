@@ -55,9 +55,23 @@ const BY_NUMBER: ReadonlyMap<number, FailureClass> = new Map<number, FailureClas
     18452, // login from an untrusted domain
     18456, // login failed
     18461, // single-user mode
+    18470, // the account is disabled
+    18486, // the account is locked
+    18487, // the password has expired
+    18488, // the password must be changed
     40197, // the service failed over
     40613, // the database is not available
   ]),
+])
+
+/** The server knows this login, or its password, not; or no longer. Others refuse it for a state of the server or database. */
+const LOGIN_REFUSED = new Set([
+  18452, // login from an untrusted domain
+  18456, // login failed
+  18470, // the account is disabled
+  18486, // the account is locked
+  18487, // the password has expired
+  18488, // the password must be changed
 ])
 
 /** Errors of mssql, tedious and Node that mean that no usable connection exists. */
@@ -127,6 +141,7 @@ export function toDatabaseError(error: unknown, doing: string, loginNumber?: num
       classOf(number, named),
       `SQL Server failed ${doing} with error ${number}${where}${inWords(named)}.`,
       {
+        ...(LOGIN_REFUSED.has(number) && { code: 'SYNC_LOGIN_REFUSED' }),
         number: String(number),
         cause: error,
       },
@@ -140,7 +155,9 @@ export function toDatabaseError(error: unknown, doing: string, loginNumber?: num
   }
   if (code === 'ELOGIN') {
     const known = loginNumber === undefined ? '' : ` (error ${loginNumber})`
+    const refused = loginNumber === undefined || LOGIN_REFUSED.has(loginNumber)
     return new DatabaseError('down', `SQL Server refused the login${known}; check user, password and database.`, {
+      ...(refused && { code: 'SYNC_LOGIN_REFUSED' }),
       number: loginNumber === undefined ? undefined : String(loginNumber),
       cause: error,
     })
@@ -149,7 +166,8 @@ export function toDatabaseError(error: unknown, doing: string, loginNumber?: num
     return new DatabaseError('transient', `${doing} was cancelled.`, { cause: error })
   }
   if (code !== undefined && CONNECTION_CODES.has(code)) {
-    return new DatabaseError('down', `There is no connection to SQL Server for ${doing} (${code}).`, { cause: error })
+    const why = [code, ...codesBehind(error).filter((each) => each !== code)].join(', ')
+    return new DatabaseError('down', `There is no connection to SQL Server for ${doing} (${why}).`, { cause: error })
   }
   return new DatabaseError('permanent', `${doing} failed (${code ?? name}).`, { cause: error })
 }
@@ -171,6 +189,19 @@ function enableBroker(message: string): string {
 
 function failing(failure: FailureClass, numbers: readonly number[]): [number, FailureClass][] {
   return numbers.map((number) => [number, failure])
+}
+
+/** What Node says of a connection that the driver only calls failed (ESOCKET): ECONNREFUSED, or what is wrong with a certificate. */
+function codesBehind(error: unknown): string[] {
+  const codes: string[] = []
+  let inner = error
+  for (let depth = 0; depth < 4 && inner instanceof Error; depth++) {
+    const { cause, originalError } = inner as Error & { originalError?: unknown }
+    inner = cause ?? originalError
+    const code = inner instanceof Error && 'code' in inner ? String(inner.code) : ''
+    if (/^[A-Z][A-Z0-9_]{2,60}$/.test(code) && !codes.includes(code)) codes.push(code)
+  }
+  return codes
 }
 
 /** Whatever of the error is safe to say. A procedure's name is an object's name, never a value. */

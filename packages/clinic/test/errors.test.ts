@@ -13,7 +13,11 @@ t.test('the class of a server error', async (t) => {
     down: [40613, 4060, 18456, 233, 17142, 942, 15517],
   })) {
     for (const number of numbers) {
-      t.match(toDatabaseError(server(number), 'sync.X'), { failure, number: String(number), code: /^SYNC_DATABASE/ })
+      t.match(toDatabaseError(server(number), 'sync.X'), {
+        failure,
+        number: String(number),
+        code: /^SYNC_(DATABASE|LOGIN_REFUSED)/,
+      })
     }
   }
 })
@@ -43,12 +47,30 @@ t.test('a doorbell that lacks something: what, and for Service Broker the very s
 })
 
 t.test('failures of the connection', async (t) => {
-  for (const code of ['ESOCKET', 'ECONNCLOSED', 'ECONNREFUSED', 'EINSTLOOKUP', 'ETIMEOUT', 'ELOGIN']) {
+  for (const code of ['ESOCKET', 'ECONNCLOSED', 'ECONNREFUSED', 'EINSTLOOKUP', 'ETIMEOUT']) {
     t.match(toDatabaseError(driver(code), 'sync.X'), { failure: 'down', code: 'SYNC_DATABASE_DOWN' }, code)
   }
   t.match(toDatabaseError(driver('TIMEOUT', 'TimeoutError'), 'sync.X'), { failure: 'down' })
-  t.match(toDatabaseError(driver('ELOGIN'), 'sync.X', 4060), { number: '4060', message: /4060/ })
+  t.match(toDatabaseError(driver('ELOGIN'), 'sync.X', 4060), {
+    code: 'SYNC_DATABASE_DOWN',
+    number: '4060',
+    message: /4060/,
+  })
   t.match(toDatabaseError(driver('ETIMEOUT', 'RequestError'), 'sync.X'), { failure: 'transient', number: '-2' })
+})
+
+t.test('a login that is refused: still down, and the advice is user and password', async (t) => {
+  const refused = { failure: 'down', code: 'SYNC_LOGIN_REFUSED', advice: /user and password/ }
+  t.match(toDatabaseError(driver('ELOGIN'), 'sync.X'), refused)
+  t.match(toDatabaseError(driver('ELOGIN'), 'sync.X', 18456), { ...refused, number: '18456' })
+  t.match(toDatabaseError(server(18456), 'sync.X'), { ...refused, number: '18456' })
+})
+
+t.test('what is behind a failed connection is named by its code', async (t) => {
+  const behind = Object.assign(new Error('0770-SECRET'), { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' })
+  const tedious = Object.assign(new Error('0770-SECRET', { cause: behind }), { code: 'ESOCKET' })
+  const error = toDatabaseError(Object.assign(driver('ESOCKET'), { originalError: tedious }), 'sync.X')
+  t.equal(error.message, 'There is no connection to SQL Server for sync.X (ESOCKET, DEPTH_ZERO_SELF_SIGNED_CERT).')
 })
 
 t.test('no message repeats what the server or the driver said; the cause keeps it', async (t) => {

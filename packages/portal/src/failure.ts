@@ -82,7 +82,11 @@ export function toDatabaseError(error: unknown, prefix = ''): DatabaseError {
     CLASSES.find(([start]) => state.startsWith(start)) ?? (['', 'transient', 'failed'] as const)
   const where = place(error)
   const message = [where || prefix, `${words} (${state})`].filter(Boolean).join(where && !prefixed(words) ? ' ' : ': ')
-  const code: ErrorCode | undefined = NOT_MIGRATED.has(state) ? 'SYNC_NOT_MIGRATED' : undefined
+  const code: ErrorCode | undefined = NOT_MIGRATED.has(state)
+    ? 'SYNC_NOT_MIGRATED'
+    : state.startsWith('28')
+      ? 'SYNC_LOGIN_REFUSED'
+      : undefined
   return new DatabaseError(failure, message, { number: state, ...(code && { code }) })
 }
 

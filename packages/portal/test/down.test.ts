@@ -51,7 +51,7 @@ t.test('a portal that lacks a table, a column or a trigger is told which', async
   await portal.check()
 })
 
-t.test('nobody answers, nobody listens, no such database, wrong password: down', async (t) => {
+t.test('nobody answers, nobody listens, no such database: down', async (t) => {
   const silent = createServer((socket) => socket.destroy())
   await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
   t.teardown(() => silent.close())
@@ -65,6 +65,18 @@ t.test('nobody answers, nobody listens, no such database, wrong password: down',
     t.notMatch(String(error), 'hunter2')
     await other.close()
   }
+})
+
+t.test('a login that is refused: still down, and the advice is user and password', async (t) => {
+  const url = Object.assign(new URL(db.url), { password: 'hunter2' }).href
+  const other = await openPortal({ url, log: logged() })
+  t.match(await failure(other.check()), {
+    failure: 'down',
+    code: 'SYNC_LOGIN_REFUSED',
+    number: '28P01',
+    advice: /user and password/,
+  })
+  await other.close()
 })
 
 t.test('connections that are cut come back with the next call', async (t) => {

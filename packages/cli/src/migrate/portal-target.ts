@@ -23,6 +23,12 @@ export async function portalTarget(url: string): Promise<MigrationTarget> {
     await client.connect()
   } catch (cause) {
     const number = sqlstate(cause)
+    if (number?.startsWith('28'))
+      throw new DatabaseError('down', `The portal refused the login (${number}).`, {
+        code: 'SYNC_LOGIN_REFUSED',
+        number,
+        cause,
+      })
     throw new DatabaseError('down', `The portal cannot be reached${number ? ` (${number})` : ''}.`, { number, cause })
   }
   /** Files applied before the file that creates sync.migrations: recorded as soon as it is there. */
