@@ -20,13 +20,18 @@ export function readSettings<N extends SettingName>(
   return Object.fromEntries(entries) as Pick<Settings, N>
 }
 
+/** Environments for which `.env` was looked for in vain: worth a word where a setting is missing. */
+const withoutFile = new WeakSet<Environment>()
+
 /** Adds the settings of a `.env` file, if there is one, to the environment; what is set already wins. */
 export function withEnvFile(environment: Environment, path = '.env'): Environment {
   let text: string
   try {
     text = readFileSync(path, 'utf8')
-  } catch {
-    return environment
+  } catch (error) {
+    const copy = { ...environment }
+    if (path === '.env' && error instanceof Error && 'code' in error && error.code === 'ENOENT') withoutFile.add(copy)
+    return copy
   }
   return { ...parseEnv(text), ...environment }
 }
@@ -36,7 +41,8 @@ function readSetting(name: SettingName, environment: Environment): unknown {
   const text = textOf(name, secret, environment)
   if (text === undefined) {
     if (fallback !== undefined) return fallback
-    throw wrong(name, `${name} is missing: it must be ${expected}`)
+    const file = withoutFile.has(environment) ? '; there is no .env in the current folder' : ''
+    throw wrong(name, `${name} is missing: it must be ${expected}${file}`)
   }
   const value = 'type' in schema && schema.type === 'integer' && /^\d{1,9}$/.test(text) ? Number(text) : text
   if (!Value.Check(schema, value) || (url && !URL.canParse(text))) throw wrong(name, `${name} must be ${expected}`)

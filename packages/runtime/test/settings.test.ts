@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
@@ -105,4 +106,14 @@ t.test('the environment wins over the .env file, and the file may be missing', a
   const file = join(t.testdir({ env: 'A=file\nB=file\n' }), 'env')
   t.strictSame(withEnvFile({ A: 'environment' }, file), { A: 'environment', B: 'file' })
   t.strictSame(withEnvFile({ A: '1' }, `${file}.missing`), { A: '1' })
+})
+
+t.test('a setting that is missing where there is no .env at all: that is said', async (t) => {
+  const folder = process.cwd()
+  t.teardown(() => process.chdir(folder))
+  process.chdir(t.testdir())
+  const said = () => complaint(() => readSettings(['POSTGRES_URL'], withEnvFile({}))).message
+  t.match(said(), /^POSTGRES_URL is missing: .*; there is no \.env in the current folder \(see POSTGRES_URL/)
+  writeFileSync('.env', 'LOG_LEVEL=info\n')
+  t.notMatch(said(), /current folder/)
 })
