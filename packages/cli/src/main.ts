@@ -3,6 +3,7 @@ import { readSettings } from '@clinic-sync/runtime'
 import { SyncError } from '@clinic-sync/sync'
 import { Argument, Command, InvalidArgumentError } from 'commander'
 import { adminUrl, asAdministrator } from './admin-url.ts'
+import { adviceOf } from './advice.ts'
 import { backfillCommand, summaryLines } from './backfill/command.ts'
 import { doctorCommand } from './doctor/command.ts'
 import { doorbellCommand } from './doorbell/command.ts'
@@ -105,7 +106,8 @@ try {
   }
 } catch (error) {
   // Our own errors are sentences for people; anything else is a defect whose message may hold a value.
-  if (error instanceof SyncError) process.stderr.write(`${error.message.replace(/[.]$/, '')}. ${error.advice}\n`)
+  if (error instanceof SyncError)
+    process.stderr.write(`${error.message.replace(/[.]$/, '')}. ${adviceOf(error, program.args[0])}\n`)
   else
     process.stderr.write(
       `An unforeseen error: ${error instanceof Error ? (error.stack ?? '').replace(error.message, error.name) : typeof error}\n`,

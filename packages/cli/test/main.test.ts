@@ -2,6 +2,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
+import { testClinic } from '@clinic-sync/dev-services/testing'
+import { openScriptConnection } from '@clinic-sync/clinic'
 import t from 'tap'
 
 // The commands as an operator runs them, where what matters is how they are started, and what they say.
@@ -42,4 +44,22 @@ t.test('a flag that npm has kept stops the command before anything is done', asy
       "(in PowerShell: npm run sync '--' migrate portal --dry-run, or use the Command Prompt).\n",
   )
   t.same([code, connections], [1, 0])
+})
+
+t.test('a doorbell that cannot be switched on: to run the same command is not the advice', async (t) => {
+  const { url } = await testClinic(t)
+  const clinic = openScriptConnection(url)
+  await clinic.batch("EXEC sync.UseDoorbell @Doorbell = N'none'")
+  await clinic.batch('ALTER DATABASE [clinic] SET DISABLE_BROKER WITH ROLLBACK IMMEDIATE')
+  await clinic.close()
+  const { text, code } = await run(t.testdir(), ['doorbell'], { SQLSERVER_URL: url })
+  t.match(text, /SET ENABLE_BROKER WITH ROLLBACK IMMEDIATE;.*Then run this command again\.\n$/)
+  t.notMatch(text, /npm run sync -- doorbell/)
+  t.equal(code, 1)
+})
+
+t.test('no settings at all: which is missing, and that there is no .env', async (t) => {
+  const { text, code } = await run(t.testdir(), ['migrate', 'portal'])
+  t.match(text, /^POSTGRES_URL is missing: .*; there is no \.env in the current folder /)
+  t.equal(code, 1)
 })
