@@ -14,11 +14,13 @@ export function restoredCheck(side: 'clinic' | 'portal', { handedOut, seenByOthe
   const { ok, fail } = checksOf(side)
   const title = `The ${side} is not older than what the other side has seen of it`
   if (handedOut >= seenByOther) return ok('restored', title, `queue id ${handedOut}, seen up to ${seenByOther}`)
-  const sequence = side === 'clinic' ? 'sync.QueueIDs' : 'sync.queue_ids'
   return fail(
     'restored',
     title,
     `it has handed out queue ids up to ${handedOut}, and the other side has seen ${seenByOther}, as after a restored backup: changes are taken for old ones`,
-    `In the ${side}: ALTER SEQUENCE ${sequence} RESTART WITH ${seenByOther + 1n}; then npm run sync -- backfill --restart`,
+    // In this order: the backfill would overwrite the doctors' edits that the clinic has not taken.
+    side === 'clinic'
+      ? `In the clinic: ALTER SEQUENCE sync.QueueIDs RESTART WITH ${seenByOther + 1n}; then npm run sync -- backfill --restart`
+      : `In the portal: SELECT sync.resume_after_restore(${seenByOther}); and only then, for what the portal lacks, npm run sync -- backfill --restart`,
   )
 }

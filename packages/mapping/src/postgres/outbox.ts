@@ -113,6 +113,12 @@ $function$;
 -- queue_id that it carries, so it answers for the record's rows up to that. Of several outcomes for one row the final one
 -- counts, whatever their order. Then purges what has been settled for longer than the setting RetentionDays, a bounded
 -- number at a time. Safe to repeat.
+-- 'stale' says that the clinic had processed a higher version of the record. Of the portal's latest (local_version) there can be
+-- none: a version reaches the clinic after its commit, which raised local_version to it, and versions of a record grow in the
+-- order of its row's lock. A repeated event is a duplicate, and one that was overtaken is older than what overtook it, however
+-- many drains sent them. So the clinic has seen ids that this portal has not handed out: it was restored from a backup. Then the
+-- edit has not arrived; it stays in sight as Failed until 06 sends it anew. For the same reason an outcome of a higher version
+-- than the latest is of an event from before the restore, and says nothing of the rows that are here now.
 CREATE OR REPLACE FUNCTION sync.settle_changes(outcomes jsonb)
 RETURNS void
 LANGUAGE sql
@@ -120,16 +126,24 @@ SET search_path = ''
 AS $function$
   WITH settled AS MATERIALIZED (
     SELECT q.queue_id,
-      CASE WHEN o.outcome IN ('queued', 'retry') THEN 'Queued' WHEN o.outcome = 'dead' THEN 'Failed' ELSE 'Synced' END AS status,
+      CASE
+        WHEN o.outcome IN ('queued', 'retry') THEN 'Queued'
+        WHEN o.outcome = 'dead' OR o.outcome = 'stale' AND o.version = s.local_version THEN 'Failed'
+        ELSE 'Synced'
+      END AS status,
       o.outcome IN ('queued', 'retry') AS attempted,
       CASE
         WHEN o.outcome IN ('retry', 'dead') THEN left(concat_ws(': ', o.code, o.reason), 1000)
         WHEN o.outcome = 'queued' THEN q.last_error
+        WHEN o.outcome = 'stale' AND o.version = s.local_version
+          THEN 'SYNC_RESTORED: the clinic has seen later versions of this record than the portal has handed out: '
+            || 'the portal was restored from a backup; run the doctor'
       END AS last_error
     FROM jsonb_to_recordset(outcomes) AS o ("table" text, key integer, version bigint, outcome text, code text, reason text)
     JOIN sync.queue AS q
       ON q.table_name = o."table" AND q.record_id = o.key AND q.queue_id <= o.version AND q.status <> 'Synced'
-    WHERE CASE
+    LEFT JOIN sync.row_state AS s ON s.table_name = o."table" AND s.record_id = o.key
+    WHERE o.version <= coalesce(s.local_version, o.version) AND CASE
       WHEN o.outcome = 'queued' THEN q.status = 'Pending'
       WHEN o.outcome IN ('retry', 'dead') THEN q.status IN ('Pending', 'Queued')
       ELSE true
