@@ -273,6 +273,9 @@ t.test('a clinic that does not answer is one fail, with what to do', async (t) =
   t.match(failure('It may not', { code: 'SYNC_NOT_MIGRATED', number: '229' }).todo, /service_login\.sql/)
   t.match(failure('Nobody is dbo', { number: '15517' }).todo, /^ALTER AUTHORIZATION/)
   t.match(failure('ESOCKET', {}).todo, /Start SQL Server/)
+  t.match(failure('There is no connection (ESOCKET, ECONNREFUSED).', {}).todo, /Start SQL Server/)
+  for (const code of ['DEPTH_ZERO_SELF_SIGNED_CERT', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'ERR_TLS_CERT_ALTNAME_INVALID'])
+    t.match(failure(`There is no connection for sync.Inspect (ESOCKET, ${code}).`, {}).todo, /trustServerCertificate/)
 })
 
 t.test('doorbells', async (t) => {
@@ -308,7 +311,10 @@ t.test('doorbells', async (t) => {
     status: 'warn',
     found: /rings too/,
   })
-  only(t, bells('service-broker', { EngineEdition: '5' }), { id: 'doorbells.clinic.possible' })
+  only(t, bells('service-broker', { 'trigger:trg_SyncQueue_RingServiceBroker': 'missing' }), {
+    todo: 'npm run sync -- migrate clinic, then: npm run sync -- doorbell',
+  })
+  only(t, bells('service-broker', { EngineEdition: '5' }), { id: 'doorbells.clinic.possible', todo: /^[^&]*$/ })
 
   const ole = {
     Doorbell: 'ole-automation',

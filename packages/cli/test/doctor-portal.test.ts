@@ -20,6 +20,7 @@ const printed = (type: string) => AS_PRINTED[type] ?? type.replace('varchar', 'c
 /** A portal in which all is well. */
 const WELL: PortalFacts = {
   server: {
+    encrypted: true,
     version: 150_004,
     database: 'postgres',
     role: 'postgres',
@@ -246,6 +247,12 @@ t.test('a portal that does not answer', async (t) => {
   t.match(failure('ECONNREFUSED'), { id: 'portal.reachable', status: 'fail', found: /Left out/, todo: /host and port/ })
   t.match(failure('28P01').todo, /password/)
   t.match(failure('3D000').todo, /database/)
+  const tls = ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'SELF_SIGNED_CERT_IN_CHAIN', 'CERT_HAS_EXPIRED']
+  for (const code of [...tls, 'ERR_TLS_CERT_ALTNAME_INVALID', 'ENOENT'])
+    t.match(failure(code).todo, /sslmode and sslrootcert in POSTGRES_URL/, code)
+  t.notMatch(failure('ENOTFOUND').todo, /ssl/)
+  const none = new DatabaseError('down', 'cannot be reached: The server does not support SSL connections')
+  t.match(unreachable(none).todo, /^Switch TLS on/)
 })
 
 t.test('doorbells', async (t) => {

@@ -33,6 +33,8 @@ export interface PortalFacts {
 }
 
 export interface ServerFacts {
+  /** Whether what we ask and it answers is encrypted (TLS) on its way. */
+  readonly encrypted: boolean
   /** `server_version_num`, such as 150004. */
   readonly version: number
   readonly database: string
@@ -102,10 +104,11 @@ const UNSEEN = new Set(['42501', '42P01', '3F000', '42883', '42703'])
  * @throws DatabaseError where it cannot be reached
  */
 export async function inspectPortal({ url, isSecret, isKey }: InspectPortalOptions): Promise<PortalFacts> {
-  const database = openPool(url, { info: () => undefined, warn: () => undefined })
+  let encrypted = false
+  const database = openPool(url, { info: () => undefined, warn: () => undefined }, (is) => (encrypted = is))
   const tables = [[...TABLE_NAMES]]
   try {
-    const server = toServer(await database.query(ask.SERVER))
+    const server = { ...toServer(await database.query(ask.SERVER)), encrypted }
     const clock = await readClock(database)
     const migrations = await seen(database, ask.MIGRATIONS)
     const settings = await seen(database, ask.SETTINGS)
@@ -194,7 +197,7 @@ async function readClock(database: Database): Promise<PortalFacts['clock']> {
   return { sent, server: Number(row?.now), received: Date.now() }
 }
 
-function toServer([row]: readonly Row[]): ServerFacts {
+function toServer([row]: readonly Row[]): Omit<ServerFacts, 'encrypted'> {
   if (row === undefined) throw new DatabaseError('down', "the portal's database did not answer")
   return {
     version: Number(row.version),

@@ -1,3 +1,4 @@
+import { TLSSocket } from 'node:tls'
 import pg from 'pg'
 import { toDatabaseError } from './failure.ts'
 
@@ -30,13 +31,18 @@ export interface Database {
   close(): Promise<void>
 }
 
-/** A few connections, made when needed and dropped when idle. */
-export function openPool(url: string, log: Log): Database {
+/**
+ * A few connections, made when needed and dropped when idle.
+ *
+ * @param onConnection told of each new one whether it is encrypted.
+ */
+export function openPool(url: string, log: Log, onConnection?: (encrypted: boolean) => void): Database {
   const pool = new pg.Pool({ ...connectionSettings(url), max: 4, idleTimeoutMillis: 30_000, allowExitOnIdle: true })
   // Without a listener, an idle connection that dies would end the process. The next query makes a new one.
   pool.on('error', (error) =>
     log.warn({ reason: toDatabaseError(error).message }, 'an idle portal connection was lost'),
   )
+  if (onConnection) pool.on('connect', (client) => onConnection(isEncrypted(client)))
   let closing: Promise<void> | undefined
   return {
     async query(text, values = []) {
@@ -49,3 +55,7 @@ export function openPool(url: string, log: Log): Database {
     close: () => (closing ??= pool.end()),
   }
 }
+
+/** Our own end of the connection: the server's pg_stat_ssl tells of a pooler's connection to it, where one is in between. */
+const isEncrypted = (client: object): boolean =>
+  client instanceof pg.Client && client.connection.stream instanceof TLSSocket

@@ -14,7 +14,13 @@ t.test('a migrated portal is seen whole', async (t) => {
   const doctor = await db.connect()
   const version = await edit(doctor, 'aligner_notes', 1, { note_text: 'PLANTED' })
   const facts = await look(db.url)
-  t.match(facts.server, { readOnly: false, schema: 'usable', replicationRole: 'origin', replicaRoles: [] })
+  t.match(facts.server, {
+    encrypted: false,
+    readOnly: false,
+    schema: 'usable',
+    replicationRole: 'origin',
+    replicaRoles: [],
+  })
   t.ok(facts.server.version >= 140_000)
   t.ok(facts.clock.sent <= facts.clock.server + 1 && facts.clock.server <= facts.clock.received + 1)
   t.same(facts.migrations, new Map(), 'the tests migrate without records')

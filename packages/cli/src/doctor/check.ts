@@ -33,6 +33,13 @@ export function checksOf(area: Area) {
   }
 }
 
+/**
+ * Whether what fails here may well do so because of something else that fails, and is cured with it: the ingress is not ready, a
+ * ring is not heard, nobody drains or consumes.
+ */
+export const isConsequence = ({ id }: Pick<Check, 'id'>): boolean =>
+  /^(clinic|portal)\.outbox$|^broker\.consumers\.|^ingress\.ready$|^doorbells\.\w+\.heard$/.test(id)
+
 /** `1 row`, `2 rows`. */
 export const counted = (n: number, one: string, many = `${one}s`): string =>
   `${n.toLocaleString('en')} ${n === 1 ? one : many}`

@@ -5,13 +5,14 @@ import type { SyncError } from '@clinic-sync/sync'
 import { type MigrationFile, migrationFiles } from '../migrate/files.ts'
 import { bounded, type Found, PATIENCE_MS } from './bounded.ts'
 import { brokerChecks, unreachable as brokerUnreachable } from './broker/index.ts'
-import { AREAS, type Check } from './check.ts'
+import { AREAS, type Check, isConsequence } from './check.ts'
 import { askClinic, type ClinicFacts } from './clinic/facts.ts'
 import { clinicChecks } from './clinic/index.ts'
 import { unreachable as clinicUnreachable } from './clinic/server.ts'
 import { clinicDoorbellChecks } from './doorbells/clinic.ts'
 import { heardCheck } from './doorbells/heard.ts'
 import { portalDoorbellChecks } from './doorbells/portal.ts'
+import { brokerEncryption, clinicEncryption, portalEncryption } from './encryption.ts'
 import { askIngress, type IngressFacts } from './ingress/facts.ts'
 import { ingressChecks, unreachable as ingressUnreachable } from './ingress/index.ts'
 import { askPortal } from './portal/facts.ts'
@@ -75,6 +76,7 @@ function examine(
   files: { readonly clinic: readonly MigrationFile[]; readonly portal: readonly MigrationFile[] },
 ): Check[] {
   const { CLINIC_TIME_ZONE, CLINIC_DOORBELL, PORTAL_DOORBELL, INGRESS_URL } = settings
+  const { SQLSERVER_URL, POSTGRES_URL, RABBITMQ_URL } = settings
   const heard = ingress !== null && 'facts' in ingress ? ingress.facts.doorbells : null
   const checks: Check[] = []
   if (clinic !== null && 'error' in clinic) checks.push(because(clinic.error, clinicUnreachable))
@@ -86,23 +88,33 @@ function examine(
         files: files.clinic,
       }),
     )
+    if (SQLSERVER_URL !== undefined) checks.push(clinicEncryption(SQLSERVER_URL))
     if (CLINIC_DOORBELL !== undefined && INGRESS_URL !== undefined)
       checks.push(...clinicDoorbellChecks(facts, { CLINIC_DOORBELL, INGRESS_URL }, heard?.clinic?.heard === true))
   }
   if (portal !== null && 'error' in portal) checks.push(because(portal.error, portalUnreachable))
   else if (portal !== null) {
     checks.push(...portalChecks(portal.facts, files.portal))
+    if (POSTGRES_URL !== undefined) checks.push(portalEncryption(POSTGRES_URL, portal.facts.server.encrypted))
     if (PORTAL_DOORBELL !== undefined) checks.push(...portalDoorbellChecks(portal.facts, { PORTAL_DOORBELL }))
   }
   if (broker !== null)
     checks.push(...('error' in broker ? [because(broker.error, brokerUnreachable)] : brokerChecks(broker.facts)))
+  if (broker !== null && 'facts' in broker && RABBITMQ_URL !== undefined) checks.push(brokerEncryption(RABBITMQ_URL))
   if (ingress !== null)
     checks.push(...('error' in ingress ? [because(ingress.error, ingressUnreachable)] : ingressChecks(ingress.facts)))
+  const explained = (side: 'clinic' | 'portal') =>
+    checks.some(
+      (check) =>
+        check.status === 'fail' &&
+        !isConsequence(check) &&
+        (check.area === side || check.id.startsWith(`doorbells.${side}.`)),
+    )
   // A database that we cannot reach ourselves has its one fail already.
   if (heard?.clinic !== undefined && CLINIC_DOORBELL !== undefined && clinic !== null && 'facts' in clinic)
-    checks.push(...heardCheck('clinic', heard.clinic, CLINIC_DOORBELL))
+    checks.push(...heardCheck('clinic', heard.clinic, CLINIC_DOORBELL, explained('clinic')))
   if (heard?.portal !== undefined && PORTAL_DOORBELL !== undefined && portal !== null && 'facts' in portal)
-    checks.push(...heardCheck('portal', heard.portal, PORTAL_DOORBELL))
+    checks.push(...heardCheck('portal', heard.portal, PORTAL_DOORBELL, explained('portal')))
   return checks
 }
 

@@ -1,5 +1,5 @@
 import { styleText } from 'node:util'
-import { AREAS, type Area, type Check, counted } from './check.ts'
+import { AREAS, type Area, type Check, counted, isConsequence } from './check.ts'
 import type { Diagnosis } from './doctor.ts'
 
 const HEADINGS: Readonly<Record<Area, string>> = {
@@ -35,7 +35,9 @@ function summary(
   checks: readonly Check[],
   paint: (style: 'red' | 'green' | 'yellow', text: string) => string,
 ): string[] {
-  const fails = checks.filter(({ status }) => status === 'fail')
+  const failing = checks.filter(({ status }) => status === 'fail')
+  // Causes first: what follows from them is cured with them.
+  const fails = [...failing.filter((check) => !isConsequence(check)), ...failing.filter(isConsequence)]
   const warnings = checks.filter(({ status }) => status === 'warn').length
   const tally = `${counted(checks.length, 'check')}, ${counted(warnings, 'warning')}`
   if (fails.length === 0) return [paint(warnings > 0 ? 'yellow' : 'green', `Nothing fails (${tally}).`)]

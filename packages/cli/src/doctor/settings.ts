@@ -7,6 +7,9 @@ import { type Check, checksOf } from './check.ts'
 const { ok, warn, fail } = checksOf('settings')
 const NAMES = Object.keys(SETTINGS) as SettingName[]
 
+/** Works in every shell, Windows' as well. */
+const MAKE_SECRET = `node -p "require('crypto').randomBytes(32).toString('hex')"`
+
 /** Whose checks are left out without a setting. */
 const NEEDED_FOR: Partial<Record<SettingName, string>> = {
   SQLSERVER_URL: 'the clinic',
@@ -71,7 +74,7 @@ function named(name: SettingName, { message }: SyncError): Check {
   const area = NEEDED_FOR[name]
   const left = area === undefined ? '' : ` Nothing of ${area} can be checked.`
   const secret = name === 'SYNC_WEBHOOK_SECRET' || name === 'SYNC_OPERATOR_TOKEN'
-  const how = secret ? ` (make one: openssl rand -hex 32)` : ''
+  const how = secret ? ` (make one: ${MAKE_SECRET})` : ''
   // parseAddress speaks of SQLSERVER_URL, whichever of the two it reads.
   const said = name === 'SQLSERVER_ADMIN_URL' ? message.replace('SQLSERVER_URL', name) : message
   return fail(
@@ -95,7 +98,7 @@ function together(settings: Partial<Settings>): Check[] {
             'token',
             title,
             'they are the same: whoever may ring may also command',
-            'Give SYNC_OPERATOR_TOKEN another value in .env (openssl rand -hex 32), then restart the ingress.',
+            `Give SYNC_OPERATOR_TOKEN another value in .env (${MAKE_SECRET}), then restart the ingress.`,
           )
         : ok('token', title, 'they differ'),
     )
@@ -106,7 +109,7 @@ function together(settings: Partial<Settings>): Check[] {
         'bearer',
         "The operator's token can be sent as a bearer token",
         'it has a blank, which ends a bearer token: the backfill and curl would be refused',
-        'Give SYNC_OPERATOR_TOKEN another value in .env (openssl rand -hex 32), then restart the ingress.',
+        `Give SYNC_OPERATOR_TOKEN another value in .env (${MAKE_SECRET}), then restart the ingress.`,
       ),
     )
   if (portal !== undefined && isTransactionMode(portal) && PORTAL_DOORBELL === 'listen')

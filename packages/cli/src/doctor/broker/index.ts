@@ -114,13 +114,21 @@ function deadChecks({ queues }: BrokerFacts): Check[] {
     const queue = queues.find((each) => each.name === name)
     if (queue === undefined || queue.state === 'missing') return []
     if (queue.messages === 0) return name === UNROUTED ? [] : [ok(`dead.${name}`, `No dead letters in ${name}`, 'none')]
-    return [
-      warn(
-        `dead.${name}`,
-        `No dead letters in ${name}`,
-        counted(queue.messages, 'message'),
-        `RabbitMQ's management UI → Queues → ${name} → Get messages: its headers say what and why; correct the cause there.`,
-      ),
-    ]
+    return [warn(`dead.${name}`, `No dead letters in ${name}`, counted(queue.messages, 'message'), howToGoOn(name))]
   })
+}
+
+function howToGoOn(name: string): string {
+  const queue = `RabbitMQ's management UI → Queues → ${name}`
+  // The other side never saw these: no row's LastError tells of them.
+  if (name === UNROUTED)
+    return `${queue} → Get messages: each says where it was bound for. Restart the ingress, which binds every queue; then purge this one there.`
+  const [where, again] =
+    name === deadQueue('sql-to-postgres')
+      ? [
+          "LastError of the failed rows in the clinic's dbo.SyncQueue",
+          'change the row again or run npm run sync -- backfill --restart',
+        ]
+      : ["LastError (last_error) of the failed rows in the portal's sync.queue", 'change the row again']
+  return `${where} names the cause; correct it, ${again}; then purge the queue: ${queue} → Purge Messages.`
 }

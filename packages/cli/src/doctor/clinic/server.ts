@@ -1,4 +1,5 @@
 import type { SyncError } from '@clinic-sync/sync'
+import { isCertificateTrouble } from '../certificate.ts'
 import { type Check, checksOf } from '../check.ts'
 import type { ClinicFacts } from './facts.ts'
 
@@ -32,6 +33,10 @@ function cureOf(error: SyncError): string {
   if (error.code === 'SYNC_CONFIG') return 'Correct SQLSERVER_URL in .env.'
   if (/refused the login/.test(error.message))
     return 'Correct user and password in SQLSERVER_URL (.env), or let the login in: migrations/sqlserver/by-hand/service_login.sql.'
+  if ((/\(([A-Z\d_, ]+)\)/.exec(error.message)?.[1] ?? '').split(', ').some(isCertificateTrouble))
+    return 'Give SQL Server a certificate that this machine knows, with the host of SQLSERVER_URL in it (Node reads more of them from NODE_EXTRA_CA_CERTS); or add trustServerCertificate=true to SQLSERVER_URL (.env), where nobody can come in between.'
+  if (/EENCRYPT/.test(error.message))
+    return 'Set encrypt=true in SQLSERVER_URL (.env): this server takes encrypted connections only.'
   return 'Start SQL Server, see that TCP/IP is on (SQL Server Configuration Manager), and that SQLSERVER_URL has its host and port.'
 }
 

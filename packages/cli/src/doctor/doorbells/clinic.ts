@@ -16,6 +16,8 @@ const INSTALLED = {
 type Installed = keyof typeof INSTALLED
 
 const SWITCH = 'npm run sync -- doorbell'
+/** Two commands: not every shell of Windows knows `&&`. */
+const INSTALL = `npm run sync -- migrate clinic, then: ${SWITCH}`
 
 /**
  * The clinic's doorbell: the one that is set, switched on, and with what it needs.
@@ -39,14 +41,7 @@ export function clinicDoorbellChecks(
   if (wanted === 'none') {
     if (chosen === 'http') return [ok('clinic.setting', title, 'http: a caller of your own')]
     const found = 'none: changes wait until the ingress starts, or somebody calls POST /api/sync/trigger'
-    return [
-      warn(
-        'clinic.setting',
-        title,
-        found,
-        `Set CLINIC_DOORBELL in .env, then: npm run sync -- migrate clinic && ${SWITCH}`,
-      ),
-    ]
+    return [warn('clinic.setting', title, found, `Set CLINIC_DOORBELL in .env, then: ${INSTALL}`)]
   }
   return [
     ok('clinic.setting', title, wanted),
@@ -64,7 +59,7 @@ function possible(facts: ClinicFacts, wanted: Installed | 'none'): Check[] {
       'clinic.possible',
       `This SQL Server can ring by ${wanted}`,
       why,
-      `Set CLINIC_DOORBELL in .env to another, restart the ingress, then: npm run sync -- migrate clinic && ${SWITCH}`,
+      `Set CLINIC_DOORBELL in .env to another, restart the ingress, then: ${INSTALL}`,
     ),
   ]
 }
@@ -78,10 +73,7 @@ function triggerChecks(facts: ClinicFacts, wanted: Installed): Check[] {
     if (doorbell !== wanted) {
       if (state === 'enabled')
         checks.push(warn(word, title, `it is on, and rings too: ${doorbell} is not the one that is set`, SWITCH))
-    } else if (state === 'missing')
-      checks.push(
-        fail(word, title, `it is not there: ${file} is not applied`, `npm run sync -- migrate clinic && ${SWITCH}`),
-      )
+    } else if (state === 'missing') checks.push(fail(word, title, `it is not there: ${file} is not applied`, INSTALL))
     else if (state === 'disabled')
       checks.push(fail(word, title, 'it is off: nothing rings', `ENABLE TRIGGER dbo.${trigger} ON dbo.SyncQueue;`))
     else if (state === 'enabled') checks.push(ok(word, title, 'on'))

@@ -1,0 +1,66 @@
+import { networkInterfaces, hostname } from 'node:os'
+import { parseAddress } from '@clinic-sync/clinic'
+import { type Check, checksOf } from './check.ts'
+
+const TITLE = 'Nobody can read along on the way'
+const HERE = 'the server is on this machine'
+
+/** Whether what is sent to that host stays on this machine. `host` as in a URL. */
+export function isThisMachine(host: string): boolean {
+  const name = host.replace(/^\[(.*)\]$/, '$1').toLowerCase()
+  if (/^(|localhost|127(\.\d+){3}|::1|\.)$/.test(name) || name === hostname().toLowerCase()) return true
+  return Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === name))
+}
+
+/** @param url SQLSERVER_URL, well-formed */
+export function clinicEncryption(url: string): Check {
+  const { ok, warn } = checksOf('clinic')
+  const { server, options } = parseAddress(url)
+  if (isThisMachine(server)) return ok('encrypted', TITLE, HERE)
+  if (options?.encrypt === false)
+    return warn(
+      'encrypted',
+      TITLE,
+      "encrypt=false: patients' data and the login's password travel unencrypted",
+      'Set encrypt=true in SQLSERVER_URL (.env), with trustServerCertificate=true where this machine does not know the certificate; then restart the services.',
+    )
+  return ok(
+    'encrypted',
+    TITLE,
+    options?.trustServerCertificate === true
+      ? 'encrypted; trustServerCertificate=true takes any certificate, so that somebody in between could pass for the server'
+      : 'encrypted, and the certificate is checked',
+  )
+}
+
+/**
+ * @param url POSTGRES_URL
+ * @param encrypted whether the connection was
+ */
+export function portalEncryption(url: string, encrypted: boolean): Check {
+  const { ok, warn } = checksOf('portal')
+  if (encrypted) return ok('encrypted', TITLE, 'encrypted')
+  const { hostname: host, searchParams } = new URL(url)
+  if (isThisMachine(searchParams.get('host') ?? host) || searchParams.get('host')?.startsWith('/'))
+    return ok('encrypted', TITLE, HERE)
+  return warn(
+    'encrypted',
+    TITLE,
+    "the connection is not encrypted: patients' data travel as they are",
+    "Download the server's certificate (Supabase: Database Settings → SSL Configuration), append ?sslmode=verify-full&sslrootcert=<its path> to POSTGRES_URL in .env (see .env.example), then restart the services.",
+  )
+}
+
+/** @param url RABBITMQ_URL */
+export function brokerEncryption(url: string): Check {
+  const { ok, warn } = checksOf('broker')
+  const { protocol, hostname: host } = new URL(url)
+  if (protocol === 'amqps:') return ok('encrypted', TITLE, 'encrypted')
+  if (isThisMachine(host)) return ok('encrypted', TITLE, HERE)
+  return warn(
+    'encrypted',
+    TITLE,
+    "amqp:// to another machine: patients' data and the login's password travel unencrypted",
+    'Switch TLS on in RabbitMQ (port 5671), set amqps:// and that port in RABBITMQ_URL (.env), then restart the services.',
+  )
+}
