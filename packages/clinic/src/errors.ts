@@ -196,8 +196,9 @@ function codesBehind(error: unknown): string[] {
   const codes: string[] = []
   let inner = error
   for (let depth = 0; depth < 4 && inner instanceof Error; depth++) {
-    const { cause, originalError } = inner as Error & { originalError?: unknown }
-    inner = cause ?? originalError
+    const { cause, originalError, errors } = inner as Error & { originalError?: unknown; errors?: readonly unknown[] }
+    // Several: one an address of the host.
+    inner = cause ?? originalError ?? errors?.[0]
     const code = inner instanceof Error && 'code' in inner ? String(inner.code) : ''
     if (/^[A-Z][A-Z0-9_]{2,60}$/.test(code) && !codes.includes(code)) codes.push(code)
   }

@@ -73,6 +73,13 @@ t.test('what is behind a failed connection is named by its code', async (t) => {
   t.equal(error.message, 'There is no connection to SQL Server for sync.X (ESOCKET, DEPTH_ZERO_SELF_SIGNED_CERT).')
 })
 
+t.test('nobody listens: said by the driver of each address, named once', async (t) => {
+  const refused = Object.assign(new Error('0770-SECRET'), { code: 'ECONNREFUSED' })
+  const cause = new AggregateError([refused, refused], '0770-SECRET')
+  const error = toDatabaseError(Object.assign(driver('ESOCKET'), { cause }), 'sync.X')
+  t.match(error.message, /\(ESOCKET, ECONNREFUSED\)\.$/)
+})
+
 t.test('no message repeats what the server or the driver said; the cause keeps it', async (t) => {
   for (const error of [
     server(2627),

@@ -29,6 +29,7 @@ t.test('a server that is not there, or hangs up, is down; every call says so ane
     const clinic = await clinicAt(await portOf(t, listens))
     const down = { failure: 'down', code: 'SYNC_DATABASE_DOWN', message: /^(?!.*s3cret)/ }
     await t.rejects(clinic.check(), down)
+    if (!listens) await t.rejects(clinic.check(), { message: /\(ESOCKET, ECONNREFUSED\)/ })
     await t.rejects(clinic.takeChanges(1), down)
     await t.rejects(clinic.waitForChanges(AbortSignal.timeout(10_000)), down)
     await t.rejects(clinic.waitForChanges(AbortSignal.timeout(10_000)), down)

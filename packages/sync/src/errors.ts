@@ -12,7 +12,7 @@ export const ADVICE = {
   SYNC_DATABASE_DOWN:
     'Check that the database runs and can be reached with the configured URL; a service retries by itself.',
   SYNC_LOGIN_REFUSED:
-    "Correct user and password in that database's URL (special characters are percent-encoded); a service retries by itself.",
+    "Correct user and password in that database's URL (special characters are percent-encoded), and see that it names the right database; a service retries by itself.",
   SYNC_DATABASE:
     'See the SQLSTATE or error number; the failed rows name their reason in the outbox and the dead-letter queue.',
   SYNC_INGRESS:
