@@ -206,8 +206,8 @@ t.test('what to do names the file that --env-file names', async (t) => {
   const checks = [fail('a', 'A', 'x', 'Set it in .env (see .env.example), then: npm run sync -- doorbell, or in .env.')]
   t.equal(withFile({ ok: false, checks }, undefined).checks[0]?.todo, checks[0]?.todo)
   t.equal(
-    withFile({ ok: false, checks }, '/tmp/$& demo/demo.env').checks[0]?.todo,
-    'Set it in /tmp/$& demo/demo.env (see .env.example), then: npm run sync -- --env-file "/tmp/$& demo/demo.env" doorbell, or in /tmp/$& demo/demo.env.',
+    withFile({ ok: false, checks }, '/srv/$& demo/demo.env').checks[0]?.todo,
+    'Set it in /srv/$& demo/demo.env (see .env.example), then: npm run sync -- --env-file "/srv/$& demo/demo.env" doorbell, or in /srv/$& demo/demo.env.',
   )
 })
 
