@@ -17,6 +17,7 @@ import { applyChanges, checkApply } from './apply.ts'
 import { openAwaiting } from './open-transactions.ts'
 import { openPool } from './pool.ts'
 import { rowFrom } from './values.ts'
+import { ringDoorbell } from './ring.ts'
 import { openWaiting } from './waiting.ts'
 import { openZone, type Zone } from './zone.ts'
 
@@ -108,12 +109,7 @@ export async function openClinic({ url, timeZone, log }: ClinicOptions): Promise
 
     awaitTransaction: (transaction, signal) => awaiting.wait(transaction, signal),
 
-    async ringDoorbell() {
-      const [[rung] = []] = await pool.execute('sync.RingDoorbell', {})
-      if (rung === undefined) throw otherVersion('sync.RingDoorbell')
-      const { Doorbell: doorbell, Rang: rang, Answer: answer } = rung
-      return { doorbell: String(doorbell), rang: Boolean(rang), answer: answer === null ? null : String(answer) }
-    },
+    ringDoorbell: () => ringDoorbell(pool),
 
     async openRows() {
       const [rows = []] = await pool.execute('sync.OpenRows', {})

@@ -14,4 +14,4 @@ export {
 export { openPortal, type Portal, type PortalOptions } from './open.ts'
 export type { Log } from './pool.ts'
 export { isTransactionMode } from './transaction-mode.ts'
-export type { WebhookTrigger } from './webhook-trigger.ts'
+export { leadsToIngress, WEBHOOK_ROUTE, type WebhookTrigger } from './webhook-trigger.ts'

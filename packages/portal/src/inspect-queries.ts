@@ -65,7 +65,8 @@ export const WEBHOOKS = `
   SELECT c.relname AS table, t.tgname AS name, t.tgtype AS type, t.tgenabled AS enabled, encode(t.tgargs, 'hex') AS arguments
   FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_proc AS f ON f.oid = t.tgfoid
   WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY ($1::text[])
-    AND f.proname = 'http_request' AND f.pronamespace = to_regnamespace('supabase_functions')`
+    AND f.proname = 'http_request' AND f.pronamespace = to_regnamespace('supabase_functions')
+  ORDER BY t.tgname`
 
 export const PG_NET = `
   SELECT 1 AS there FROM pg_proc AS f JOIN pg_namespace AS n ON n.oid = f.pronamespace

@@ -1,9 +1,9 @@
 import { syncsBack, tables } from '@clinic-sync/mapping'
 import { DatabaseError, type Rung } from '@clinic-sync/sync'
+import { WEBHOOKS } from './inspect-queries.ts'
 import type { Database } from './pool.ts'
+import { argumentsOf, leadsToIngress, WEBHOOK_ROUTE, type WebhookArguments } from './webhook-trigger.ts'
 
-/** Where the ingress takes webhooks. One that leads elsewhere is somebody else's, and is left alone. */
-const ROUTE = '/api/sync/webhook'
 const POST = 'net.http_post(text,jsonb,jsonb,jsonb,integer)'
 /** SQLSTATE invalid_parameter_value: what `sync.sign_webhook` says of a key that is none. */
 const NO_KEY = '22023'
@@ -37,7 +37,7 @@ export async function post(database: Database): Promise<Rung> {
   if (!isOurs && hooks.length === 0) {
     return refused(
       `No webhook is set up: neither the settings WebhookURL and WebhookKey of sync.settings, nor one in the dashboard on ` +
-        `${BACK.join(' and ')} that sends POST to ${ROUTE}.`,
+        `${BACK.join(' and ')} that sends POST to ${WEBHOOK_ROUTE}.`,
     )
   }
   if (found?.has_net !== 't') return refused('The extension pg_net is missing: enable it in the dashboard.')
@@ -66,40 +66,25 @@ async function postSigned(database: Database): Promise<Rung> {
   }
 }
 
-interface Hook {
+interface Hook extends WebhookArguments {
   readonly table: string
-  readonly url: string
-  /** JSON, as the trigger has it. They hold the secret. */
-  readonly headers: string
-  readonly params: string
-  readonly timeout: string
 }
 
 /**
- * The dashboard's webhooks that lead to an ingress: triggers that call `supabase_functions.http_request(url, method, headers,
- * params, timeout)`. Defaults as in that function: supabase/postgres, init-scripts/…-webhooks.sql.
+ * The dashboard's webhooks that lead to an ingress. Defaults as in `supabase_functions.http_request`: supabase/postgres,
+ * init-scripts/…-webhooks.sql.
  */
 async function dashboardWebhooks(database: Database): Promise<Hook[]> {
-  const rows = await database.query(
-    `SELECT c.relname, encode(t.tgargs, 'hex') AS args
-       FROM pg_catalog.pg_trigger AS t
-       JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid AND c.relnamespace = 'public'::regnamespace
-       JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid AND p.proname = 'http_request'
-       JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace AND n.nspname = 'supabase_functions'
-       WHERE c.relname = ANY ($1) AND t.tgenabled IN ('O', 'A') ORDER BY t.tgname`,
-    [BACK],
-  )
-  return rows.flatMap(({ relname, args }) => {
-    // Each argument ends with a zero byte.
-    const [url = '', method, headers, params, timeout] = Buffer.from(args ?? '', 'hex')
-      .toString()
-      .split('\0')
-    if (method !== 'POST' || !URL.canParse(url) || new URL(url).pathname !== ROUTE) return []
-    const given = (text: string | undefined, otherwise: string) =>
-      text === undefined || text === '' || text === 'null' ? otherwise : text
+  const given = (text: string, otherwise: string) => (text === '' || text === 'null' ? otherwise : text)
+  const rows = await database.query(WEBHOOKS, [[...BACK]])
+  return rows.flatMap(({ table, enabled, arguments: hex }) => {
+    const { url, method, headers, params, timeout } = argumentsOf(hex)
+    if (enabled !== 'O' && enabled !== 'A') return []
+    if (method !== 'POST' || !leadsToIngress(url)) return []
     return {
-      table: relname ?? '',
+      table: table ?? '',
       url,
+      method,
       headers: given(headers, '{"Content-Type": "application/json"}'),
       params: given(params, '{}'),
       timeout: given(timeout, '1000'),

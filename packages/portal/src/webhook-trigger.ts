@@ -1,3 +1,27 @@
+/** Where the ingress takes webhooks. A proxy may have a path of its own in front of it. */
+export const WEBHOOK_ROUTE = '/api/sync/webhook'
+
+/** Whether that is an address at which an ingress takes webhooks. One that leads elsewhere is somebody else's. */
+export const leadsToIngress = (url: string): boolean =>
+  URL.canParse(url) && new URL(url).pathname.endsWith(WEBHOOK_ROUTE)
+
+/** What a webhook's trigger calls `supabase_functions.http_request` with, as text. Headers hold the secret. */
+export interface WebhookArguments {
+  readonly url: string
+  readonly method: string
+  readonly headers: string
+  readonly params: string
+  readonly timeout: string
+}
+
+/** Reads pg_trigger.tgargs, in hex: each argument is ended by a zero byte. */
+export function argumentsOf(hex: string | null | undefined): WebhookArguments {
+  const [url = '', method = '', headers = '', params = '', timeout = ''] = Buffer.from(hex ?? '', 'hex')
+    .toString('utf8')
+    .split('\0')
+  return { url, method: method.toUpperCase(), headers, params, timeout }
+}
+
 /** A webhook of Supabase's dashboard, as far as it is no secret. */
 export interface WebhookTrigger {
   readonly table: string
@@ -14,14 +38,12 @@ export interface WebhookTrigger {
 /** Bits of pg_trigger.tgtype. */
 const EVENTS = { INSERT: 4, DELETE: 8, UPDATE: 16 } as const
 
-/** Reads a row of pg_trigger; `arguments` in hex, each ended by a zero byte: URL, method, headers, parameters, timeout. */
+/** Reads a row of pg_trigger, without its secrets. */
 export function toWebhook(
   row: Readonly<Record<string, string | null>>,
   isSecret: (text: string) => boolean,
 ): WebhookTrigger {
-  const [url = '', method = '', headers = ''] = Buffer.from(row.arguments ?? '', 'hex')
-    .toString('utf8')
-    .split('\0')
+  const { url, method, headers } = argumentsOf(row.arguments)
   const type = Number(row.type)
   const proofs = proofsIn(headers)
   return {
@@ -29,7 +51,7 @@ export function toWebhook(
     name: row.name ?? '',
     events: (['INSERT', 'UPDATE', 'DELETE'] as const).filter((event) => (type & EVENTS[event]) !== 0),
     enabled: row.enabled === 'O' || row.enabled === 'A',
-    method: method.toUpperCase(),
+    method,
     url: placeOf(url),
     secret: proofs.length === 0 ? 'none' : proofs.some(isSecret) ? 'ours' : 'other',
   }

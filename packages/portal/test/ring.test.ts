@@ -85,6 +85,13 @@ t.test("somebody else's webhooks, switched off ones and ones of other tables are
   t.match(await sent(), [{ body: /aligner_batches/ }])
 })
 
+t.test('a webhook that leads to the ingress by a path of a proxy rings, as the doctor says that it does', async (t) => {
+  const proxied = URL.replace('/api', '/clinic-sync/api')
+  await hook('proxied', 'aligner_notes', proxied, 'POST')
+  t.same(await ring(t), { rang: true, answer: null })
+  t.match(await sent(), [{ body: /aligner_batches/ }, { url: proxied, body: /aligner_notes/ }])
+})
+
 t.test('our own signed webhook goes before the dashboard’s', async (t) => {
   const secret = randomBytes(32)
   const set = (key: string) =>

@@ -1,9 +1,9 @@
-import { openScriptConnection, type ScriptConnection, toDatabaseError } from '@clinic-sync/clinic'
+import { openScriptConnection, ringDoorbell, type ScriptConnection, toDatabaseError } from '@clinic-sync/clinic'
 import { type Environment, readSettings } from '@clinic-sync/runtime'
 import type { Rung } from '@clinic-sync/sync'
 import { adminUrl } from '../admin-url.ts'
 import { inDatabase } from '../migrate/choose.ts'
-import { callsByHttp, checkChoice, type DoorbellChoice, notifyUrl, ringDoorbell, useDoorbell } from './use.ts'
+import { callsByHttp, checkChoice, type DoorbellChoice, notifyUrl, useDoorbell } from './use.ts'
 
 export interface DoorbellCommand {
   readonly environment: Environment

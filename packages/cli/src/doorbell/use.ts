@@ -1,5 +1,5 @@
 import type { ScriptConnection } from '@clinic-sync/clinic'
-import { DatabaseError, type Rung, SyncError } from '@clinic-sync/sync'
+import { DatabaseError, SyncError } from '@clinic-sync/sync'
 import sql from 'mssql'
 import { ingressAddress } from '../ingress-address.ts'
 import { type ClinicDoorbell, inDatabase } from '../migrate/choose.ts'
@@ -54,17 +54,6 @@ export async function useDoorbell(connection: ScriptConnection, choice: Doorbell
     })
   } catch (error) {
     throw inWords(error)
-  }
-}
-
-/** Rings as a change would. @throws DatabaseError */
-export async function ringDoorbell(connection: ScriptConnection): Promise<Rung> {
-  const [rows = []] = await connection.execute('sync.RingDoorbell', {})
-  const [row = {}] = rows
-  return {
-    rang: row.Rang === true,
-    answer: row.Answer === null || row.Answer === undefined ? null : String(row.Answer),
-    doorbell: String(row.Doorbell ?? 'none'),
   }
 }
 

@@ -6,7 +6,7 @@ import { GENERATED_HEADER } from '@clinic-sync/mapping'
 import { SyncError } from '@clinic-sync/sync'
 
 /** The clinic's doorbells that have a file of their own. */
-export const DOORBELL_FILES = ['service-broker', 'ole-automation', 'rest-endpoint'] as const
+const DOORBELL_FILES = ['service-broker', 'ole-automation', 'rest-endpoint'] as const
 export type DoorbellFile = (typeof DOORBELL_FILES)[number]
 
 export interface MigrationFile {
@@ -54,7 +54,7 @@ export async function migrationFiles(side: Side, folder?: string): Promise<Migra
 }
 
 /** SHA-256 in hex of a file's text. */
-export function checksumOf(sql: string): string {
+function checksumOf(sql: string): string {
   return createHash('sha256').update(normal(sql)).digest('hex')
 }
 

@@ -41,7 +41,7 @@ export function captureTriggers(): { table: string; trigger: string; checksum: s
 }
 
 /** SHA-256, lower-case hex, of T-SQL in UTF-16LE without line ends, blanks and tabs, which editors change. */
-export const definitionChecksum = (sql: string) =>
+const definitionChecksum = (sql: string) =>
   createHash('sha256')
     .update(Buffer.from(sql.replace(/[\r\n \t]/g, ''), 'utf16le'))
     .digest('hex')

@@ -1,12 +1,11 @@
 import { syncsBack, tables } from '@clinic-sync/mapping'
-import type { PortalFacts, WebhookTrigger } from '@clinic-sync/portal'
+import { leadsToIngress, type PortalFacts, WEBHOOK_ROUTE, type WebhookTrigger } from '@clinic-sync/portal'
 import type { Settings } from '@clinic-sync/runtime'
 import { shown } from '../addresses.ts'
 import { type Check, checksOf } from '../check.ts'
 
 const { ok, warn, fail } = checksOf('doorbells')
 
-const PATH = '/api/sync/webhook'
 /** Which events of a table travel: the mapping's portal inserts, and updates of shared columns. */
 const EVENTS = tables.filter(syncsBack).map((table) => ({
   table: table.name,
@@ -57,14 +56,14 @@ function ownWebhook(facts: PortalFacts): Check[] {
   const url = settings?.webhookUrl ?? ''
   const title = "The portal's webhook leads to the ingress"
   const place = shown(url)
-  const checks = place.endsWith(PATH)
+  const checks = leadsToIngress(url)
     ? [ok('portal.webhook', title, place)]
     : [
         fail(
           'portal.webhook',
           title,
-          `the setting WebhookURL is ${place}, which does not end in ${PATH}`,
-          `UPDATE sync.settings SET value = 'https://<the ingress>${PATH}' WHERE name = 'WebhookURL';`,
+          `the setting WebhookURL is ${place}, which does not end in ${WEBHOOK_ROUTE}`,
+          `UPDATE sync.settings SET value = 'https://<the ingress>${WEBHOOK_ROUTE}' WHERE name = 'WebhookURL';`,
         ),
       ]
   const key = "The portal's webhook is signed with a key that the ingress has"
@@ -95,7 +94,7 @@ function dashboard(webhooks: readonly WebhookTrigger[]): Check[] {
     const its = webhooks.filter((webhook) => webhook.table === table)
     const title = `A webhook tells of doctors' edits of ${table}`
     const word = `portal.webhook.${table}`
-    const make = `Supabase → Database → Webhooks: one on ${table} (${events.join(', ')}), POST, https://<the ingress>${PATH}, header x-sync-secret with SYNC_WEBHOOK_SECRET.`
+    const make = `Supabase → Database → Webhooks: one on ${table} (${events.join(', ')}), POST, https://<the ingress>${WEBHOOK_ROUTE}, header x-sync-secret with SYNC_WEBHOOK_SECRET.`
     if (its.length === 0)
       return [fail(word, title, 'there is none, neither in the dashboard nor as the setting WebhookURL', make)]
     const heard = new Set(its.filter((webhook) => faultOf(webhook) === null).flatMap((webhook) => webhook.events))
@@ -111,7 +110,7 @@ function dashboard(webhooks: readonly WebhookTrigger[]): Check[] {
 function faultOf({ name, enabled, method, url, secret }: WebhookTrigger): string | null {
   if (!enabled) return `${name} is switched off`
   if (method !== 'POST') return `${name} sends ${method}`
-  if (url === null || !url.endsWith(PATH)) return `${name} calls ${url ?? 'no address'}`
+  if (url === null || !leadsToIngress(url)) return `${name} calls ${url ?? 'no address'}`
   if (secret === 'none') return `${name} sends no x-sync-secret`
   return secret === 'other' ? `${name} sends another secret than SYNC_WEBHOOK_SECRET` : null
 }
