@@ -23,6 +23,8 @@ interface Meeting {
   readonly events: readonly SyncEvent[]
   /** What is to be told while it is open, event by event. */
   readonly told: readonly (object | OutcomeKind)[]
+  /** What is to hold while it is open, after the attempts. */
+  readonly meanwhile?: () => Promise<unknown>
   readonly end?: 'COMMIT' | 'ROLLBACK'
   /** The outcomes of the same events once it has ended. Left out: applied. */
   readonly after?: readonly OutcomeKind[]
@@ -31,7 +33,8 @@ interface Meeting {
 }
 
 /** Applies `events` beside the person's open transaction, with bystanders on both sides, and again when that has ended. */
-async function meet(t: Test, { hold, events, told, end = 'ROLLBACK', after, waits }: Meeting): Promise<void> {
+async function meet(t: Test, meeting: Meeting): Promise<void> {
+  const { hold, events, told, meanwhile, end = 'ROLLBACK', after, waits } = meeting
   const bystanders = () => [event('patients', ++keys, patient(keys)), event('aligner_notes', ++keys, note(keys))]
   const expected = told.map((one) => (typeof one === 'string' ? { outcome: one } : one))
   await person.query('BEGIN')
@@ -49,6 +52,7 @@ async function meet(t: Test, { hold, events, told, end = 'ROLLBACK', after, wait
   const [first, last] = bystanders()
   const all = [first, ...events, last].filter((one) => one !== undefined)
   t.match(await portal.applyChanges(all), [{ outcome: 'applied' }, ...expected, { outcome: 'applied' }])
+  await meanwhile?.()
   await person.query(end)
   const repeated = events.filter((_, index) => JSON.stringify(expected[index]).includes('retry'))
   t.same(await kinds(...repeated), after ?? repeated.map(() => 'applied'), 'and once it has ended')
@@ -199,9 +203,8 @@ t.test('a set goes only when all that goes with it is free', async (t) => {
   for (const hold of holds) {
     const rows = await family()
     const events = [event('aligner_sets', rows.id, null)]
-    const whole = left(rows)
-    await meet(t, { hold: hold(rows), events, told: [HELD], end: 'COMMIT' })
-    t.same(await whole, [true, true, true])
+    const meanwhile = async () => t.same(await left(rows), [true, true, true], 'whole')
+    await meet(t, { hold: hold(rows), events, told: [HELD], meanwhile, end: 'COMMIT' })
     t.same(await left(rows), [false, false, false])
   }
   const lost = await db.rows("SELECT FROM sync.lost_edits WHERE lost_row ->> 'note_text' = 'last words'")
