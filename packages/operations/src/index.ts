@@ -1,0 +1,2 @@
+/** What an operator asks of a running sync: see the README. */
+export {}
