@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Child, freePort, startChild, untilReady } from '@clinic-sync/demo'
+import { byWayOf, openProxy, placeOf, type Proxy } from '@clinic-sync/dev-services/proxy'
 import { type Doorbells, doorbellsOf, type Server, type Service, SERVICES, SERVERS } from '../schedule/faults.ts'
-import { byWayOf, openProxy, placeOf, type Proxy } from './proxy.ts'
 
 export interface CrewOptions {
   readonly seed: number

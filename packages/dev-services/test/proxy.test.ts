@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
-import { byWayOf, openProxy, placeOf } from '../src/chaos/proxy.ts'
+import { byWayOf, openProxy, placeOf } from '../src/proxy.ts'
 
 /** A server that sends back what it gets. */
 async function echo(t: Test): Promise<number> {
@@ -76,6 +76,91 @@ t.test('what is stalled arrives later, and whole', async (t) => {
   proxy.resume()
   while (heard.length < 'second'.length) await once(socket, 'data')
   t.equal(heard, 'second')
+})
+
+t.test('what is sent vanishes, and nobody is told', async (t) => {
+  const proxy = await openProxy('127.0.0.1', await echo(t))
+  t.teardown(() => proxy.close())
+  const [old, quiet] = [client(t, proxy.port), client(t, proxy.port)]
+  t.equal(await said(old, 'first'), 'first')
+  t.equal(await said(quiet, 'first'), 'first')
+  proxy.vanish()
+  const young = client(t, proxy.port)
+  await once(young, 'connect')
+  let heard = ''
+  for (const socket of [old, young]) {
+    socket.on('data', (data) => {
+      heard += String(data)
+    })
+    for (const event of ['end', 'close', 'error']) socket.on(event, () => (heard += event))
+    socket.write('second')
+  }
+  // The echo would be back by the time that another connection's is.
+  const other = client(t, await echo(t))
+  await said(other, 'meanwhile')
+  t.equal(heard, '')
+  t.equal(proxy.count(), 3)
+
+  proxy.resume()
+  t.equal(await said(quiet, 'still there'), 'still there', 'one that has lost nothing goes on')
+  t.equal(await said(client(t, proxy.port), 'again'), 'again', 'new connections are as ever')
+  old.write('third')
+  young.write('third')
+  await said(quiet, 'and meanwhile')
+  t.equal(heard, '', 'one that has lost something stays silent')
+  old.destroy()
+  young.destroy()
+  while (proxy.count() > 2) await new Promise((resolve) => setImmediate(resolve))
+})
+
+t.test('an end that vanishes is told to the server once the way is there again', async (t) => {
+  const seen: string[] = []
+  const server = createServer((socket) => {
+    seen.push('open')
+    socket.on('error', () => undefined)
+    socket.on('data', () => socket.write('yes'))
+    socket.on('close', () => server.emit('closed', seen.push('closed')))
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  const address = server.address()
+  const proxy = await openProxy('127.0.0.1', typeof address === 'object' && address !== null ? address.port : 0)
+  t.teardown(() => proxy.close())
+  const socket = client(t, proxy.port)
+  await said(socket, 'hello')
+  proxy.vanish()
+  const reset = closed(socket)
+  socket.end()
+  while (proxy.count() > 0) await new Promise((resolve) => setImmediate(resolve))
+  t.strictSame(seen, ['open'])
+  const closing = once(server, 'closed')
+  proxy.resume()
+  await Promise.all([closing, reset])
+  t.strictSame(seen, ['open', 'closed'])
+})
+
+t.test('what is late comes in order, and whole', async (t) => {
+  const proxy = await openProxy('127.0.0.1', await echo(t))
+  t.teardown(() => proxy.close())
+  const socket = client(t, proxy.port)
+  await said(socket, 'first')
+  proxy.delay(60)
+  const since = performance.now()
+  let heard = ''
+  const ended = new Promise((resolve) => {
+    socket.on('data', (data) => {
+      heard += String(data)
+    })
+    socket.on('end', resolve)
+  })
+  const big = 'abcdefghij'.repeat(100_000)
+  socket.write(big)
+  socket.end('the end')
+  await ended
+  t.ok(performance.now() - since >= 119, 'late both ways')
+  t.equal(heard, `${big}the end`)
+  proxy.resume()
 })
 
 t.test('a server that is gone ends its connections', async (t) => {

@@ -1,62 +1,37 @@
-import { connect, createServer, type Socket } from 'node:net'
+import { connect, createServer } from 'node:net'
+import { Pair } from './proxy-pair.ts'
 
-/** Where the connections of one service to one server pass through, so that they can be cut. */
+/** Where the connections of one service to one server pass through, so that they can be cut, held up and lost. */
 export interface Proxy {
   readonly port: number
-  /** Connections now open. */
+  /** Connections that the clients hold open now. */
   count(): number
   /** Resets connections, as a router that forgets them: all, or the one at that place, counted round and round. */
   cut(which: 'all' | number): void
-  /** From now on nothing passes, in either direction, and nothing is refused; until `resume`. */
+  /** From now on nothing passes, in either direction, and nothing is refused; until `resume`, which lets all of it arrive. */
   stall(): void
+  /**
+   * From now on what is sent vanishes, in both directions, and neither end is told anything, not even that the other has
+   * closed; connections are accepted and get no answer. Keepalive probes are answered: the proxy is there. Until `resume`;
+   * a connection that has lost something stays silent even then, since what follows would make no sense without it.
+   */
+  vanish(): void
+  /** From now on everything arrives that many milliseconds late, each way; 0 or `resume` ends it. */
+  delay(ms: number): void
+  /** Undoes `stall`, `vanish` and `delay`. */
   resume(): void
   close(): Promise<void>
-}
-
-interface Pair {
-  readonly near: Socket
-  readonly far: Socket
 }
 
 /** Listens on a free port of 127.0.0.1 and passes everything on to that host and port. */
 export async function openProxy(host: string, port: number): Promise<Proxy> {
   const pairs = new Set<Pair>()
-  let stalled = false
+  const weather = { stalled: false, vanishing: false, delayMs: 0 }
 
-  const flow = ({ near, far }: Pair) => {
-    for (const socket of [near, far]) {
-      if (stalled) socket.pause()
-      else socket.resume()
-    }
-  }
-  const drop = (pair: Pair) => {
-    pairs.delete(pair)
-    for (const socket of [pair.near, pair.far]) socket.resetAndDestroy()
-  }
-
-  const server = createServer({ noDelay: true }, (near) => {
-    const far = connect({ host, port, noDelay: true })
-    const pair = { near, far }
+  const server = createServer({ noDelay: true, allowHalfOpen: true }, (near) => {
+    const far = weather.vanishing ? null : connect({ host, port, noDelay: true, allowHalfOpen: true })
+    const pair = new Pair(near, far, weather, () => pairs.delete(pair))
     pairs.add(pair)
-    for (const [from, to] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      from.on('error', () => drop(pair))
-      from.on('data', (data) => {
-        // What has been read is passed on; the rest waits in the kernel.
-        if (!to.write(data)) from.pause()
-      })
-      to.on('drain', () => {
-        if (!stalled) from.resume()
-      })
-      from.on('end', () => to.end())
-      from.on('close', () => {
-        pairs.delete(pair)
-        to.destroySoon()
-      })
-    }
-    flow(pair)
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -65,24 +40,25 @@ export async function openProxy(host: string, port: number): Promise<Proxy> {
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('no port')
 
+  function change(to: Partial<typeof weather>): void {
+    Object.assign(weather, to)
+    for (const pair of pairs) pair.weatherChanged()
+  }
+
   return {
     port: address.port,
-    count: () => pairs.size,
+    count: () => [...pairs].filter((pair) => pair.held).length,
     cut(which) {
       const open = [...pairs]
       const doomed = which === 'all' ? open : open.slice(which % Math.max(1, open.length)).slice(0, 1)
-      for (const pair of doomed) drop(pair)
+      for (const pair of doomed) pair.drop()
     },
-    stall() {
-      stalled = true
-      for (const pair of pairs) flow(pair)
-    },
-    resume() {
-      stalled = false
-      for (const pair of pairs) flow(pair)
-    },
+    stall: () => change({ stalled: true }),
+    vanish: () => change({ vanishing: true }),
+    delay: (delayMs) => change({ delayMs }),
+    resume: () => change({ stalled: false, vanishing: false, delayMs: 0 }),
     async close() {
-      for (const pair of pairs) drop(pair)
+      for (const pair of pairs) pair.drop()
       await new Promise((resolve) => server.close(resolve))
     },
   }
