@@ -43,7 +43,7 @@ async function blamed(error: DatabaseError, database: Database): Promise<Databas
   return new DatabaseError('transient', `in a trigger of the portal: ${error.message}`, { number: error.number })
 }
 
-function toJson(events: readonly SyncEvent[], log: Log): string {
+export function toJson(events: readonly SyncEvent[], log: Log): string {
   const parts: string[] = []
   let length = 0
   for (const { data } of events) {
@@ -58,7 +58,7 @@ function toJson(events: readonly SyncEvent[], log: Log): string {
   return `[${parts.join(',')}]`
 }
 
-function toOutcomes(events: readonly SyncEvent[], rows: readonly Record<string, string | null>[]): Outcome[] {
+export function toOutcomes(events: readonly SyncEvent[], rows: readonly Record<string, string | null>[]): Outcome[] {
   const byOrdinal = new Map(rows.map((row) => [Number(row.ordinal), row]))
   return events.map(({ data: { table, key, version } }, index) => {
     const row = byOrdinal.get(index + 1)
@@ -69,7 +69,7 @@ function toOutcomes(events: readonly SyncEvent[], rows: readonly Record<string, 
 }
 
 /** Of a single event's failure, says which record, and for a text too long, which column. */
-function named(error: DatabaseError, events: readonly SyncEvent[]): DatabaseError {
+export function named(error: DatabaseError, events: readonly SyncEvent[]): DatabaseError {
   const [event] = events
   if (event === undefined || events.length > 1 || error.failure === 'down') return error
   const { table, key, row } = event.data

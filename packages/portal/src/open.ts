@@ -1,8 +1,9 @@
-import type { Doorbell, Ringer, SyncDatabase } from '@clinic-sync/sync'
+import type { Doorbell, Operable, Ringer, SyncDatabase } from '@clinic-sync/sync'
 import { applyChanges } from './apply.ts'
 import { check } from './check.ts'
 import { readRows, settleChanges, takeChanges } from './outbox.ts'
 import { type Log, openPool } from './pool.ts'
+import { rehearse } from './rehearse.ts'
 import { notify, post } from './ring.ts'
 import { openWaiting } from './waiting.ts'
 
@@ -15,7 +16,7 @@ export interface PortalOptions {
 }
 
 /** The portal's side of the sync. */
-export interface Portal extends SyncDatabase, Doorbell, Ringer {
+export interface Portal extends SyncDatabase, Doorbell, Ringer, Pick<Operable, 'rehearse'> {
   readonly side: 'portal'
 }
 
@@ -30,6 +31,7 @@ export async function openPortal({ url, log, doorbell = 'listen' }: PortalOption
     takeChanges: (max) => takeChanges(database, max),
     settleChanges: (settlements) => settleChanges(database, settlements),
     readRows: (table, after, max) => readRows(database, table, after, max),
+    rehearse: (event) => rehearse(database, log, event),
     waitForChanges: (signal) => waiting.wait(signal),
     ringDoorbell: () => (doorbell === 'listen' ? notify(database) : post(database)),
     async close() {

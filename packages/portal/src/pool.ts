@@ -28,6 +28,8 @@ export const connectionSettings = (url: string): pg.ClientConfig => ({
 export interface Database {
   /** Runs one statement; every value comes back as text or null. Rejects with a DatabaseError. */
   query(text: string, values?: readonly unknown[]): Promise<Record<string, string | null>[]>
+  /** Runs several statements in one round trip, and gives each one's rows. After an error the connection is dropped. */
+  script(text: string): Promise<Record<string, string | null>[][]>
   close(): Promise<void>
 }
 
@@ -48,6 +50,14 @@ export function openPool(url: string, log: Log, onConnection?: (encrypted: boole
     async query(text, values = []) {
       try {
         return (await pool.query<Record<string, string | null>>(text, [...values])).rows
+      } catch (error) {
+        throw toDatabaseError(error)
+      }
+    },
+    async script(text) {
+      try {
+        const results: unknown = await pool.query(text)
+        return [results].flat().map((result) => (result as pg.QueryResult<Record<string, string | null>>).rows)
       } catch (error) {
         throw toDatabaseError(error)
       }
