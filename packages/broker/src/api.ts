@@ -1,5 +1,5 @@
 import type { Direction, OutcomeBatch, SyncEvent } from '@clinic-sync/contracts'
-import type { FailureClass, SyncError } from '@clinic-sync/sync'
+import type { FailureClass, Observer, SyncError } from '@clinic-sync/sync'
 
 /** One event as it was delivered. */
 export interface EventDelivery {
@@ -34,7 +34,7 @@ export interface EventBatch {
 
 /** Why a message is retried or dead, as an operator will read it in the headers of the dead letter. */
 export interface Failure {
-  readonly type: FailureClass | 'bad-message' | 'unexpected'
+  readonly type: FailureClass | 'bad-message' | 'unexpected' | 'delivery-limit'
   /** SQLSTATE, SQL Server error number, or one of our codes. */
   readonly code: string
   /** Names and limits; never a column's value. */
@@ -110,6 +110,8 @@ export interface BrokerOptions {
   readonly retryDelaysMs?: readonly number[]
   /** Messages above this are refused, here and at consuming. Default 15 MiB: RabbitMQ 4 takes 16 MiB by default. */
   readonly maxMessageBytes?: number
+  /** Is told of what happens, for metrics. */
+  readonly observer?: Observer
 }
 
 /** What this package needs of pino's Logger. */

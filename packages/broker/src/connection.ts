@@ -26,6 +26,8 @@ export class Connection {
   #model: ChannelModel | null = null
   #blocked = false
   #loop: Promise<void> | null = null
+  /** Called for each connection made but the first. */
+  onReconnected: () => void = () => undefined
   /** Called when RabbitMQ blocks this connection (memory or disk alarm) and when it lets go. */
   onBlocked: (blocked: boolean) => void = () => undefined
 
@@ -74,6 +76,7 @@ export class Connection {
     const { signal } = this.#closing
     let attempt = 0
     const said = new Set<string>()
+    let isFirst = true
     while (!signal.aborted) {
       try {
         const model = await this.#open()
@@ -87,6 +90,8 @@ export class Connection {
         said.clear()
         this.#log.info({ connection: this.#label }, 'connected to RabbitMQ')
         this.#model = model
+        if (!isFirst) this.onReconnected()
+        isFirst = false
         this.#wake()
         const error = await ended
         if (Date.now() - since > STABLE_MS) attempt = 0
