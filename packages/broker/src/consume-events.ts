@@ -3,7 +3,8 @@ import { partitionOf, SyncError } from '@clinic-sync/sync'
 import type { BadDelivery, Disposition, EventDelivery, EventHandler, Failure } from './api.ts'
 import type { Delivered, Handled } from './consumer.ts'
 import { deadCopy, retryCopy } from './failed.ts'
-import { aboutOf, attemptOf, decodeEvent } from './message.ts'
+import { aboutOf } from './headers.ts'
+import { attemptOf, decodeEvent } from './message.ts'
 import type { OutgoingMessage } from './publisher.ts'
 
 export interface EventWork {
@@ -79,7 +80,10 @@ function copyOf(
   { action, failure }: Exclude<Disposition, { action: 'done' | 'later' }>,
   { direction, retries, appId }: EventWork,
 ): OutgoingMessage {
-  if (action === 'dead' || attempt >= retries) return deadCopy(message, { direction, failure, queue, appId })
-  const partition = partitionOf(event.data.table, event.data.key)
+  const { table, key, version } = event.data
+  if (action === 'dead' || attempt >= retries) {
+    return deadCopy(message, { direction, failure, queue, appId, about: { table, key, version } })
+  }
+  const partition = partitionOf(table, key)
   return retryCopy(message, { direction, partition, retry: attempt + 1, appId })
 }

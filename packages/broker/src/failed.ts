@@ -2,12 +2,10 @@ import { hostname } from 'node:os'
 import type { ConsumeMessage } from 'amqplib'
 import type { Direction } from '@clinic-sync/contracts'
 import type { Failure } from './api.ts'
-import { attemptOf, headersOf, nowInSeconds } from './message.ts'
+import { type About, aboutOf, HEADER, headersOf, type Labelled, MAX_TEXT, newDeadId, TRACE_HEADERS } from './headers.ts'
+import { attemptOf, nowInSeconds } from './message.ts'
 import type { OutgoingMessage } from './publisher.ts'
-import { DEAD, deadKey, RETRY, retryKey } from './topology.ts'
-
-/** Long enough for any reason; the headers of a message must stay below the frame size. */
-const MAX_TEXT = 1_000
+import { DEAD, deadKey, EVENTS, eventKey, RETRY, retryKey } from './topology.ts'
 
 /** The copy of a message that waits in a retry queue. `retry` counts from 1. */
 export function retryCopy(
@@ -16,33 +14,85 @@ export function retryCopy(
 ): OutgoingMessage {
   const { direction, partition, retry, appId } = options
   return copy(message, RETRY, retryKey(direction, partition, retry), appId, {
-    'sync-attempt': retry,
-    'sync-first-failed-at': firstFailedAt(message),
+    [HEADER.attempt]: retry,
+    [HEADER.firstFailedAt]: firstFailedAt(message),
   })
 }
 
-/** The annotated copy of a message in the dead-letter queue: what, why, when, how often, by whom. */
-export function deadCopy(
+/** The copy of a message at the end of its own partition: no attempt is counted, and RabbitMQ counts its deliveries anew. */
+export function freshCopy(
   message: ConsumeMessage,
-  options: { direction: Direction; failure: Failure; queue: string; appId: string },
+  options: { direction: Direction; partition: number; appId: string },
 ): OutgoingMessage {
-  const { direction, failure, queue, appId } = options
-  const attempts = attemptOf(message) + 1
-  return copy(message, DEAD, deadKey(direction), appId, {
-    'sync-attempt': attempts,
-    'sync-error-type': failure.type,
-    'sync-error-message': failure.message.slice(0, MAX_TEXT),
-    'sync-error-code': failure.code.slice(0, MAX_TEXT),
-    'sync-first-failed-at': firstFailedAt(message),
-    'sync-failed-at': new Date().toISOString(),
-    'sync-attempts': attempts,
-    'sync-source-queue': queue,
-    'sync-consumer': `${appId}@${hostname()}:${process.pid}`,
+  const { direction, partition, appId } = options
+  const attempt = attemptOf(message)
+  return copy(message, EVENTS, eventKey(direction, partition), appId, {
+    [HEADER.attempt]: attempt,
+    ...(attempt > 0 && { [HEADER.firstFailedAt]: firstFailedAt(message) }),
   })
 }
 
-function firstFailedAt(message: ConsumeMessage): string {
-  const before = headersOf(message)['sync-first-failed-at']
+export interface DeadCopyOptions {
+  readonly direction: Direction
+  readonly failure: Failure
+  /** Where it came from. */
+  readonly queue: string
+  readonly appId: string
+  /** The change, where it is known; else the message's own headers say it. */
+  readonly about?: About | null
+  /** Its name, where it has one already. */
+  readonly id?: string
+  /** How often it has been tried, where our own count does not say; ISO 8601, where it did not fail now. */
+  readonly attempts?: number
+  readonly failedAt?: string
+}
+
+/** The annotated copy of a message in the dead-letter queue: what, why, when, how often, by whom. See `HEADER`. */
+export function deadCopy(message: Labelled, options: DeadCopyOptions): OutgoingMessage {
+  const { direction, failure, queue, appId, id = newDeadId(), failedAt = new Date().toISOString() } = options
+  const { about = aboutOf(message), attempts = attemptOf(message) + 1 } = options
+  return copy(message, DEAD, deadKey(direction), appId, {
+    [HEADER.deadId]: id,
+    [HEADER.direction]: direction,
+    ...(about !== null && {
+      [HEADER.table]: about.table,
+      [HEADER.key]: String(about.key),
+      [HEADER.entityKey]: `${about.table}/${about.key}`,
+      [HEADER.version]: about.version,
+    }),
+    [HEADER.attempt]: attempts,
+    [HEADER.errorType]: failure.type,
+    [HEADER.errorMessage]: failure.message.slice(0, MAX_TEXT),
+    [HEADER.errorCode]: failure.code.slice(0, MAX_TEXT),
+    [HEADER.firstFailedAt]: firstFailedAt(message),
+    [HEADER.failedAt]: failedAt,
+    [HEADER.attempts]: attempts,
+    [HEADER.sourceQueue]: queue,
+    [HEADER.consumer]: consumerName(appId),
+  })
+}
+
+/** A dead letter, told that a later version has succeeded. All else about it stays. */
+export function supersededCopy(message: Labelled, direction: Direction, version: string): OutgoingMessage {
+  const before = headersOf(message)
+  const ours: Record<string, unknown> = {}
+  for (const name of Object.values(HEADER)) {
+    const value = before[name]
+    if (typeof value === 'string') ours[name] = value.slice(0, MAX_TEXT)
+    else if (typeof value === 'number') ours[name] = value
+  }
+  return copy(message, DEAD, deadKey(direction), shortText(message.properties.appId) ?? 'unknown', {
+    ...ours,
+    [HEADER.supersededBy]: version,
+    [HEADER.supersededAt]: new Date().toISOString(),
+  })
+}
+
+/** The process, as a dead letter names it. */
+const consumerName = (appId: string) => `${appId}@${hostname()}:${process.pid}`
+
+function firstFailedAt(message: Pick<ConsumeMessage, 'properties'>): string {
+  const before = headersOf(message)[HEADER.firstFailedAt]
   return typeof before === 'string' ? before.slice(0, 40) : new Date().toISOString()
 }
 
@@ -51,7 +101,7 @@ function firstFailedAt(message: ConsumeMessage): string {
  * vanish as a "cycle".
  */
 function copy(
-  message: ConsumeMessage,
+  message: Labelled,
   exchange: string,
   routingKey: string,
   appId: string,
@@ -59,25 +109,30 @@ function copy(
 ): OutgoingMessage {
   const { properties } = message
   const before = headersOf(message)
-  const kept = ['sync-entity-key', 'sync-version'].flatMap((name) => {
+  const kept = [HEADER.entityKey, HEADER.version, ...TRACE_HEADERS].flatMap((name) => {
     const value = before[name]
-    return typeof value === 'string' ? [[name, value.slice(0, 200)] as const] : []
+    return typeof value === 'string' ? [[name, value.slice(0, 512)] as const] : []
   })
+  const replays = before[HEADER.replays]
   return {
     exchange,
     routingKey,
     content: message.content,
     options: {
-      messageId: text(properties.messageId) ?? 'none',
-      contentType: text(properties.contentType) ?? 'application/octet-stream',
-      type: text(properties.type) ?? 'unknown',
+      messageId: shortText(properties.messageId) ?? 'none',
+      contentType: shortText(properties.contentType) ?? 'application/octet-stream',
+      type: shortText(properties.type) ?? 'unknown',
       timestamp: nowInSeconds(),
       appId,
-      headers: { ...Object.fromEntries(kept), ...headers },
+      headers: {
+        ...Object.fromEntries(kept),
+        ...(typeof replays === 'number' && { [HEADER.replays]: replays }),
+        ...headers,
+      },
     },
   }
 }
 
 /** AMQP's short strings hold 255 bytes. */
-const text = (value: unknown): string | null =>
+const shortText = (value: unknown): string | null =>
   typeof value === 'string' && Buffer.byteLength(value) <= 255 && value !== '' ? value : null

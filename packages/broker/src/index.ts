@@ -2,13 +2,28 @@ export * from './api.ts'
 export { connectBroker } from './broker.ts'
 export { PublishError } from './errors.ts'
 export { startEventConsumer, type EventConsumerOptions, type Step } from './event-consumer.ts'
+export { deadCopy, type DeadCopyOptions } from './failed.ts'
+export {
+  type About,
+  type DeadLetter,
+  derivedDeadId,
+  HEADER,
+  newDeadId,
+  readDeadLetter,
+  TRACE_HEADERS,
+} from './headers.ts'
 export { type BrokerFacts, inspectBroker, type InspectBrokerOptions, type QueueFacts } from './inspect.ts'
 export {
+  DEAD,
+  deadKey,
   deadQueue,
   DIRECTIONS,
+  DISCARDED,
+  discardedKey,
   eventQueue,
   eventQueues,
   outcomeQueue,
+  rejectedQueue,
   RETRY_DELAYS_MS,
   retryQueue,
   UNROUTED,

@@ -8,6 +8,7 @@ import {
   type SyncEvent,
 } from '@clinic-sync/contracts'
 import { partitionOf, SyncError } from '@clinic-sync/sync'
+import { HEADER, headersOf, type Labelled } from './headers.ts'
 import type { OutgoingMessage } from './publisher.ts'
 import { EVENTS, eventKey, OUTCOMES, outcomeKey } from './topology.ts'
 
@@ -29,7 +30,7 @@ export function eventMessage(event: SyncEvent, appId: string): OutgoingMessage {
       contentType: 'application/json',
       timestamp: nowInSeconds(),
       appId,
-      headers: { 'sync-entity-key': `${table}/${key}`, 'sync-version': version, 'sync-attempt': 0 },
+      headers: { [HEADER.entityKey]: `${table}/${key}`, [HEADER.version]: version, [HEADER.attempt]: 0 },
     },
   }
 }
@@ -44,7 +45,7 @@ export function outcomeMessage(batch: OutcomeBatch, appId: string, messageId: st
 }
 
 /** @throws SyncError SYNC_BAD_MESSAGE that names the fields at fault, never their values */
-export function decodeEvent(message: ConsumeMessage, direction: Direction, maxBytes: number): SyncEvent {
+export function decodeEvent(message: Labelled, direction: Direction, maxBytes: number): SyncEvent {
   const event = parse(message, maxBytes)
   if (!syncEventValidator.Check(event)) throw wrongShape(syncEventValidator.Errors(event))
   if (directionFrom(event.source) !== direction) throw bad(`source: does not travel ${direction}`)
@@ -52,7 +53,7 @@ export function decodeEvent(message: ConsumeMessage, direction: Direction, maxBy
 }
 
 /** @throws SyncError SYNC_BAD_MESSAGE */
-export function decodeOutcomes(message: ConsumeMessage, direction: Direction, maxBytes: number): OutcomeBatch {
+export function decodeOutcomes(message: Labelled, direction: Direction, maxBytes: number): OutcomeBatch {
   const batch = parse(message, maxBytes)
   if (!outcomeBatchValidator.Check(batch)) throw wrongShape(outcomeBatchValidator.Errors(batch))
   if (batch.direction !== direction) throw bad(`direction: is not ${direction}`)
@@ -60,24 +61,12 @@ export function decodeOutcomes(message: ConsumeMessage, direction: Direction, ma
 }
 
 /** Our own count of failed attempts; RabbitMQ's counters differ between its versions and count peeks as well. */
-export function attemptOf(message: ConsumeMessage): number {
-  const attempt: unknown = headersOf(message)['sync-attempt']
+export function attemptOf(message: Pick<ConsumeMessage, 'properties'>): number {
+  const attempt: unknown = headersOf(message)[HEADER.attempt]
   return typeof attempt === 'number' && Number.isInteger(attempt) && attempt >= 0 ? attempt : 0
 }
 
-export const headersOf = (message: ConsumeMessage): Record<string, unknown> => message.properties.headers ?? {}
-
-/** Which change a message is about, by its headers alone. */
-export function aboutOf(message: ConsumeMessage): { table: string; key: number; version: string } | null {
-  const { 'sync-entity-key': entity, 'sync-version': version } = headersOf(message)
-  if (typeof entity !== 'string' || typeof version !== 'string') return null
-  const match = /^([a-z_][a-z0-9_]{0,62})\/(-?\d{1,10})$/.exec(entity)
-  if (match?.[1] === undefined || !/^\d{1,19}$/.test(version)) return null
-  const key = Number(match[2])
-  return key < -(2 ** 31) || key > 2 ** 31 - 1 ? null : { table: match[1], key, version: BigInt(version).toString() }
-}
-
-function parse(message: ConsumeMessage, maxBytes: number): unknown {
+function parse(message: Labelled, maxBytes: number): unknown {
   if (message.content.length > maxBytes) throw bad(`${message.content.length} bytes; the limit is ${maxBytes}`)
   try {
     return JSON.parse(message.content.toString('utf8'))

@@ -21,6 +21,11 @@ export const eventQueues = (direction: Direction) => partitions.map((partition) 
 export const retryQueue = (retry: number) => `sync.retry.r${retry}`
 export const outcomeQueue = (direction: Direction) => `sync.outcomes.${direction}`
 export const deadQueue = (direction: Direction) => `sync.dead.${direction}`
+/** A second copy of what RabbitMQ itself has dead-lettered: for the ingress, which reports it to the outbox. */
+export const rejectedQueue = (direction: Direction) => `sync.rejected.${direction}`
+/** Dead letters that an operator has given up, with who and why; and their routing key on the exchange of dead letters. */
+export const DISCARDED = 'sync.discarded'
+export const discardedKey = 'discarded'
 
 export const eventKey = (direction: Direction, partition: number) => `${direction}.p${partition}`
 /** `retry` counts from 1. The key is kept when the time is up, and leads back to the same partition. */
@@ -28,6 +33,7 @@ export const retryKey = (direction: Direction, partition: number, retry: number)
   `${direction}.p${partition}.r${retry}`
 /** Dead letters of the consumer; those of the broker itself (delivery limit) carry `<direction>.broker`. */
 export const deadKey = (direction: Direction) => `${direction}.consumer`
+export const brokerDeadKey = (direction: Direction) => `${direction}.broker`
 export const outcomeKey = (direction: Direction) => `${direction}.batch`
 
 /**
@@ -36,6 +42,10 @@ export const outcomeKey = (direction: Direction) => `${direction}.batch`
  * have no dead-letter exchange, and must never be destroyed; the consumer dead-letters the invalid ones itself.
  */
 const NEVER = 1_000_000
+
+/** What is discarded stays for 49 days: RabbitMQ takes no longer time than 2³² ms. And a hundred thousand of them. */
+const DISCARDED_MS = 49 * 24 * 3_600_000
+const DISCARDED_LENGTH = 100_000
 
 const quorum = (args: Record<string, unknown>) => ({
   durable: true,
@@ -60,6 +70,22 @@ export function queueDefinitions(retryDelaysMs: readonly number[]): readonly Que
       options: quorum({ 'x-delivery-limit': NEVER }),
     })),
     { name: UNROUTED, exchange: UNROUTED, pattern: '', options: quorum({ 'x-delivery-limit': NEVER }) },
+    ...DIRECTIONS.map((direction) => ({
+      name: rejectedQueue(direction),
+      exchange: DEAD,
+      pattern: brokerDeadKey(direction),
+      options: quorum({ 'x-single-active-consumer': true, 'x-delivery-limit': NEVER }),
+    })),
+    {
+      name: DISCARDED,
+      exchange: DEAD,
+      pattern: discardedKey,
+      options: quorum({
+        'x-delivery-limit': NEVER,
+        'x-message-ttl': DISCARDED_MS,
+        'x-max-length': DISCARDED_LENGTH,
+      }),
+    },
     ...retryDelaysMs.map((delay, index) => ({
       name: retryQueue(index + 1),
       exchange: RETRY,
@@ -93,7 +119,7 @@ const eventDefinition = (direction: Direction, partition: number): QueueDefiniti
     'x-single-active-consumer': true,
     'x-delivery-limit': 20,
     'x-dead-letter-exchange': DEAD,
-    'x-dead-letter-routing-key': `${direction}.broker`,
+    'x-dead-letter-routing-key': brokerDeadKey(direction),
     'x-dead-letter-strategy': 'at-least-once',
     'x-overflow': 'reject-publish',
     'x-max-length': 1_000_000,

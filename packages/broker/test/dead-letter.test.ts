@@ -1,6 +1,7 @@
 import { DatabaseError } from '@clinic-sync/sync'
 import t from 'tap'
-import { deadQueue, outcomeQueue, startEventConsumer } from '../src/index.ts'
+import { deadCopy, deadQueue, HEADER, outcomeQueue, readDeadLetter, startEventConsumer } from '../src/index.ts'
+import type { Labelled } from '../src/headers.ts'
 import { keepLines, note, testBroker, until } from './support/helpers.ts'
 import { testRabbit } from './support/rabbit.ts'
 
@@ -40,8 +41,16 @@ t.test("the headers of a dead letter give the target's own reason, whichever way
     'sync-error-type': 'permanent',
     'sync-error-code': 'SYNC_BAD_VALUE',
     'sync-error-message': reason,
+    'sync-dead-id': /^[0-9a-z]{10}$/,
+    'sync-direction': direction,
+    'sync-table': 'aligner_notes',
+    'sync-key': '-5',
     'sync-version': '1',
     'sync-attempts': 1,
+    'sync-first-failed-at': /^\d{4}-.*Z$/,
+    'sync-failed-at': /^\d{4}-.*Z$/,
+    'sync-source-queue': /^sync[.]sql-to-postgres[.]p\d$/,
+    'sync-consumer': new RegExp(`^test@.+:${process.pid}$`),
   })
   t.match(headers.get('aligner_notes/-6'), { 'sync-error-message': long.slice(0, 1_000) })
   t.match(headers.get('aligner_notes/-7'), {
@@ -54,3 +63,68 @@ t.test("the headers of a dead letter give the target's own reason, whichever way
   )
   t.equal(reported.find(({ key }) => key === -5)?.reason, reason)
 })
+
+t.test(
+  'a dead letter reads back as it was written; one that is not ours has a name of its own, the same each time',
+  (t) => {
+    const written = deadCopy(
+      labelled({ 'sync-entity-key': 'aligner_notes/-5', 'sync-version': '7', 'sync-replays': 2 }),
+      {
+        direction,
+        failure: { type: 'parent', code: '23503', message: 'no such set' },
+        queue: 'sync.sql-to-postgres.p1',
+        appId: 'test',
+      },
+    )
+    const letter = readDeadLetter(labelled(written.options.headers))
+    t.match(letter, {
+      annotated: true,
+      about: { table: 'aligner_notes', key: -5, version: '7' },
+      direction,
+      errorType: 'parent',
+      errorCode: '23503',
+      replays: 2,
+      attempts: 1,
+      supersededBy: null,
+    })
+    t.equal(letter.id, written.options.headers?.[HEADER.deadId] as unknown)
+    const foreign = labelled({
+      'x-first-death-reason': 'delivery_limit',
+      'x-first-death-queue': 'sync.sql-to-postgres.p3',
+    })
+    t.match(readDeadLetter(foreign), {
+      annotated: false,
+      about: null,
+      errorType: 'delivery-limit',
+      errorCode: 'SYNC_DELIVERY_LIMIT',
+      sourceQueue: 'sync.sql-to-postgres.p3',
+    })
+    t.match(readDeadLetter(foreign).id, /^[0-9a-z]{10}$/)
+    t.equal(readDeadLetter(foreign).id, readDeadLetter(labelled({})).id, 'by message id and body alone')
+    t.match(
+      readDeadLetter(labelled({ 'sync-dead-id': { a: 1 }, 'sync-error-type': 'x', 'sync-attempts': -1 })),
+      { annotated: false, errorType: 'unexpected', attempts: 0 },
+      'headers that are not as we write them count as absent',
+    )
+    t.end()
+  },
+)
+
+const labelled = (headers: Record<string, unknown> | undefined): Labelled => ({
+  content: Buffer.from('{}'),
+  properties: { ...NOTHING, messageId: 'clinic/aligner_notes/5/7', headers },
+})
+const NOTHING: Omit<Labelled['properties'], 'headers' | 'messageId'> = {
+  contentType: undefined,
+  contentEncoding: undefined,
+  deliveryMode: undefined,
+  priority: undefined,
+  correlationId: undefined,
+  replyTo: undefined,
+  expiration: undefined,
+  timestamp: undefined,
+  type: undefined,
+  userId: undefined,
+  appId: undefined,
+  clusterId: undefined,
+}

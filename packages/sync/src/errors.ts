@@ -24,6 +24,8 @@ export const ADVICE = {
   SYNC_STOPPING: 'The service is shutting down: ask again once it runs.',
   SYNC_UNFORESEEN: 'This is a defect of clinic-sync: report it, with the command that showed it.',
   SYNC_BAD_MESSAGE: 'The message is not one of ours or of another version; it is in the dead-letter queue.',
+  SYNC_DELIVERY_LIMIT:
+    'Find out why the consumer crashed or lost its connection again and again (its log at that time), cure that, then replay the dead letter.',
   SYNC_BAD_VALUE:
     'Correct the value in the portal, which sends the record anew, or let the clinic take it and replay the dead letter.',
   SYNC_NOT_PORTALS: 'Nothing of this table comes from the portal: find out who sent it, then discard the dead letter.',
