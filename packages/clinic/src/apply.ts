@@ -70,7 +70,7 @@ const OUTCOMES: ReadonlySet<unknown> = new Set<OutcomeKind>([
   'dead',
 ])
 
-function toOutcome({ table, key, version }: PortalChange, row: Record<string, unknown> | undefined): Outcome {
+export function toOutcome({ table, key, version }: PortalChange, row: Record<string, unknown> | undefined): Outcome {
   if (row === undefined || !OUTCOMES.has(row.Outcome)) {
     throw new DatabaseError('down', `${PROCEDURE} of the clinic's database is of another version.`, {
       code: 'SYNC_NOT_MIGRATED',

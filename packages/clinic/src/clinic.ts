@@ -6,6 +6,7 @@ import {
   type Doorbell,
   type KeyedRow,
   type OpenTransactions,
+  type Operable,
   type Ringer,
   type SyncDatabase,
   SyncError,
@@ -17,6 +18,7 @@ import { applyChanges, checkApply } from './apply.ts'
 import { openAwaiting } from './open-transactions.ts'
 import { openPool } from './pool.ts'
 import { rowFrom } from './values.ts'
+import { rehearse } from './rehearse.ts'
 import { ringDoorbell } from './ring.ts'
 import { openWaiting } from './waiting.ts'
 import { openZone, type Zone } from './zone.ts'
@@ -40,7 +42,7 @@ export interface OpenRow {
 }
 
 /** The clinic's database. */
-export interface Clinic extends SyncDatabase, Doorbell, Ringer, OpenTransactions {
+export interface Clinic extends SyncDatabase, Doorbell, Ringer, OpenTransactions, Pick<Operable, 'rehearse'> {
   readonly side: 'clinic'
   /**
    * Queues the next `max` synced rows of `table` and moves the stored watermark, in one transaction, so that an
@@ -78,6 +80,8 @@ export async function openClinic({ url, timeZone, log }: ClinicOptions): Promise
     },
 
     applyChanges: (events) => applyChanges(pool, zone, events),
+
+    rehearse: (event) => rehearse(pool, zone, event),
 
     async readRows(table, after, max) {
       const inputs = { Table: [sql.NVarChar(100), table], After: [sql.Int, after], Max: [sql.Int, max] } as const

@@ -1,3 +1,4 @@
+import { DatabaseError, type SyncError } from '@clinic-sync/sync'
 import sql from 'mssql'
 import type { Logger } from 'pino'
 import { parseAddress } from './address.ts'
@@ -9,9 +10,21 @@ export type Inputs = Readonly<Record<string, readonly [type: sql.ISqlType | (() 
 export interface Pool {
   /** Runs a stored procedure and gives its result sets. @throws DatabaseError */
   execute(procedure: string, inputs: Inputs): Promise<readonly sql.IRecordSet<Record<string, unknown>>[]>
+  /**
+   * Runs a text with parameters and gives what it selected, in order, up to an error if there was one.
+   *
+   * @throws DatabaseError where there is no connection.
+   */
+  collect(text: string, inputs: Inputs, doing: string): Promise<Collected>
   /** Runs a batch as it is, without sp_executesql, and gives the rows of its first result set. @throws the driver's error */
   batch(text: string): Promise<readonly Record<string, unknown>[]>
   close(): Promise<void>
+}
+
+export interface Collected {
+  readonly sets: readonly (readonly Record<string, unknown>[])[]
+  /** What the server said first; null: nothing went wrong. */
+  readonly error: SyncError | null
 }
 
 interface PoolOptions {
@@ -90,6 +103,31 @@ export function openPool({ url, log, maxConnections, requestTimeout, onConnectio
       } catch (error) {
         throw toDatabaseError(error, procedure, loginNumber)
       }
+    },
+    async collect(text, inputs, doing) {
+      const sets: Record<string, unknown>[][] = []
+      let first: unknown = null
+      try {
+        const request = new sql.Request(await connected())
+        for (const [name, [type, value]] of Object.entries(inputs)) request.input(name, type, value)
+        // Otherwise an error would hide what came before it.
+        request.stream = true
+        request.on('recordset', () => sets.push([]))
+        request.on('row', (row: Record<string, unknown>) => sets.at(-1)?.push(row))
+        request.on('error', (error: unknown) => {
+          first ??= error
+        })
+        await new Promise<void>((resolve) => {
+          request.on('done', () => resolve())
+          void request.query(text)
+        })
+      } catch (error) {
+        first ??= error
+      }
+      if (first === null) return { sets, error: null }
+      const error = toDatabaseError(first, doing, loginNumber)
+      if (error instanceof DatabaseError && error.failure === 'down') throw error
+      return { sets, error }
     },
     async batch(text) {
       const request = new sql.Request(await connected())

@@ -40,6 +40,7 @@ function answering(...answers: readonly (readonly Record<string, unknown>[] | re
         ? Promise.reject(toDatabaseError(Object.assign(new Error(String(message)), { number }), procedure))
         : Promise.resolve([answer])
     },
+    collect: () => Promise.reject(new Error('not used')),
     batch: () => Promise.reject(new Error('not used')),
     close: () => Promise.resolve(),
   } as Pool

@@ -1,7 +1,9 @@
 // The doorbell ole-automation as the simulator does it: a real HTTP call from within the statement, before the commit.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { openScriptConnection } from '@clinic-sync/clinic'
+import { openClinic, openScriptConnection } from '@clinic-sync/clinic'
+import { toEvent } from '@clinic-sync/sync'
+import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { startSimulator } from '../src/index.ts'
 
@@ -125,3 +127,37 @@ t.test('a trigger that an operator has switched off does not call', async (t) =>
   await session.batch(DOCTOR)
   t.equal(calls.length, 1)
 })
+
+t.test(
+  'a rehearsal, by the login of the services, calls nobody; the next write of the same session does',
+  async (t) => {
+    const { simulator, session, calls } = await open(t, (_, response) => response.writeHead(202).end('{}'))
+    await session.batch(DOCTOR)
+    await session.batch("INSERT INTO dbo.tblpatients (PatientName) VALUES (N'x')")
+    await session.batch('INSERT INTO dbo.tblwork (PersonID, TotalRequired, Typeofwork, DrID) VALUES (1, 5, 1, 1)')
+    await session.batch('INSERT INTO dbo.tblAlignerSets (WorkID, AlignerDrID, SetSequence) VALUES (1, 1, 1)')
+    const before = calls.length
+    const clinic = await openClinic({
+      url: simulator.serviceUrl,
+      timeZone: 'Asia/Baghdad',
+      log: pino({ level: 'silent' }),
+    })
+    t.teardown(() => clinic.close())
+    const row = {
+      note_id: -1,
+      aligner_set_id: 1,
+      note_type: 'Doctor',
+      note_text: 'born in the portal',
+      created_at: '2026-01-31T08:15:30.120Z',
+      is_edited: false,
+      edited_at: null,
+      is_read: false,
+    }
+    const change = { table: 'aligner_notes', key: -1, version: '1', seen: '0', since: '1', base: null, row }
+    const event = toEvent('portal', { ...change, capturedAt: '2026-01-31T08:15:30.120Z' })
+    t.match(await clinic.rehearse(event), { before: null, after: row, outcome: { outcome: 'applied' } })
+    t.equal(calls.length, before)
+    t.match(await clinic.applyChanges([event]), [{ outcome: 'applied' }])
+    t.equal(calls.length, before + 1)
+  },
+)

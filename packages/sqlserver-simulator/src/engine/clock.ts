@@ -14,6 +14,9 @@ export const today = (): number => Math.floor(localMs() / 86_400_000) + EPOCH_DA
 export const nowDatetime2 = (scale: number, ms = localMs()): bigint =>
   roundTicks(BigInt(ms) * 10_000n + BigInt(EPOCH_DAYS) * TICKS_A_DAY, scale)
 
+/** A UTC datetime2 in ms since 1970. */
+export const msOfUtc = (ticks: bigint): number => Number((ticks - BigInt(EPOCH_DAYS) * TICKS_A_DAY) / 10_000n)
+
 /** GETDATE(). */
 export function nowDatetime(ms = localMs()): number {
   const day = Math.floor(ms / 86_400_000)

@@ -6,7 +6,7 @@ import { captureTriggers } from '../sync/capture.ts'
 import { doorbellTriggers } from '../sync/doorbells.ts'
 import { inspect } from '../sync/inspect.ts'
 import { awaitTransaction, openRows, openTransactions } from '../sync/open-transactions.ts'
-import { NO_ENDPOINT, notifier, notifyApp } from '../sync/notify-app.ts'
+import { NO_ENDPOINT, notifier, notifyApp, setSessionContext } from '../sync/notify-app.ts'
 import { Outbox } from '../sync/outbox.ts'
 import { backfillPage, readRows } from '../sync/pages.ts'
 import { openRecords } from '../sync/records.ts'
@@ -52,6 +52,7 @@ export function openDatabase(name: string, mapped: readonly Mapped[] = mappedTab
     inspect(outbox, triggers),
   ]
   for (const procedure of procedures) db.addProcedure('sync', procedure)
+  db.addProcedure('sys', setSessionContext)
   db.addProcedure('dbo', notifier('sp_NotifyAppOfSync', notifyApp))
   db.addProcedure(
     'sync',

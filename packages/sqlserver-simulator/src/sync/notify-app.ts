@@ -1,6 +1,8 @@
+import { msOfUtc } from '../engine/clock.ts'
 import type { Procedure } from '../engine/database.ts'
 import { NO_RESULT, type Work } from '../engine/work.ts'
-import { BIT, nvarchar } from '../values/types.ts'
+import { unsupported } from '../values/errors.ts'
+import { BIT, datetime2, nvarchar } from '../values/types.ts'
 import { post } from './post.ts'
 import { peekSetting } from './settings.ts'
 
@@ -26,6 +28,20 @@ export async function notifyFromTrigger({ session }: Work, address: AppAddress):
   if (session.quietUntil > Date.now()) return
   const answer = await notifyApp(address)
   if (!answer.startsWith('HTTP ')) session.quietUntil = Date.now() + QUIET
+}
+
+/** `sys.sp_set_session_context`, for the one key that the doorbells look at. Everybody may. */
+export const setSessionContext: Procedure = {
+  name: 'sp_set_session_context',
+  parameters: [
+    { name: 'key', type: nvarchar(128) },
+    { name: 'value', type: datetime2(3) },
+  ],
+  run({ session }, [key, value]) {
+    if (key !== 'clinic-sync quiet until') throw unsupported('this key of the session context')
+    session.quietUntil = typeof value === 'bigint' ? msOfUtc(value) : 0
+    return []
+  },
 }
 
 export const NO_ENDPOINT = "Could not find stored procedure 'sp_invoke_external_rest_endpoint'."
