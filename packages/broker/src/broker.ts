@@ -7,6 +7,7 @@ import type {
   BrokerState,
   ConsumeOptions,
   Consumer,
+  ConsumerState,
   EventHandler,
   OutcomeHandler,
 } from './api.ts'
@@ -16,8 +17,10 @@ import { giveUpOutcomes, handleOutcomes } from './consume-outcomes.ts'
 import { BatchConsumer, type BatchConsumerOptions } from './consumer.ts'
 import { describe, PublishError } from './errors.ts'
 import { eventMessage, outcomeMessage } from './message.ts'
+import { observeCopies, observePublish } from './observe.ts'
 import { Publisher, type OutgoingMessage } from './publisher.ts'
 import { eventQueues, outcomeQueue, RETRY_DELAYS_MS } from './topology.ts'
+import { processTraced, publishTraced } from './trace.ts'
 
 const MAX_MESSAGE_BYTES = 15 * 1024 * 1024
 const FLUSH_MS = 10_000
@@ -35,7 +38,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
 }
 
 class RabbitBroker implements Broker {
-  readonly #options: Required<BrokerOptions>
+  readonly #options: BrokerOptions & Required<Pick<BrokerOptions, 'retryDelaysMs' | 'maxMessageBytes'>>
   readonly #publishing: Connection
   readonly #consuming: Connection
   readonly #publisher: Publisher
@@ -47,9 +50,11 @@ class RabbitBroker implements Broker {
 
   constructor(options: BrokerOptions) {
     this.#options = { retryDelaysMs: RETRY_DELAYS_MS, maxMessageBytes: MAX_MESSAGE_BYTES, ...options }
-    const { url, log, name, retryDelaysMs } = this.#options
+    const { url, log, name, retryDelaysMs, observer } = this.#options
     this.#publishing = new Connection(url, `${name} publishing`, log)
     this.#consuming = new Connection(url, `${name} consuming`, log)
+    this.#publishing.onReconnected = () => observer?.reconnected?.('publishing')
+    this.#consuming.onReconnected = () => observer?.reconnected?.('consuming')
     this.#publisher = new Publisher({
       connection: this.#publishing,
       log,
@@ -64,7 +69,9 @@ class RabbitBroker implements Broker {
   }
 
   async publishEvents(events: readonly SyncEvent[]): Promise<void> {
-    await this.#publish(events.map((event) => eventMessage(event, this.#options.name)))
+    const { name, observer } = this.#options
+    const publish = (traced: readonly SyncEvent[]) => this.#publish(traced.map((event) => eventMessage(event, name)))
+    await observePublish(events, observer, () => publishTraced(events, publish))
   }
 
   async publishOutcomes(batch: OutcomeBatch): Promise<void> {
@@ -74,8 +81,10 @@ class RabbitBroker implements Broker {
   consumeEvents(direction: Direction, handler: EventHandler, consume: ConsumeOptions): Consumer {
     const { name, retryDelaysMs, maxMessageBytes } = this.#options
     const work = { direction, handler, retries: retryDelaysMs.length, maxMessageBytes, appId: name }
-    return this.#consume(eventQueues(direction), consume, {
-      handle: (batch, room) => handleEvents(batch, room, work),
+    const queues = eventQueues(direction)
+    return this.#consume(queues, this.#observed(consume, direction, 'events'), {
+      handle: (batch, room) => processTraced(batch, `sync.${direction}`, () => handleEvents(batch, room, work)),
+      onCopies: (copies) => observeCopies(copies, direction, this.#options.observer),
       giveUp: (batch, error) => giveUpEvents(batch, error, work),
     })
   }
@@ -83,8 +92,10 @@ class RabbitBroker implements Broker {
   consumeOutcomes(direction: Direction, handler: OutcomeHandler, consume: ConsumeOptions): Consumer {
     const { name, maxMessageBytes } = this.#options
     const work = { direction, handler, maxMessageBytes, appId: name }
-    return this.#consume([outcomeQueue(direction)], consume, {
-      handle: async (batch) => ({ copies: await handleOutcomes(batch, work) }),
+    const queue = outcomeQueue(direction)
+    return this.#consume([queue], this.#observed(consume, direction, 'outcomes'), {
+      handle: (batch) => processTraced(batch, queue, async () => ({ copies: await handleOutcomes(batch, work) })),
+      onCopies: (copies) => observeCopies(copies, direction, this.#options.observer),
       giveUp: (batch, error) => giveUpOutcomes(batch, error, work),
     })
   }
@@ -171,10 +182,18 @@ class RabbitBroker implements Broker {
     throw new PublishError(failures, messages.length)
   }
 
+  #observed(consume: ConsumeOptions, direction: Direction, messages: 'events' | 'outcomes'): ConsumeOptions {
+    const onState = (state: ConsumerState) => {
+      this.#options.observer?.consumer?.(direction, messages, state)
+      consume.onState?.(state)
+    }
+    return { ...consume, onState }
+  }
+
   #consume(
     queues: readonly string[],
     consume: ConsumeOptions,
-    work: Pick<BatchConsumerOptions, 'handle' | 'giveUp'>,
+    work: Pick<BatchConsumerOptions, 'handle' | 'giveUp' | 'onCopies'>,
   ): Consumer {
     const { log, name, retryDelaysMs } = this.#options
     if (!this.#consumingStarted) this.#consuming.start()

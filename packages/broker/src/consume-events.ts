@@ -85,5 +85,5 @@ function copyOf(
     return deadCopy(message, { direction, failure, queue, appId, about: { table, key, version } })
   }
   const partition = partitionOf(table, key)
-  return retryCopy(message, { direction, partition, retry: attempt + 1, appId })
+  return retryCopy(message, { direction, partition, retry: attempt + 1, failure, appId })
 }

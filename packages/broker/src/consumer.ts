@@ -47,6 +47,8 @@ export interface BatchConsumerOptions {
   readonly handle: (batch: readonly Delivered[], room: number) => Promise<Handled>
   /** `handle` has failed several times in a way nobody foresaw: what to publish instead. */
   readonly giveUp: (batch: readonly Delivered[], error: unknown) => Promise<readonly OutgoingMessage[]>
+  /** Told of copies that are stored now, before the batch is acknowledged. */
+  readonly onCopies?: (copies: readonly OutgoingMessage[]) => void
 }
 
 /** `settled`: acknowledged. `lost`: the channel is gone, all will be delivered again. `down`: the database is. */
@@ -179,13 +181,15 @@ export class BatchConsumer implements Consumer {
     unexpected: readonly unknown[],
     { lost, deliveries }: Open,
   ): Promise<Handled['later']> {
-    const { handle, giveUp, publisher } = this.#options
+    const { handle, giveUp, publisher, onCopies } = this.#options
     const { copies, later }: Handled =
       unexpected.length < UNEXPECTED_TRIES
         ? await handle(batch, this.#limits.maxBatch - deliveries.late)
         : { copies: await giveUp(batch, unexpected.at(-1)) }
     // On a lost channel the batch will be delivered again: a copy now would only be one too many.
-    if (!lost.aborted) await publisher.publish(copies)
+    if (lost.aborted) return later
+    await publisher.publish(copies)
+    onCopies?.(copies)
     return later
   }
 

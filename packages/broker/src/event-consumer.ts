@@ -1,7 +1,8 @@
 import type { Direction, Outcome } from '@clinic-sync/contracts'
-import type { SyncDatabase } from '@clinic-sync/sync'
+import type { Observer, SyncDatabase } from '@clinic-sync/sync'
 import type { BadDelivery, Broker, ConsumeOptions, Consumer, Log } from './api.ts'
 import { applyBatch, PATIENCE_MS, recordOf, type Ruling } from './apply-batch.ts'
+import { appliedOf } from './observe.ts'
 
 /** The instants between which a crash must lose nothing and apply nothing twice. */
 export type Step = 'received' | 'applied' | 'outcomes-published' | 'acked'
@@ -18,6 +19,7 @@ export interface EventConsumerOptions {
   readonly onStep?: (step: Step) => void | Promise<void>
   readonly limits?: Pick<ConsumeOptions, 'maxBatch' | 'maxWaitMs' | 'maxBatchBytes'>
   readonly onState?: ConsumeOptions['onState']
+  readonly observer?: Observer | undefined
 }
 
 /**
@@ -35,6 +37,7 @@ export function startEventConsumer(options: EventConsumerOptions): Consumer {
     log,
     limits,
     onState,
+    observer,
     patienceMs = PATIENCE_MS,
     onStep = () => undefined,
   } = options
@@ -43,11 +46,14 @@ export function startEventConsumer(options: EventConsumerOptions): Consumer {
     direction,
     async ({ events, bad, room }) => {
       await onStep('received')
+      const since = performance.now()
       const rulings = await applyBatch(events, { target, room, patienceMs, willDie })
+      const seconds = (performance.now() - since) / 1000
       await onStep('applied')
       const outcomes = [...rulings.flatMap(({ outcome }) => outcome ?? []), ...bad.flatMap(outcomeOfBad)]
       report(log, direction, rulings, bad)
       if (outcomes.length > 0) await broker.publishOutcomes({ direction, outcomes })
+      observer?.applied?.({ direction, seconds, events: appliedOf(rulings, bad) })
       await onStep('outcomes-published')
       return rulings.map(({ disposition }) => disposition)
     },

@@ -10,11 +10,13 @@ import { DEAD, deadKey, EVENTS, eventKey, RETRY, retryKey } from './topology.ts'
 /** The copy of a message that waits in a retry queue. `retry` counts from 1. */
 export function retryCopy(
   message: ConsumeMessage,
-  options: { direction: Direction; partition: number; retry: number; appId: string },
+  options: { direction: Direction; partition: number; retry: number; failure: Failure; appId: string },
 ): OutgoingMessage {
-  const { direction, partition, retry, appId } = options
+  const { direction, partition, retry, failure, appId } = options
   return copy(message, RETRY, retryKey(direction, partition, retry), appId, {
     [HEADER.attempt]: retry,
+    [HEADER.errorType]: failure.type,
+    [HEADER.errorCode]: failure.code.slice(0, MAX_TEXT),
     [HEADER.firstFailedAt]: firstFailedAt(message),
   })
 }

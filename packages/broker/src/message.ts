@@ -10,6 +10,7 @@ import {
 import { partitionOf, SyncError } from '@clinic-sync/sync'
 import { HEADER, headersOf, type Labelled } from './headers.ts'
 import type { OutgoingMessage } from './publisher.ts'
+import { activeTrace, traceFieldsOf } from './trace.ts'
 import { EVENTS, eventKey, OUTCOMES, outcomeKey } from './topology.ts'
 
 export const OUTCOMES_TYPE = 'sync.outcomes.v1'
@@ -30,7 +31,12 @@ export function eventMessage(event: SyncEvent, appId: string): OutgoingMessage {
       contentType: 'application/json',
       timestamp: nowInSeconds(),
       appId,
-      headers: { [HEADER.entityKey]: `${table}/${key}`, [HEADER.version]: version, [HEADER.attempt]: 0 },
+      headers: {
+        [HEADER.entityKey]: `${table}/${key}`,
+        [HEADER.version]: version,
+        [HEADER.attempt]: 0,
+        ...traceFieldsOf(event),
+      },
     },
   }
 }
@@ -40,7 +46,14 @@ export function outcomeMessage(batch: OutcomeBatch, appId: string, messageId: st
     exchange: OUTCOMES,
     routingKey: outcomeKey(batch.direction),
     content: Buffer.from(JSON.stringify(batch)),
-    options: { messageId, type: OUTCOMES_TYPE, contentType: 'application/json', timestamp: nowInSeconds(), appId },
+    options: {
+      messageId,
+      type: OUTCOMES_TYPE,
+      contentType: 'application/json',
+      timestamp: nowInSeconds(),
+      appId,
+      headers: activeTrace(),
+    },
   }
 }
 

@@ -8,6 +8,7 @@ const Envelope = {
   subject: Type.String({ minLength: 1, maxLength: 150 }),
   time: Type.String({ minLength: 1, maxLength: 40 }),
   traceparent: Type.Optional(Type.String({ pattern: '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$' })),
+  tracestate: Type.Optional(Type.String({ maxLength: 512 })),
 }
 
 const Change = {

@@ -6,7 +6,7 @@ import type { FailureClass } from './errors.ts'
 export type RingTransport = 'service-broker' | 'listen' | 'http' | 'webhook' | 'operator'
 
 /** An event, or a message that is none, and what became of it. */
-export interface Applied {
+export interface AppliedEvent {
   /** As the message says: may be a name that nobody knows. */
   readonly table: string
   /** When it was captured, by its source's clock; null: nobody knows. */
@@ -23,7 +23,11 @@ export interface Observer {
   /** RabbitMQ has confirmed these. */
   published?(events: readonly SyncEvent[]): void
   /** A batch was applied and its outcomes are stored. `seconds`: the database's time for it, bisecting included. */
-  applied?(batch: { readonly direction: Direction; readonly seconds: number; readonly events: readonly Applied[] }): void
+  applied?(batch: {
+    readonly direction: Direction
+    readonly seconds: number
+    readonly events: readonly AppliedEvent[]
+  }): void
   /** A message's copy is stored in a retry queue; `type` is that of its failure. */
   retried?(direction: Direction, type: string): void
   /** An annotated copy is stored in the dead-letter queue. */
