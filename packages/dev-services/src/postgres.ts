@@ -16,6 +16,8 @@ export type PostgresOptions = ServiceOptions & {
    * transactions, where a test counts those of the services.
    */
   durable?: boolean
+  /** Settings of the server, beside or in place of our own; only where it is started here. */
+  settings?: Readonly<Record<string, string>>
 }
 
 const START_MS = 30_000
@@ -70,7 +72,7 @@ async function startIn(
   guarded: Guarded,
   found: PostgresBinaries,
   kind: string,
-  { durable = true, env: outer = process.env }: PostgresOptions,
+  { durable = true, env: outer = process.env, settings: own = {} }: PostgresOptions,
 ): Promise<DevService> {
   const { folder } = guarded
   const user = isRoot() ? await unprivilegedUser() : undefined
@@ -113,6 +115,7 @@ async function startIn(
     timezone: 'UTC',
     log_timezone: 'UTC',
     ...(durable ? {} : { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', autovacuum: 'off' }),
+    ...own,
   }
   const spec = {
     ...common,

@@ -69,7 +69,7 @@ export async function openWorld({ release, say, yes, env, sample }: WorldOptions
 
   await migrate({ side: 'clinic', url: clinic })
   await migrate({ side: 'portal', url: portal.url, withPortalTables: true })
-  await execute(portal.url, doctorsOf(doctors))
+  await execute(portal.url, doctorsRole(doctors))
   if (sample) await loadSample(clinic)
   const addresses = { clinic, portal: portal.url, rabbit }
   return {
@@ -125,7 +125,7 @@ async function dropOnceUnused(drop: () => Promise<unknown>): Promise<void> {
 }
 
 /** A role that may write what doctors write, and nothing else; its policies are a portal's at its simplest. */
-function doctorsOf(role: string): string {
+export function doctorsRole(role: string): string {
   const theirs = tables.filter(syncsBack).map(({ name }) => name)
   return [
     `CREATE ROLE ${role}`,

@@ -1,2 +1,2 @@
-export { type Simulator, type SimulatorOptions, startSimulator } from './simulator.ts'
+export { type SimulatedError, type Simulator, type SimulatorOptions, startSimulator } from './simulator.ts'
 export { SERVICE_LOGIN, SERVICE_PASSWORD } from './engine/permissions.ts'

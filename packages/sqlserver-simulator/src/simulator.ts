@@ -3,6 +3,7 @@ import { OPERATOR, SERVICE_LOGIN, SERVICE_PASSWORD } from './engine/permissions.
 import { openDatabase } from './schema/open.ts'
 import { Migrations } from './schema/migrations.ts'
 import { Server } from './tds/server.ts'
+import { SqlError } from './values/errors.ts'
 
 export interface SimulatorOptions {
   /** 0, the default: any free port. */
@@ -34,7 +35,19 @@ export interface Simulator {
   /** From now on requests wait, as at a server that hangs, until `resume`. */
   pause(): void
   resume(): void
+  /**
+   * From now on requests of the services' login fail with this error, as at a server that is read-only (3906), has no room on its
+   * disk (1105) or no memory (701): those for the procedures `of` (`sync.TakeChanges`), or all. null: no longer.
+   */
+  failWith(error: SimulatedError | null): void
   stop(): Promise<void>
+}
+
+export interface SimulatedError {
+  readonly number: number
+  readonly message: string
+  readonly severity?: number
+  readonly of?: readonly string[]
 }
 
 const DATABASE = 'clinic'
@@ -66,6 +79,11 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     dropConnections: () => server.dropConnections(),
     pause: () => server.pause(),
     resume: () => server.resume(),
+    failWith: (error) =>
+      server.failWith(
+        error && new SqlError(error.number, error.message, { severity: error.severity ?? 16, abort: 'batch' }),
+        error?.of ?? null,
+      ),
     stop: () => server.stop(),
   }
 }

@@ -8,6 +8,8 @@ import { SETTINGS } from '@clinic-sync/runtime'
 /** One of our services, run as in production but from source. */
 export interface Child {
   readonly name: string
+  /** Undefined: it could not be started. */
+  readonly pid: number | undefined
   readonly logFile: string
   /** Resolves when the process has ended; `asked` is false if nobody had asked it to. */
   readonly ended: Promise<{ readonly asked: boolean }>
@@ -15,8 +17,11 @@ export interface Child {
   tail(lines?: number): string
   /** SIGTERM, and SIGKILL if it takes longer than ten seconds. */
   stop(): Promise<void>
-  /** Sends a signal: SIGKILL as a crash, SIGSTOP and SIGCONT as a machine that stands still. Nothing happens once it has ended. */
-  signal(name: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void
+  /**
+   * Sends a signal: SIGKILL as a crash, SIGSTOP and SIGCONT as a machine that stands still; what SIGUSR2 does is the child's own
+   * matter. Nothing happens once it has ended.
+   */
+  signal(name: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT' | 'SIGUSR2'): void
 }
 
 export interface ChildOptions {
@@ -74,6 +79,7 @@ export function startChild({ name, script, args = [], settings, folder }: ChildO
   })
   return {
     name,
+    pid: child.pid,
     logFile,
     ended,
     tail: (lines = 12) => readFileSync(logFile, 'utf8').trimEnd().split('\n').slice(-lines).join('\n'),

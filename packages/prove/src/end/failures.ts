@@ -11,7 +11,7 @@ const DEAD = [deadQueue('sql-to-postgres'), FROM_DOCTORS, UNROUTED]
  * Whether an event of that record may end as a dead letter: the schedule has made a doctor write what the clinic cannot take, or
  * write into a set that staff were deleting.
  */
-function mayDie(record: string, ledger: Ledger): boolean {
+export function mayDie(record: string, ledger: Ledger): boolean {
   const subject = ledger.subjectOf(record)
   if (subject === undefined) return false
   const bornInPortal = Number(record.split('/')[1]) < 0

@@ -200,7 +200,10 @@ export class Connection {
     // The driver's own SETs come first, once, and are no query of anybody's.
     const own = this.#settingUp && statements instanceof Array && statements.every((s) => s.kind === 'setOption')
     this.#settingUp = false
-    if (!own) this.#server.count(this, text)
+    if (!own) {
+      this.#server.count(this, text)
+      this.#server.failIfTold(session, '')
+    }
     if (statements === 'migration') {
       response.endBatch()
       return
@@ -217,6 +220,7 @@ export class Connection {
     const name = rpc.name.toLowerCase().replace(/^sys\./, '')
     const prepared = this.#prepared.resolve(name, rpc, response)
     this.#server.count(this, prepared === null || prepared === 'done' ? rpc.name : prepared.text)
+    this.#server.failIfTold(session, name)
     if (prepared === 'done') {
       response.endProcedure([])
       return

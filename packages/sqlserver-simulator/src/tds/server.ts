@@ -1,7 +1,7 @@
 import type { AddressInfo, Socket } from 'node:net'
 import net from 'node:net'
 import type { Database } from '../engine/database.ts'
-import { OPERATOR } from '../engine/permissions.ts'
+import { OPERATOR, SERVICE_LOGIN } from '../engine/permissions.ts'
 import type { Session } from '../engine/session.ts'
 import type { Migrations } from '../schema/migrations.ts'
 import type { Statement } from '../sql/ast.ts'
@@ -31,6 +31,7 @@ export class Server {
   readonly #parsed = new Map<string, readonly Statement[] | SqlError>()
   readonly #statements: { readonly connection: number; readonly text: string }[] = []
   #queries = 0
+  #failure: { readonly error: SqlError; readonly of: ReadonlySet<string> | null } | null = null
   #gate: Promise<void> | null = null
   #open: (() => void) | null = null
 
@@ -74,6 +75,16 @@ export class Server {
   /** Resolves once requests may run. */
   gate(): Promise<void> | null {
     return this.#gate
+  }
+
+  /** What requests of the services' login fail with: those for these procedures, or all. */
+  failWith(error: SqlError | null, of: readonly string[] | null): void {
+    this.#failure = error && { error, of: of && new Set(of.map((name) => name.toLowerCase())) }
+  }
+  /** @param procedure as it was called, in lower case; '' for a batch. @throws SqlError */
+  failIfTold({ login }: Session, procedure: string): void {
+    if (this.#failure === null || login !== SERVICE_LOGIN) return
+    if (this.#failure.of?.has(procedure) ?? true) throw this.#failure.error
   }
 
   get queries(): number {

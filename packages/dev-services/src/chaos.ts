@@ -1,0 +1,3 @@
+/** Servers that can be broken in ways that a test or a demonstration seldom needs. */
+export { type RabbitNode, type RabbitNodes, startRabbitNodes } from './rabbit-nodes.ts'
+export { type SmallDisk, smallDisk } from './small-disk.ts'
