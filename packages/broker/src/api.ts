@@ -97,6 +97,15 @@ export interface BrokerState {
   readonly consumers: readonly ConsumerState[]
 }
 
+/** A queue as RabbitMQ sees it now. */
+export interface QueueDepth {
+  readonly queue: string
+  /** Ready to be delivered: not those in some consumer's hands. */
+  readonly messages: number
+  /** Those that stand by included. */
+  readonly consumers: number
+}
+
 export interface BrokerOptions {
   /** `amqp://user:password@host:port/vhost`, or `amqps:`. */
   readonly url: string
@@ -146,6 +155,8 @@ export interface Broker {
   /** Resolves when publishing is possible; rejects when closed or `signal` aborts. */
   ready(signal?: AbortSignal): Promise<void>
   state(): BrokerState
+  /** Every queue of ours that RabbitMQ knows, within 3 s: none while it cannot be asked. Never rejects. */
+  queueDepths(): Promise<readonly QueueDepth[]>
   /** Whether a failed attempt (0-based) was the last one: a `retry` would be turned into `dead`. */
   willDie(attempt: number): boolean
   /** Closes consumers first, then waits for outstanding confirms (at most 10 s), then closes the connections. */

@@ -5,6 +5,7 @@ import type {
   Broker,
   BrokerOptions,
   BrokerState,
+  QueueDepth,
   ConsumeOptions,
   Consumer,
   ConsumerState,
@@ -18,8 +19,10 @@ import { BatchConsumer, type BatchConsumerOptions } from './consumer.ts'
 import { describe, PublishError } from './errors.ts'
 import { eventMessage, outcomeMessage } from './message.ts'
 import { observeCopies, observePublish } from './observe.ts'
+import { Intake } from './intake.ts'
 import { Publisher, type OutgoingMessage } from './publisher.ts'
-import { eventQueues, outcomeQueue, RETRY_DELAYS_MS } from './topology.ts'
+import { QueueDepths } from './queue-depths.ts'
+import { eventQueues, outcomeQueue, queueDefinitions, RETRY_DELAYS_MS } from './topology.ts'
 import { processTraced, publishTraced } from './trace.ts'
 
 const MAX_MESSAGE_BYTES = 15 * 1024 * 1024
@@ -41,7 +44,9 @@ class RabbitBroker implements Broker {
   readonly #options: BrokerOptions & Required<Pick<BrokerOptions, 'retryDelaysMs' | 'maxMessageBytes'>>
   readonly #publishing: Connection
   readonly #consuming: Connection
+  readonly #intake = new Intake()
   readonly #publisher: Publisher
+  readonly #depths: QueueDepths
   readonly #consumers = new Set<BatchConsumer>()
   readonly #listeners = new Set<() => void>()
   #consumingStarted = false
@@ -55,6 +60,8 @@ class RabbitBroker implements Broker {
     this.#consuming = new Connection(url, `${name} consuming`, log)
     this.#publishing.onReconnected = () => observer?.reconnected?.('publishing')
     this.#consuming.onReconnected = () => observer?.reconnected?.('consuming')
+    const queues = queueDefinitions(retryDelaysMs).map(({ name: queue }) => queue)
+    this.#depths = new QueueDepths(this.#consuming, queues)
     this.#publisher = new Publisher({
       connection: this.#publishing,
       log,
@@ -138,6 +145,11 @@ class RabbitBroker implements Broker {
     return { ready: publisher === 'up' && consumers.every((state) => state === 'consuming'), publisher, consumers }
   }
 
+  queueDepths(): Promise<readonly QueueDepth[]> {
+    this.#startConsuming()
+    return this.#depths.read()
+  }
+
   willDie(attempt: number): boolean {
     return attempt >= this.#options.retryDelaysMs.length
   }
@@ -182,11 +194,17 @@ class RabbitBroker implements Broker {
     throw new PublishError(failures, messages.length)
   }
 
+  #startConsuming(): void {
+    if (!this.#consumingStarted) this.#consuming.start()
+    this.#consumingStarted = true
+  }
+
   #observed(consume: ConsumeOptions, direction: Direction, messages: 'events' | 'outcomes'): ConsumeOptions {
     const onState = (state: ConsumerState) => {
       this.#options.observer?.consumer?.(direction, messages, state)
       consume.onState?.(state)
     }
+    this.#options.observer?.consumer?.(direction, messages, 'connecting')
     return { ...consume, onState }
   }
 
@@ -196,10 +214,10 @@ class RabbitBroker implements Broker {
     work: Pick<BatchConsumerOptions, 'handle' | 'giveUp' | 'onCopies'>,
   ): Consumer {
     const { log, name, retryDelaysMs } = this.#options
-    if (!this.#consumingStarted) this.#consuming.start()
-    this.#consumingStarted = true
+    this.#startConsuming()
     const consumer = new BatchConsumer({
       connection: this.#consuming,
+      intake: this.#intake,
       publisher: this.#publisher,
       log,
       label: name,
