@@ -26,6 +26,10 @@ export const rejectedQueue = (direction: Direction) => `sync.rejected.${directio
 /** Dead letters that an operator has given up, with who and why; and their routing key on the exchange of dead letters. */
 export const DISCARDED = 'sync.discarded'
 export const discardedKey = 'discarded'
+/** Holds the token of who leads among several ingresses (leader.ts), and is published to by name. */
+export const LEADER = 'sync.leader'
+/** Every ingress hears what is said here, in an exclusive queue of its own (rings.ts). */
+export const RINGS = 'sync.rings'
 
 export const eventKey = (direction: Direction, partition: number) => `${direction}.p${partition}`
 /** `retry` counts from 1. The key is kept when the time is up, and leads back to the same partition. */
@@ -55,6 +59,7 @@ const quorum = (args: Record<string, unknown>) => ({
 /** A queue as it must be, and how messages reach it. */
 export interface QueueDefinition {
   readonly name: string
+  /** Empty: it is bound to none, but published to by its name. */
   readonly exchange: string
   readonly pattern: string
   readonly options: { readonly durable: boolean; readonly arguments: Readonly<Record<string, unknown>> }
@@ -85,6 +90,12 @@ export function queueDefinitions(retryDelaysMs: readonly number[]): readonly Que
         'x-message-ttl': DISCARDED_MS,
         'x-max-length': DISCARDED_LENGTH,
       }),
+    },
+    {
+      name: LEADER,
+      exchange: '',
+      pattern: '',
+      options: quorum({ 'x-single-active-consumer': true, 'x-delivery-limit': NEVER, 'x-max-length': 1 }),
     },
     ...retryDelaysMs.map((delay, index) => ({
       name: retryQueue(index + 1),
@@ -135,9 +146,10 @@ export async function declareTopology(channel: Channel, retryDelaysMs: readonly 
   await channel.assertExchange(RETRY, 'topic', { durable: true })
   await channel.assertExchange(OUTCOMES, 'topic', { durable: true })
   await channel.assertExchange(UNROUTED, 'fanout', { durable: true })
+  await channel.assertExchange(RINGS, 'fanout', { durable: true })
   await channel.assertExchange(DEAD, 'topic', { durable: true, alternateExchange: UNROUTED })
   for (const { name, exchange, pattern, options } of queueDefinitions(retryDelaysMs)) {
     await channel.assertQueue(name, options)
-    await channel.bindQueue(name, exchange, pattern)
+    if (exchange !== '') await channel.bindQueue(name, exchange, pattern)
   }
 }

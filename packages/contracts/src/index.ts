@@ -1,5 +1,6 @@
 export * from './doorbell.ts'
 export * from './event.ts'
+export * from './leading.ts'
 export * from './outcome.ts'
 export * from './standard-webhooks.ts'
 export * from './validators.ts'

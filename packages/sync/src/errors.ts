@@ -21,6 +21,8 @@ export const ADVICE = {
   SYNC_UNROUTABLE: 'A queue is missing in RabbitMQ: restart the service, which declares them all.',
   SYNC_PUBLISH_REFUSED:
     'RabbitMQ refused a message (queue full, or an alarm): see its management UI; the change stays in the outbox.',
+  SYNC_NO_LEADER:
+    'Of several ingresses one drains, and none answers now: see /readyz and the log of each. They settle it by themselves within 30 s once RabbitMQ can be reached; then ask again.',
   SYNC_STOPPING: 'The service is shutting down: ask again once it runs.',
   SYNC_UNFORESEEN: 'This is a defect of clinic-sync: report it, with the command that showed it.',
   SYNC_BAD_MESSAGE: 'The message is not one of ours or of another version; it is in the dead-letter queue.',
