@@ -74,6 +74,11 @@ export interface ConsumeOptions {
   readonly maxWaitMs?: number
   /** Bytes after which a batch takes no more. Default 16 MiB. */
   readonly maxBatchBytes?: number
+  /**
+   * Milliseconds that a batch is held while its database answers `check` and yet fails as `down`; then all in hand goes to the end
+   * of its queue. Default 10 min.
+   */
+  readonly holdMs?: number
   /** A batch has been acknowledged, as far as it was not put off. For tests and metrics. */
   readonly onAcked?: () => void | Promise<void>
   /** Called when `state` changes. */

@@ -19,10 +19,20 @@ import { BatchConsumer, type BatchConsumerOptions } from './consumer.ts'
 import { describe, PublishError } from './errors.ts'
 import { eventMessage, outcomeMessage } from './message.ts'
 import { observeCopies, observePublish } from './observe.ts'
+import { freshCopy } from './failed.ts'
 import { Intake } from './intake.ts'
 import { Publisher, type OutgoingMessage } from './publisher.ts'
 import { QueueDepths } from './queue-depths.ts'
-import { eventQueues, outcomeQueue, queueDefinitions, RETRY_DELAYS_MS } from './topology.ts'
+import {
+  EVENTS,
+  eventQueues,
+  keyOfEventQueue,
+  outcomeKey,
+  outcomeQueue,
+  OUTCOMES,
+  RETRY_DELAYS_MS,
+  queueDefinitions,
+} from './topology.ts'
 import { processTraced, publishTraced } from './trace.ts'
 
 const MAX_MESSAGE_BYTES = 15 * 1024 * 1024
@@ -92,6 +102,8 @@ class RabbitBroker implements Broker {
     return this.#consume(queues, this.#observed(consume, direction, 'events'), {
       handle: (batch, room) => processTraced(batch, `sync.${direction}`, () => handleEvents(batch, room, work)),
       onCopies: (copies) => observeCopies(copies, direction, this.#options.observer),
+      again: ({ message, queue }) =>
+        freshCopy(message, { exchange: EVENTS, routingKey: keyOfEventQueue(queue), appId: name }),
       giveUp: (batch, error) => giveUpEvents(batch, error, work),
     })
   }
@@ -103,6 +115,8 @@ class RabbitBroker implements Broker {
     return this.#consume([queue], this.#observed(consume, direction, 'outcomes'), {
       handle: (batch) => processTraced(batch, queue, async () => ({ copies: await handleOutcomes(batch, work) })),
       onCopies: (copies) => observeCopies(copies, direction, this.#options.observer),
+      again: ({ message }) =>
+        freshCopy(message, { exchange: OUTCOMES, routingKey: outcomeKey(direction), appId: name }),
       giveUp: (batch, error) => giveUpOutcomes(batch, error, work),
     })
   }
@@ -211,7 +225,7 @@ class RabbitBroker implements Broker {
   #consume(
     queues: readonly string[],
     consume: ConsumeOptions,
-    work: Pick<BatchConsumerOptions, 'handle' | 'giveUp' | 'onCopies'>,
+    work: Pick<BatchConsumerOptions, 'handle' | 'again' | 'giveUp' | 'onCopies'>,
   ): Consumer {
     const { log, name, retryDelaysMs } = this.#options
     this.#startConsuming()

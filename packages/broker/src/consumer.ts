@@ -5,12 +5,16 @@ import type { ConsumeOptions, Consumer, ConsumerState, Log, Waited } from './api
 import { sleep, within } from './wait.ts'
 import { keepChannel, type Watched } from './channel.ts'
 import type { Connection } from './connection.ts'
-import { describe, isBrokerTrouble } from './errors.ts'
+import { describe, isBrokerTrouble, reasonOf } from './errors.ts'
 import type { OutgoingMessage, Publisher } from './publisher.ts'
-import { Deliveries } from './deliveries.ts'
+import { Deliveries, type TakenMessage } from './deliveries.ts'
+import type { Intake } from './intake.ts'
 import { declareTopology } from './topology.ts'
 
-/** RabbitMQ closes the channel of a delivery unacknowledged for 30 minutes: by then the batch must have been given back. */
+/**
+ * RabbitMQ closes the channel of a delivery unacknowledged for 30 minutes, and each return to the queue counts as a delivery. So what
+ * cannot be settled for so long, though the database is there, is stored anew, behind what is in its queue, and then acknowledged.
+ */
 const HOLD_MS = 10 * 60_000
 const CLOSE_MS = 10_000
 /**
@@ -19,6 +23,8 @@ const CLOSE_MS = 10_000
  */
 const PREFETCH_BATCHES = 2.5
 const UNEXPECTED_TRIES = 3
+/** Deliveries of 20 after which a message that the consumer itself gives back is stored anew instead. */
+const WORN = 10
 
 /** A delivered message and its queue. */
 export interface Delivered {
@@ -37,6 +43,8 @@ export interface Handled {
 
 export interface BatchConsumerOptions {
   readonly connection: Connection
+  /** The connection's. */
+  readonly intake: Intake
   readonly publisher: Publisher
   readonly log: Log
   readonly label: string
@@ -45,14 +53,19 @@ export interface BatchConsumerOptions {
   readonly consume: ConsumeOptions
   /** Works on a batch. `room`: how many of it may be put off. */
   readonly handle: (batch: readonly Delivered[], room: number) => Promise<Handled>
+  /** The message as it was, for the end of its own queue. */
+  readonly again: (delivered: Delivered) => OutgoingMessage
   /** `handle` has failed several times in a way nobody foresaw: what to publish instead. */
   readonly giveUp: (batch: readonly Delivered[], error: unknown) => Promise<readonly OutgoingMessage[]>
   /** Told of copies that are stored now, before the batch is acknowledged. */
   readonly onCopies?: (copies: readonly OutgoingMessage[]) => void
 }
 
-/** `settled`: acknowledged. `lost`: the channel is gone, all will be delivered again. `down`: the database is. */
-type Result = 'settled' | 'lost' | 'down'
+/**
+ * `settled`: acknowledged. `lost`: the channel is gone, all will be delivered again. `down`: the database is. `held`: in hand for too
+ * long.
+ */
+type Result = 'settled' | 'lost' | 'down' | 'held'
 
 /** What one channel has. */
 interface Open {
@@ -84,7 +97,10 @@ export class BatchConsumer implements Consumer {
       signal: this.#stop.signal,
       label: options.label,
       log: options.log,
-      open: (model) => model.createChannel(),
+      open: (model) => {
+        options.intake.attach(model)
+        return model.createChannel()
+      },
       use: (watched) => this.#use(watched),
     })
   }
@@ -108,35 +124,53 @@ export class BatchConsumer implements Consumer {
     await declareTopology(channel, retryDelaysMs)
     // Made once a channel, not once a batch: Node 20's AbortSignal.any leaks while its sources live.
     const noMore = AbortSignal.any([lost, this.#stopping.signal])
-    const deliveries = new Deliveries(this.#limits, noMore)
+    const deliveries = new Deliveries(this.#limits, this.#options.intake, noMore)
     const open: Open = { channel, deliveries, lost, noMore }
     await channel.prefetch(Math.ceil(this.#limits.maxBatch * PREFETCH_BATCHES))
     const queueOf = new Map<string, string>()
-    for (const queue of queues) {
+    const starting = queues.map((queue) => {
       const consumerTag = `${label}.${queue}.${randomUUID().slice(0, 8)}`
       queueOf.set(consumerTag, queue)
       const receive = (message: ConsumeMessage | null) => {
         if (message === null) watched.abandon(`RabbitMQ cancelled the consumer of ${queue}: was the queue deleted?`)
         else deliveries.push(message)
       }
-      await channel.consume(queue, receive, { consumerTag })
-    }
-    this.#setState('consuming')
-    let result: Result = 'settled'
-    for (let batch = await deliveries.next(); batch !== null; batch = await deliveries.next()) {
-      const delivered = batch.map(({ message, waited }) => {
-        return { message, waited, queue: queueOf.get(message.fields.consumerTag) ?? '' }
-      })
-      result = await this.#settle(delivered, open)
-      if (result !== 'settled') break
-    }
-    if (result === 'down') await this.#pause(channel, lost)
-    else if (this.#stopping.signal.aborted) {
-      // Cancelled before the channel closes, so that a standby takes over from the first message not taken.
-      await cancelAll(channel, queueOf.keys(), lost)
-      this.#stop.abort()
+      return channel.consume(queue, receive, { consumerTag })
+    })
+    // Not awaited: what one queue has delivered may be more than is read while nobody works on it, with the answer for the next behind.
+    Promise.all(starting).then(
+      () => lost.aborted || this.#setState('consuming'),
+      (error: unknown) => watched.abandon(reasonOf(error)),
+    )
+    try {
+      const result = await this.#work(open, queueOf)
+      if (result === 'down') await this.#pause(open)
+      else if (this.#stopping.signal.aborted) {
+        // What was not taken goes back, and the answers are behind it.
+        deliveries.end()
+        // Cancelled before the channel closes, so that a standby takes over from the first message not taken.
+        await cancelAll(channel, queueOf.keys(), lost)
+        this.#stop.abort()
+      }
+    } finally {
+      deliveries.end()
     }
     if (!this.#stopping.signal.aborted) this.#setState('connecting')
+  }
+
+  /** One batch after the other, until no more are wanted or the channel is no longer usable. */
+  async #work(open: Open, queueOf: ReadonlyMap<string, string>): Promise<Result> {
+    const { deliveries } = open
+    const named = ({ message, waited }: TakenMessage): Delivered => {
+      return { message, waited, queue: queueOf.get(message.fields.consumerTag) ?? '' }
+    }
+    for (let batch = await deliveries.next(); batch !== null; batch = await deliveries.next()) {
+      let result = await this.#settle(batch.map(named), open)
+      if (result === 'held') result = await this.#sendRound([...batch, ...deliveries.takeAll()].map(named), open)
+      if (result === 'down') await this.#renew([...batch, ...deliveries.takeAll()].map(named), open)
+      if (result !== 'settled') return result
+    }
+    return 'settled'
   }
 
   /**
@@ -146,7 +180,8 @@ export class BatchConsumer implements Consumer {
    */
   async #settle(batch: readonly Delivered[], open: Open): Promise<Result> {
     const { lost, noMore } = open
-    const since = Date.now()
+    const { holdMs = HOLD_MS } = this.#options.consume
+    const since = performance.now()
     const unexpected: unknown[] = []
     for (let attempt = 0; !lost.aborted && !this.#stop.signal.aborted; attempt++) {
       if (attempt > 0) {
@@ -155,7 +190,7 @@ export class BatchConsumer implements Consumer {
       }
       let later: Handled['later']
       try {
-        later = await this.#work(batch, unexpected, open)
+        later = await this.#attempt(batch, unexpected, open)
       } catch (error) {
         if (lost.aborted) return 'lost'
         if (isDown(error)) {
@@ -163,7 +198,7 @@ export class BatchConsumer implements Consumer {
           if ((await failureOf(this.#options.consume.check)) !== null) return 'down'
         } else if (!isBrokerTrouble(error)) unexpected.push(error)
         this.#logFailure(batch, error, attempt)
-        if (Date.now() - since > HOLD_MS) return 'down'
+        if (performance.now() - since > holdMs) return 'held'
         continue
       }
       if (lost.aborted) return 'lost'
@@ -176,7 +211,7 @@ export class BatchConsumer implements Consumer {
   }
 
   /** @returns what is to be handled again */
-  async #work(
+  async #attempt(
     batch: readonly Delivered[],
     unexpected: readonly unknown[],
     { lost, deliveries }: Open,
@@ -193,6 +228,40 @@ export class BatchConsumer implements Consumer {
     return later
   }
 
+  /**
+   * Stores everything in hand anew at the end of its queue, and acknowledges it: its deliveries are counted anew, no attempt is
+   * counted. Newer events of a record may pass it so: its version tells. Where RabbitMQ does not take it, it stays in hand.
+   */
+  async #sendRound(inHand: readonly Delivered[], open: Open): Promise<Result> {
+    const { publisher, again, log, label } = this.#options
+    for (let attempt = 0; !open.noMore.aborted; attempt++) {
+      try {
+        await publisher.publish(inHand.map(again))
+        if (open.lost.aborted) return 'lost'
+        acknowledge(inHand, undefined, open)
+        log.warn({ consumer: label, messages: inHand.length }, 'held for too long: stored anew behind the others')
+        return 'settled'
+      } catch (error) {
+        this.#logFailure(inHand, error, attempt)
+        await sleep(backoffMs(attempt), open.noMore)
+      }
+    }
+    return 'lost'
+  }
+
+  /** Before all goes back to its queue: what has gone back often is stored anew, so that an outage never uses up its deliveries. */
+  async #renew(inHand: readonly Delivered[], open: Open): Promise<void> {
+    const worn = inHand.filter(({ message }) => deliveriesOf(message) >= WORN)
+    if (worn.length === 0) return
+    const { publisher, again } = this.#options
+    try {
+      await publisher.publish(worn.map(again))
+      if (!open.lost.aborted) for (const { message } of worn) open.channel.ack(message)
+    } catch (error) {
+      this.#logFailure(worn, error, 0)
+    }
+  }
+
   #logFailure(batch: readonly Delivered[], error: unknown, attempt: number): void {
     const fields = { consumer: this.#options.label, messages: batch.length, ...describe(error) }
     if (isDown(error) || isBrokerTrouble(error)) {
@@ -201,9 +270,10 @@ export class BatchConsumer implements Consumer {
   }
 
   /** Gives everything back at once, so that another instance may take over, and waits until the database is there again. */
-  async #pause(channel: Channel, lost: AbortSignal): Promise<void> {
+  async #pause({ channel, deliveries, lost }: Open): Promise<void> {
     const { consume, log, label } = this.#options
     this.#setState('paused')
+    deliveries.end()
     await within(2_000, Promise.race([channel.close(), aborted(lost)]))
     const stop = this.#stopping.signal
     const said = new Set<string>()
@@ -247,6 +317,7 @@ function acknowledge(batch: readonly Delivered[], later: Handled['later'], { cha
   // Fresh batches are taken in the order of delivery, so with nothing put off all that is older is done as well.
   if (deliveries.late === 0) channel.ack(last.message, true)
   else for (const { message } of done) channel.ack(message)
+  deliveries.done(done.map(({ message }) => message))
   return true
 }
 
@@ -269,6 +340,12 @@ function aborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
+}
+
+/** How often RabbitMQ says it has delivered a message before. */
+function deliveriesOf({ properties }: ConsumeMessage): number {
+  const count: unknown = properties.headers?.['x-delivery-count']
+  return typeof count === 'number' ? count : 0
 }
 
 const isDown = (error: unknown): boolean => error instanceof DatabaseError && error.failure === 'down'

@@ -1,5 +1,6 @@
 import type { ConsumeMessage } from 'amqplib'
 import type { Waited } from './api.ts'
+import type { Intake } from './intake.ts'
 
 export interface BatchLimits {
   readonly maxBatch: number
@@ -28,7 +29,11 @@ const SLACK_MS = 5
 /** The deliveries of one channel, handed out in batches and in order; those put off come again when their time has come. */
 export class Deliveries {
   readonly #limits: BatchLimits
+  readonly #intake: Intake
   readonly #ended: AbortSignal
+  /** Of all that is not acknowledged, whether handed out or not. */
+  #inHand = 0
+  #over = false
   #messages: ConsumeMessage[] = []
   #late: Late[] = []
   #bytes = 0
@@ -37,8 +42,9 @@ export class Deliveries {
   #wake: () => void = () => undefined
 
   /** @param ended aborts when no more batches are wanted: the channel is lost, or the consumer closes. */
-  constructor(limits: BatchLimits, ended: AbortSignal) {
+  constructor(limits: BatchLimits, intake: Intake, ended: AbortSignal) {
     this.#limits = limits
+    this.#intake = intake
     this.#ended = ended
     ended.addEventListener('abort', () => this.#wake(), { once: true })
   }
@@ -49,10 +55,40 @@ export class Deliveries {
   }
 
   push(message: ConsumeMessage): void {
+    if (this.#over) return
     if (this.#messages.length === 0) this.#since = performance.now()
     this.#messages.push(message)
     this.#bytes += message.content.length
+    this.#inHand += message.content.length
+    this.#intake.take(message.content.length)
     if (this.#messages.length === 1 || this.#isFull()) this.#wake()
+  }
+
+  /** These are acknowledged: no longer in hand. */
+  done(messages: readonly ConsumeMessage[]): void {
+    const bytes = bytesOf(messages)
+    this.#inHand -= bytes
+    this.#intake.give(bytes)
+  }
+
+  /** Takes everything that is not handed out, also what is put off. */
+  takeAll(): TakenMessage[] {
+    const fresh = this.#messages.map((message) => ({ message, waited: null }))
+    const late = this.#late.map(({ message }) => ({ message, waited: null }))
+    this.#messages = []
+    this.#late = []
+    this.#bytes = 0
+    return [...late, ...fresh]
+  }
+
+  /** What was handed out is no longer worked on, and the channel closes: nothing is in hand, and what still comes is ignored. */
+  end(): void {
+    this.#over = true
+    this.#messages = []
+    this.#late = []
+    this.#bytes = 0
+    this.#intake.give(this.#inHand)
+    this.#inHand = 0
   }
 
   /** Hands a message out again after `ms`, in a batch of such messages. */

@@ -5,7 +5,7 @@ import type { Failure } from './api.ts'
 import { type About, aboutOf, HEADER, headersOf, type Labelled, MAX_TEXT, newDeadId, TRACE_HEADERS } from './headers.ts'
 import { attemptOf, nowInSeconds } from './message.ts'
 import type { OutgoingMessage } from './publisher.ts'
-import { DEAD, deadKey, EVENTS, eventKey, RETRY, retryKey } from './topology.ts'
+import { DEAD, deadKey, RETRY, retryKey } from './topology.ts'
 
 /** The copy of a message that waits in a retry queue. `retry` counts from 1. */
 export function retryCopy(
@@ -21,14 +21,13 @@ export function retryCopy(
   })
 }
 
-/** The copy of a message at the end of its own partition: no attempt is counted, and RabbitMQ counts its deliveries anew. */
+/** The copy of a message for the end of its own queue: no attempt is counted, and RabbitMQ counts its deliveries anew. */
 export function freshCopy(
   message: ConsumeMessage,
-  options: { direction: Direction; partition: number; appId: string },
+  options: { exchange: string; routingKey: string; appId: string },
 ): OutgoingMessage {
-  const { direction, partition, appId } = options
   const attempt = attemptOf(message)
-  return copy(message, EVENTS, eventKey(direction, partition), appId, {
+  return copy(message, options.exchange, options.routingKey, options.appId, {
     [HEADER.attempt]: attempt,
     ...(attempt > 0 && { [HEADER.firstFailedAt]: firstFailedAt(message) }),
   })

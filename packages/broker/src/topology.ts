@@ -32,6 +32,8 @@ export const LEADER = 'sync.leader'
 export const RINGS = 'sync.rings'
 
 export const eventKey = (direction: Direction, partition: number) => `${direction}.p${partition}`
+/** The key that leads to a partition's queue. */
+export const keyOfEventQueue = (queue: string) => queue.replace(/^sync[.]/, '')
 /** `retry` counts from 1. The key is kept when the time is up, and leads back to the same partition. */
 export const retryKey = (direction: Direction, partition: number, retry: number) =>
   `${direction}.p${partition}.r${retry}`
