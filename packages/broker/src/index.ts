@@ -28,4 +28,5 @@ export {
   retryQueue,
   UNROUTED,
 } from './topology.ts'
+export { inSpan } from './trace.ts'
 export { watchOutcomes, type OutcomeWatch, type WatchOutcomesOptions } from './watch-outcomes.ts'

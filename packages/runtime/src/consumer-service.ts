@@ -9,8 +9,11 @@ import {
 } from '@clinic-sync/broker'
 import { DatabaseError } from '@clinic-sync/sync'
 import { startHealth, type Health } from './health.ts'
+import { createMetrics } from './metrics/metrics.ts'
+import { observeDatabase } from './metrics/observe-database.ts'
 import { untilUp } from './outage.ts'
 import type { Running, ServiceContext } from './run-service.ts'
+import type { Settings } from './settings.ts'
 
 /** The database that a consumer applies events to, and how it is called. */
 export interface ConsumerTarget {
@@ -25,8 +28,8 @@ export interface ConsumerServiceOptions {
   readonly target: ConsumerTarget
   /** What the log says at the start. */
   readonly says: string
-  /** Where RabbitMQ is, and the health port (0: none). */
-  readonly settings: { readonly RABBITMQ_URL: string; readonly HEALTH_PORT: number }
+  /** Where RabbitMQ is, and the health port (0: none; then nobody could ask for metrics either). */
+  readonly settings: Pick<Settings, 'RABBITMQ_URL' | 'HEALTH_HOST' | 'HEALTH_PORT'>
 }
 
 /** For tests: shorter retries, and a look at each step. */
@@ -47,7 +50,10 @@ export async function startConsumerService(
   { retryDelaysMs, onStep }: ConsumerTestOptions = {},
 ): Promise<Running> {
   const { direction, target, says, settings } = options
-  const { side, database } = target
+  const { side } = target
+  const metrics = settings.HEALTH_PORT === 0 ? undefined : createMetrics({ service: direction })
+  const observer = metrics?.observer
+  const database = observeDatabase(side, target.database, observer)
   let broker: Broker | undefined
   let health: Health | undefined
   const close = async () => {
@@ -60,12 +66,15 @@ export async function startConsumerService(
       url: settings.RABBITMQ_URL,
       log,
       name: direction,
+      ...(observer && { observer }),
       ...(retryDelaysMs && { retryDelaysMs }),
     })
     broker = opened
     let isUp = false
     health = await startHealth({
+      host: settings.HEALTH_HOST,
       port: settings.HEALTH_PORT,
+      metrics,
       ready: () => {
         const { publisher, consumers } = opened.state()
         return [
@@ -81,7 +90,7 @@ export async function startConsumerService(
       onDown: ({ message }) => log.warn({ reason: message }, `waiting for the ${side}'s database`),
       onBack: () => log.info({}, `the ${side}'s database is there`),
     })
-    if (isUp) startEventConsumer({ broker, direction, target: database, log, ...(onStep && { onStep }) })
+    if (isUp) startEventConsumer({ broker, direction, target: database, log, observer, ...(onStep && { onStep }) })
   } catch (error) {
     await close()
     throw error

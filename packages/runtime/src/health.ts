@@ -1,5 +1,6 @@
 import fastify from 'fastify'
 import { cannotListen } from './listening.ts'
+import type { Metrics } from './metrics/metrics.ts'
 
 /** Why the service cannot do its work now, one sentence each; none: it can. */
 export type Ready = () => readonly string[]
@@ -11,14 +12,19 @@ export interface Health {
 }
 
 /**
- * `GET /healthz`: 200 while the process lives. `GET /readyz`: 200 when it can work, else 503 with the reasons. For services
- * without an HTTP face of their own.
+ * `GET /healthz`: 200 while the process lives. `GET /readyz`: 200 when it can work, else 503 with the reasons. `GET /metrics`: for
+ * Prometheus. Nobody is asked for a token: it is for the own host, or a network of its own.
  *
  * @param options.port 0: none
  * @throws SyncError SYNC_CONFIG where it cannot listen: the port is in use, say
  */
-export async function startHealth(options: { port: number; host?: string; ready: Ready }): Promise<Health> {
-  const { port, host = '127.0.0.1', ready } = options
+export async function startHealth(options: {
+  port: number
+  host?: string
+  ready: Ready
+  metrics?: Pick<Metrics, 'contentType' | 'text'> | undefined
+}): Promise<Health> {
+  const { port, host = '127.0.0.1', ready, metrics } = options
   if (port === 0) return { url: null, close: () => Promise.resolve() }
   const app = fastify({ logger: false, forceCloseConnections: true })
   app.get('/healthz', () => ({ status: 'ok' }))
@@ -28,8 +34,11 @@ export async function startHealth(options: { port: number; host?: string; ready:
       .code(reasons.length === 0 ? 200 : 503)
       .send({ status: reasons.length === 0 ? 'ready' : 'not ready', reasons })
   })
+  if (metrics !== undefined) {
+    app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()))
+  }
   const url = await app.listen({ port, host }).catch((cause: unknown) => {
-    throw cannotListen(cause, { host, port, settings: 'HEALTH_PORT' })
+    throw cannotListen(cause, { host, port, settings: 'HEALTH_HOST and HEALTH_PORT' })
   })
   return { url, close: () => app.close() }
 }

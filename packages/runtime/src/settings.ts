@@ -66,6 +66,7 @@ export const SETTINGS = {
     ),
     url: true,
   },
+  HEALTH_HOST: plain(Type.String({ minLength: 1 }), 'an address to listen at', '127.0.0.1'),
   HEALTH_PORT: plain(port, 'a whole number from 0 to 65535', 0),
   LOG_LEVEL: plain(
     Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),

@@ -20,7 +20,7 @@ function service(check: () => Promise<void>, healthPort = 0) {
       direction: 'postgres-to-sql',
       target: { side: 'clinic', url: 'mssql://u:p@127.0.0.1:1/clinic', database },
       says: 'applies',
-      settings: { RABBITMQ_URL: 'amqp://127.0.0.1:1', HEALTH_PORT: healthPort },
+      settings: { RABBITMQ_URL: 'amqp://127.0.0.1:1', HEALTH_HOST: '127.0.0.1', HEALTH_PORT: healthPort },
     })
   return { start, stopping, calls }
 }

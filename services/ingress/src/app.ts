@@ -1,5 +1,6 @@
 import type { WebhookKey } from '@clinic-sync/contracts'
 import sensible from '@fastify/sensible'
+import type { Metrics } from '@clinic-sync/runtime'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type FastifyServerOptions, LogController } from 'fastify'
 import { BODY_LIMIT, readBodies } from './body.ts'
@@ -7,6 +8,7 @@ import { answerErrors } from './errors.ts'
 import { type DoorbellTestRouteOptions, doorbellTestRoute } from './routes/doorbell-test.ts'
 import { type DoorbellRoutesOptions, doorbellRoutes } from './routes/doorbells.ts'
 import { healthRoutes } from './routes/health.ts'
+import { metricsRoute } from './routes/metrics.ts'
 import { type TriggerRouteOptions, triggerRoute } from './routes/trigger.ts'
 import type { KnownState } from './known-state.ts'
 
@@ -19,8 +21,9 @@ export interface AppOptions {
   readonly webhookSecret: string
   /** SYNC_WEBHOOK_KEYS, for signed webhooks. */
   readonly webhookKeys: readonly WebhookKey[]
-  /** SYNC_OPERATOR_TOKEN, for the trigger and the test of the doorbells. */
+  /** SYNC_OPERATOR_TOKEN, for the trigger, the test of the doorbells and the metrics. */
   readonly operatorToken: string
+  readonly metrics?: Metrics | undefined
 }
 
 /**
@@ -35,7 +38,7 @@ export const options = {
 
 /** The HTTP face of the ingress. Register it on the root instance. */
 export const app: FastifyPluginAsyncTypebox<AppOptions> = async (fastify, options) => {
-  const { drains, bells, testDoorbell, state, webhookSecret, webhookKeys, operatorToken } = options
+  const { drains, bells, testDoorbell, state, webhookSecret, webhookKeys, operatorToken, metrics } = options
   await fastify.register(sensible)
   answerErrors(fastify)
   readBodies(fastify)
@@ -46,7 +49,8 @@ export const app: FastifyPluginAsyncTypebox<AppOptions> = async (fastify, option
   })
   const prefix = '/api/sync'
   await fastify.register(doorbellRoutes, { prefix, bells, secret: webhookSecret, keys: webhookKeys })
-  await fastify.register(triggerRoute, { prefix, drains, token: operatorToken })
+  await fastify.register(triggerRoute, { prefix, drains, observer: metrics?.observer, token: operatorToken })
   await fastify.register(doorbellTestRoute, { prefix, testDoorbell, token: operatorToken })
   await fastify.register(healthRoutes, { state })
+  if (metrics !== undefined) await fastify.register(metricsRoute, { metrics, token: operatorToken })
 }

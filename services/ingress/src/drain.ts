@@ -1,8 +1,9 @@
 import type { Side } from '@clinic-sync/contracts'
-import { Backoff, type Delays, SyncError } from '@clinic-sync/sync'
+import { Backoff, type Delays, type Observer, SyncError } from '@clinic-sync/sync'
 import type { FastifyBaseLogger } from 'fastify'
 import { describe } from './describe.ts'
 import { type Drained, emptyOutbox, type Outbox, type Publisher } from './empty-outbox.ts'
+import { observeDrain } from './observe-drain.ts'
 
 const RETRY: Delays = { min: 200, max: 30_000 }
 const LOCKED: Delays = { min: 250, max: 5_000 }
@@ -17,6 +18,7 @@ export interface DrainOptions {
   readonly look?: (() => Promise<number>) | undefined
   /** A failure that no retry cures: the database is not migrated. The drain has stopped. */
   readonly onFatal?: (error: SyncError) => void
+  readonly observer?: Observer | undefined
   readonly batch?: number
   /** Delays after a failure, and while open transactions hold records; in milliseconds. */
   readonly retry?: Delays
@@ -141,8 +143,9 @@ export class Drain {
   }
 
   #run(): Promise<Drained> {
-    const { outbox, publisher, batch } = this.#options
-    return emptyOutbox({ outbox, publisher, log: this.#log, batch, isStopped: () => this.#stopped })
+    const { outbox, publisher, batch, observer } = this.#options
+    const run = () => emptyOutbox({ outbox, publisher, log: this.#log, batch, isStopped: () => this.#stopped })
+    return observeDrain(this.side, observer, run)
   }
 
   #succeeded({ published, locked }: Drained, unheard: number): void {

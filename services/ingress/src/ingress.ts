@@ -1,6 +1,13 @@
 import type { Broker, Consumer } from '@clinic-sync/broker'
 import { directionFrom, type DoorbellTest, type Side } from '@clinic-sync/contracts'
-import { DatabaseError, type Doorbell, type OpenTransactions, type Ringer, SyncError } from '@clinic-sync/sync'
+import {
+  DatabaseError,
+  type Doorbell,
+  type Observer,
+  type OpenTransactions,
+  type Ringer,
+  SyncError,
+} from '@clinic-sync/sync'
 import type { FastifyBaseLogger } from 'fastify'
 import { setMaxListeners } from 'node:events'
 import { sentence } from './describe.ts'
@@ -23,6 +30,7 @@ export interface IngressOptions {
   readonly clinicDoorbell: ClinicDoorbell
   readonly portalDoorbell: PortalDoorbell
   readonly log: FastifyBaseLogger
+  readonly observer?: Observer | undefined
   /** A database is not migrated: the process should say so and end. */
   readonly onFatal: (error: SyncError) => void
   /** When to look once more after the start and after the last HTTP doorbell of the clinic, in milliseconds. */
@@ -60,7 +68,7 @@ export class Ingress {
   readonly #fatal: (error: SyncError) => void
 
   constructor(options: IngressOptions) {
-    const { clinic, portal, broker, log, onFatal } = options
+    const { clinic, portal, broker, log, onFatal, observer } = options
     // Each test of a doorbell listens; Node would take more than ten for a leak.
     setMaxListeners(0, this.#stopping.signal)
     this.#options = options
@@ -73,7 +81,7 @@ export class Ingress {
     this.#fatal = fatal
     const waits = RINGS_BEFORE_COMMIT.has(options.clinicDoorbell) ? this.#waitsFor(clinic) : undefined
     const drain = (outbox: Outbox, look?: () => Promise<number>) =>
-      new Drain({ outbox, publisher: broker, log, onFatal: fatal, look })
+      new Drain({ outbox, publisher: broker, log, onFatal: fatal, look, observer })
     this.drains = {
       clinic: drain(this.#outboxes.clinic, waits && (() => waits.look())),
       portal: drain(this.#outboxes.portal),
@@ -108,6 +116,7 @@ export class Ingress {
   readonly bells: HttpBells = {
     rang: (side) => {
       if (this.#ringsByHttp(side)) this.#ears.heard(side)
+      this.#options.observer?.rang?.(side, side === 'clinic' ? 'http' : 'webhook')
       this.drains[side].ring()
       if (side === 'clinic') this.#lookAgain()
     },
@@ -184,10 +193,13 @@ export class Ingress {
       this.state.tell(name, error === null ? null : sentence(error))
       if (error instanceof SyncError && error.code === 'SYNC_NOT_MIGRATED') void this.#noBell(side, error)
     }
-    const { [side]: doorbell, log } = this.#options
+    const { [side]: doorbell, log, observer } = this.#options
     const ring = (connected: boolean) => {
       // What a new connection is for is not a ring.
-      if (!connected) this.#ears.heard(side)
+      if (!connected) {
+        this.#ears.heard(side)
+        observer?.rang?.(side, side === 'clinic' ? 'service-broker' : 'listen')
+      }
       this.drains[side].ring(connected)
     }
     this.#hearing.push(hearDoorbell({ side, doorbell, ring, onHeard, log }, this.#stopping.signal))

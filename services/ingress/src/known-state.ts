@@ -27,6 +27,14 @@ export class KnownState {
     return this.#checks.get(name)?.() ?? null
   }
 
+  /** Why it is not ready, one sentence each, for `startHealth`. */
+  reasons(): string[] {
+    return [...this.#checks].flatMap(([name, reason]) => {
+      const why = reason()
+      return why === null ? [] : [`${name}: ${why}`]
+    })
+  }
+
   /** `ok` or the reason why not, by name. */
   read(): { readonly ready: boolean; readonly checks: Record<string, string> } {
     const reasons = [...this.#checks].map(([name, reason]) => [name, reason()] as const)

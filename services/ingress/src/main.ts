@@ -2,7 +2,7 @@ import { connectBroker } from '@clinic-sync/broker'
 import { openClinic } from '@clinic-sync/clinic'
 import { parseWebhookKeys } from '@clinic-sync/contracts'
 import { openPortal } from '@clinic-sync/portal'
-import { readSettings, runService } from '@clinic-sync/runtime'
+import { createMetrics, observeDatabase, readSettings, runService, startHealth } from '@clinic-sync/runtime'
 import { serve } from './serve.ts'
 import { refuseTransactionMode } from './transaction-mode.ts'
 
@@ -16,6 +16,8 @@ const SETTINGS = [
   'SYNC_OPERATOR_TOKEN',
   'INGRESS_HOST',
   'INGRESS_PORT',
+  'HEALTH_HOST',
+  'HEALTH_PORT',
   'CLINIC_DOORBELL',
   'PORTAL_DOORBELL',
 ] as const
@@ -25,10 +27,13 @@ runService({
   async start({ environment, log, fail }) {
     const settings = readSettings(SETTINGS, environment)
     refuseTransactionMode(settings)
-    const clinic = await openClinic({ url: settings.SQLSERVER_URL, timeZone: settings.CLINIC_TIME_ZONE, log })
+    const metrics = createMetrics({ service: 'ingress', queueDepths: () => broker.queueDepths() })
+    const { observer } = metrics
+    const { SQLSERVER_URL, CLINIC_TIME_ZONE: timeZone } = settings
+    const clinic = observeDatabase('clinic', await openClinic({ url: SQLSERVER_URL, timeZone, log }), observer)
     const doorbell = settings.PORTAL_DOORBELL === 'webhook' ? 'webhook' : 'listen'
-    const portal = await openPortal({ url: settings.POSTGRES_URL, log, doorbell })
-    const broker = await connectBroker({ url: settings.RABBITMQ_URL, log, name: 'ingress' })
+    const portal = observeDatabase('portal', await openPortal({ url: settings.POSTGRES_URL, log, doorbell }), observer)
+    const broker = await connectBroker({ url: settings.RABBITMQ_URL, log, name: 'ingress', observer })
     const served = await serve({
       clinic,
       portal,
@@ -42,10 +47,19 @@ runService({
       webhookSecret: settings.SYNC_WEBHOOK_SECRET,
       webhookKeys: parseWebhookKeys(settings.SYNC_WEBHOOK_KEYS) ?? [],
       operatorToken: settings.SYNC_OPERATOR_TOKEN,
+      metrics,
+    })
+    const { state } = served.ingress
+    const health = await startHealth({
+      host: settings.HEALTH_HOST,
+      port: settings.HEALTH_PORT,
+      ready: () => state.reasons(),
+      metrics,
     })
     return {
       async close() {
         await served.close()
+        await health.close()
         await broker.close()
         await Promise.all([clinic.close(), portal.close()])
       },

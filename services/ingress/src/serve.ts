@@ -1,6 +1,6 @@
 import type { Side, WebhookKey } from '@clinic-sync/contracts'
 import Fastify from 'fastify'
-import { cannotListen, type Running } from '@clinic-sync/runtime'
+import { cannotListen, type Metrics, type Running } from '@clinic-sync/runtime'
 import { app, options } from './app.ts'
 import { Ingress, type IngressOptions } from './ingress.ts'
 import { startLines } from './start-lines.ts'
@@ -16,6 +16,7 @@ export interface ServeOptions extends IngressOptions {
   /** None: signed webhooks are refused. */
   readonly webhookKeys: readonly WebhookKey[]
   readonly operatorToken: string
+  readonly metrics?: Metrics | undefined
 }
 
 export interface Served extends Running {
@@ -31,11 +32,12 @@ export interface Served extends Running {
  */
 export async function serve(settings: ServeOptions): Promise<Served> {
   const { host, port, log, webhookSecret, webhookKeys, operatorToken } = settings
-  const ingress = new Ingress(settings)
+  const { metrics } = settings
+  const ingress = new Ingress({ observer: metrics?.observer, ...settings })
   const server = Fastify({ ...options, loggerInstance: log, requestTimeout: REQUEST_MS })
   const { drains, bells, state } = ingress
   const testDoorbell = (side: Side) => ingress.testDoorbell(side)
-  await server.register(app, { drains, bells, testDoorbell, state, webhookSecret, webhookKeys, operatorToken })
+  await server.register(app, { drains, bells, testDoorbell, state, webhookSecret, webhookKeys, operatorToken, metrics })
   const url = await server
     .listen({ host, port, listenTextResolver: (address) => `listening at ${address}` })
     .catch((cause: unknown) => {

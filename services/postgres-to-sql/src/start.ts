@@ -14,7 +14,7 @@ import {
  */
 export async function start(context: ServiceContext, options?: ConsumerTestOptions): Promise<Running> {
   const settings = readSettings(
-    ['SQLSERVER_URL', 'CLINIC_TIME_ZONE', 'RABBITMQ_URL', 'HEALTH_PORT'],
+    ['SQLSERVER_URL', 'CLINIC_TIME_ZONE', 'RABBITMQ_URL', 'HEALTH_HOST', 'HEALTH_PORT'],
     context.environment,
   )
   const { SQLSERVER_URL: url, CLINIC_TIME_ZONE: timeZone } = settings

@@ -9,7 +9,7 @@ import {
   TriggerRequest,
   TriggerResponse,
 } from '@clinic-sync/contracts'
-import { SyncError } from '@clinic-sync/sync'
+import { type Observer, SyncError } from '@clinic-sync/sync'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { requireSecret } from '../auth.ts'
 import { sentence } from '../describe.ts'
@@ -18,14 +18,19 @@ import { allowOnly } from '../methods.ts'
 
 export interface TriggerRouteOptions {
   readonly drains: Readonly<Record<Side, Pick<Drain, 'request'>>>
+  readonly observer?: Observer | undefined
   /** SYNC_OPERATOR_TOKEN */
   readonly token: string
 }
 
 /** The operator's doorbell: waits for the drains that start after the call, and answers what they published. */
-export const triggerRoute: FastifyPluginAsyncTypebox<TriggerRouteOptions> = async (app, { drains, token }) => {
+export const triggerRoute: FastifyPluginAsyncTypebox<TriggerRouteOptions> = async (
+  app,
+  { drains, observer, token },
+) => {
   async function drain(direction: Direction): Promise<DrainReport | DrainFailure> {
     const side = sourceOf(direction)
+    observer?.rang?.(side, 'operator')
     try {
       const { published } = await drains[side].request()
       return { published }

@@ -1,0 +1,89 @@
+import type { QueueDepth } from '@clinic-sync/broker'
+import { directionFrom, type Side } from '@clinic-sync/contracts'
+import type { Observer } from '@clinic-sync/sync'
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import { DURATIONS } from './consumer-metrics.ts'
+import { tableLabel } from './labels.ts'
+import { OutboxAge } from './outbox-age.ts'
+import { queueMetrics } from './queue-metrics.ts'
+
+const SIDES: readonly Side[] = ['clinic', 'portal']
+
+/** What the ingress does with both outboxes, and how deep the queues are. */
+export function ingressMetrics(
+  register: Registry,
+  queueDepths: (() => Promise<readonly QueueDepth[]>) | undefined,
+): Observer {
+  const registers = [register]
+  const ages = new OutboxAge()
+  let leads: boolean | undefined
+  const published = new Counter({
+    name: 'clinic_sync_published_total',
+    help: 'Events that RabbitMQ has confirmed.',
+    labelNames: ['direction', 'table'],
+    registers,
+  })
+  new Gauge({
+    name: 'clinic_sync_outbox_oldest_pending_seconds',
+    help: "Age of a side's oldest change that is known and not published, or time for which its outbox cannot be read; 0: none.",
+    labelNames: ['side'],
+    registers,
+    collect() {
+      this.reset()
+      // The others' outboxes are the leader's affair.
+      for (const side of leads === false ? [] : SIDES) {
+        const seconds = ages.secondsOf(side)
+        if (seconds !== null) this.set({ side }, seconds)
+      }
+    },
+  })
+  const durations = new Histogram({
+    name: 'clinic_sync_drain_duration_seconds',
+    help: 'From the start of a look into an outbox to its end, whether there was anything or not.',
+    labelNames: ['side'],
+    buckets: DURATIONS,
+    registers,
+  })
+  const sizes = new Histogram({
+    name: 'clinic_sync_drain_batch_size',
+    help: 'Events taken from an outbox at once; looks that find none are not counted.',
+    labelNames: ['side'],
+    buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500],
+    registers,
+  })
+  const rings = new Counter({
+    name: 'clinic_sync_doorbell_rings_total',
+    help: 'Doorbells heard; operator: asked for by hand.',
+    labelNames: ['side', 'transport'],
+    registers,
+  })
+  new Gauge({
+    name: 'clinic_sync_leader',
+    help: '1 for the ingress that drains, 0 for one that stands by; none while nobody knows.',
+    labelNames: [],
+    registers,
+    collect() {
+      if (leads === undefined) this.remove()
+      else this.set(leads ? 1 : 0)
+    },
+  })
+  if (queueDepths !== undefined) queueMetrics(register, queueDepths)
+  for (const side of SIDES) for (const histogram of [durations, sizes]) histogram.zero({ side })
+  return {
+    published(events) {
+      for (const { source, data } of events)
+        published.inc({ direction: directionFrom(source), table: tableLabel(data.table) })
+    },
+    taken(side, taken) {
+      ages.taken(side, taken)
+      if (taken !== null && taken.changes.length > 0) sizes.observe({ side }, taken.changes.length)
+    },
+    drained: (side, seconds) => durations.observe({ side }, seconds),
+    rang: (side, transport) => rings.inc({ side, transport }),
+    leads(now) {
+      leads = now
+      // Whoever led meanwhile has moved on.
+      if (!now) ages.forget()
+    },
+  }
+}
