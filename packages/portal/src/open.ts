@@ -1,6 +1,14 @@
-import type { Doorbell, Operable, Ringer, SyncDatabase } from '@clinic-sync/sync'
+import {
+  type Doorbell,
+  type Operable,
+  PATIENCE,
+  type Patience,
+  type Ringer,
+  type SyncDatabase,
+} from '@clinic-sync/sync'
 import { applyChanges } from './apply.ts'
 import { check } from './check.ts'
+import { operating } from './operating.ts'
 import { readRows, settleChanges, takeChanges } from './outbox.ts'
 import { type Log, openPool } from './pool.ts'
 import { rehearse } from './rehearse.ts'
@@ -13,17 +21,20 @@ export interface PortalOptions {
   readonly log: Log
   /** How `ringDoorbell` rings: NOTIFY (the default), or what the webhooks send. */
   readonly doorbell?: 'listen' | 'webhook'
+  /** How long a silent server is borne with. */
+  readonly patience?: Patience
 }
 
 /** The portal's side of the sync. */
-export interface Portal extends SyncDatabase, Doorbell, Ringer, Pick<Operable, 'rehearse'> {
+export interface Portal extends SyncDatabase, Doorbell, Ringer, Operable {
   readonly side: 'portal'
 }
 
 /** Opens the portal's database. Connects when first used: call `check()` to know that it can be. */
-export async function openPortal({ url, log, doorbell = 'listen' }: PortalOptions): Promise<Portal> {
-  const database = openPool(url, log)
-  const waiting = openWaiting(url, database)
+export async function openPortal(options: PortalOptions): Promise<Portal> {
+  const { url, log, doorbell = 'listen', patience = PATIENCE } = options
+  const database = openPool(url, log, undefined, patience)
+  const waiting = openWaiting(url, database, patience)
   return {
     side: 'portal',
     check: () => check(database),
@@ -31,6 +42,7 @@ export async function openPortal({ url, log, doorbell = 'listen' }: PortalOption
     takeChanges: (max) => takeChanges(database, max),
     settleChanges: (settlements) => settleChanges(database, settlements),
     readRows: (table, after, max) => readRows(database, table, after, max),
+    ...operating(database),
     rehearse: (event) => rehearse(database, log, event),
     waitForChanges: (signal) => waiting.wait(signal),
     ringDoorbell: () => (doorbell === 'listen' ? notify(database) : post(database)),

@@ -1,4 +1,5 @@
 import { TLSSocket } from 'node:tls'
+import { PATIENCE, type Patience } from '@clinic-sync/sync'
 import pg from 'pg'
 import { toDatabaseError } from './failure.ts'
 
@@ -12,18 +13,33 @@ export interface Log {
 const AS_TEXT = { getTypeParser: () => (text: string) => text } as unknown as pg.CustomTypesConfig
 
 /** Settings of every connection to the portal. */
-export const connectionSettings = (url: string): pg.ClientConfig => ({
+export const connectionSettings = (url: string, patience: Patience = PATIENCE): pg.ClientConfig => ({
   connectionString: url,
   application_name: 'clinic-sync',
   // A dead peer is noticed after 10 s of silence and 10 probes, without one query. pg's own delay is 0: the kernel's 2 hours.
   keepAlive: true,
   keepAliveInitialDelayMillis: 10_000,
-  connectionTimeoutMillis: 10_000,
-  // A batch takes milliseconds; a minute means that something is badly wrong, and the work is tried again.
-  statement_timeout: 60_000,
-  idle_in_transaction_session_timeout: 60_000,
+  connectionTimeoutMillis: patience.connectMs,
+  // A batch takes milliseconds; these mean that something is badly wrong, and the work is tried again.
+  statement_timeout: patience.statementMs,
+  idle_in_transaction_session_timeout: patience.statementMs,
+  // No answer at all, not even that it took too long.
+  query_timeout: patience.answerMs,
   types: AS_TEXT,
 })
+
+/** A goodbye that is not answered is not waited for any longer. Milliseconds. */
+const GOODBYE_MS = 1000
+
+/** pg's own end() waits for the server to close the socket: for ever, where it has gone silent. */
+class Client extends pg.Client {
+  override end(): Promise<void>
+  override end(callback: (error: Error) => void): void
+  override end(callback?: (error: Error) => void): Promise<void> | void {
+    setTimeout(() => this.connection.stream.destroy(), GOODBYE_MS).unref()
+    return callback === undefined ? super.end() : super.end(callback)
+  }
+}
 
 export interface Database {
   /** Runs one statement; every value comes back as text or null. Rejects with a DatabaseError. */
@@ -34,16 +50,29 @@ export interface Database {
 }
 
 /**
- * A few connections, made when needed and dropped when idle.
+ * A few connections, made when needed and dropped when idle. Where one of them gets no answer, those that idle are dropped with
+ * it: each of them would take as long to find out.
  *
  * @param onConnection told of each new one whether it is encrypted.
  */
-export function openPool(url: string, log: Log, onConnection?: (encrypted: boolean) => void): Database {
-  const pool = new pg.Pool({ ...connectionSettings(url), max: 4, idleTimeoutMillis: 30_000, allowExitOnIdle: true })
+export function openPool(
+  url: string,
+  log: Log,
+  onConnection?: (encrypted: boolean) => void,
+  patience: Patience = PATIENCE,
+): Database {
+  const settings = connectionSettings(url, patience)
+  const pool = new pg.Pool({ ...settings, Client, max: 4, idleTimeoutMillis: 30_000, allowExitOnIdle: true })
   // Without a listener, an idle connection that dies would end the process. The next query makes a new one.
   pool.on('error', (error) =>
     log.warn({ reason: toDatabaseError(error).message }, 'an idle portal connection was lost'),
   )
+  const idle = new Set<pg.PoolClient>()
+  for (const event of ['acquire', 'remove'] as const) pool.on(event, (client) => void idle.delete(client))
+  pool.on('release', (error, client) => {
+    if (!error) idle.add(client)
+    else if (isNoAnswer(error)) for (const each of idle) giveUp(each, error)
+  })
   if (onConnection) pool.on('connect', (client) => onConnection(isEncrypted(client)))
   let closing: Promise<void> | undefined
   return {
@@ -66,6 +95,16 @@ export function openPool(url: string, log: Log, onConnection?: (encrypted: boole
   }
 }
 
+/** What pg says when `query_timeout` has passed. */
+const isNoAnswer = (error: Error) => error.message === 'Query read timeout'
+
+/** As if its socket had failed: the pool lets go of it at once. */
+function giveUp(client: pg.PoolClient, error: Error): void {
+  socketOf(client).destroy()
+  client.emit('error', error)
+}
+
+const socketOf = (client: object) => (client as pg.Client).connection.stream
+
 /** Our own end of the connection: the server's pg_stat_ssl tells of a pooler's connection to it, where one is in between. */
-const isEncrypted = (client: object): boolean =>
-  client instanceof pg.Client && client.connection.stream instanceof TLSSocket
+const isEncrypted = (client: object): boolean => socketOf(client) instanceof TLSSocket

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { Socket } from 'node:net'
-import { DatabaseError, type Ring } from '@clinic-sync/sync'
+import { DatabaseError, type Patience, type Ring, watchSilence } from '@clinic-sync/sync'
 import pg from 'pg'
 import { toDatabaseError } from './failure.ts'
 import { connectionSettings, type Database } from './pool.ts'
@@ -23,11 +23,11 @@ export interface Waiting {
 
 /**
  * Waits for the portal's doorbell on one connection of its own, which stays open between calls and asks nothing while
- * nothing happens.
+ * nothing happens. That the server is still there, it says every `beatMs`: see {@link Line.listen}.
  *
  * @param database another connection, for the proof that notifications come through where a pooler is in between.
  */
-export function openWaiting(url: string, database: Database): Waiting {
+export function openWaiting(url: string, database: Database, patience: Patience): Waiting {
   let line: Line | undefined
   let closed = false
 
@@ -45,7 +45,7 @@ export function openWaiting(url: string, database: Database): Waiting {
     await hangUp()
     signal.throwIfAborted()
     if (closed) throw toDatabaseError(new Error('Connection terminated: it was closed'))
-    line = openLine(url)
+    line = openLine(url, patience)
     await line.listen(database)
     return 'connected'
   }
@@ -77,27 +77,33 @@ export function openWaiting(url: string, database: Database): Waiting {
 
 interface Line {
   connected(): boolean
-  /** Connects and listens. What is rung from then on is kept until somebody asks. */
+  /**
+   * Connects and listens. What is rung from then on is kept until somebody asks. From then on a lone Sync, the protocol's
+   * barrier, is sent every `beatMs`: no query (no transaction, no statement; pg_stat_* count none), yet it is answered with
+   * ReadyForQuery, by way of a pooler in session mode from the server itself. A line without an answer is lost.
+   */
   listen(database: Database): Promise<void>
   /** Resolves when it has rung since the last time, however often; rejects when the connection is lost. */
   rung(): Promise<void>
   cut(): Promise<void>
 }
 
-function openLine(url: string): Line {
+function openLine(url: string, patience: Patience): Line {
   // A socket of our own can be closed while it connects, which pg's end() waits for.
   const socket = new Socket()
   const client = new pg.Client({
-    ...connectionSettings(url),
+    ...connectionSettings(url, patience),
     application_name: 'clinic-sync doorbell',
     stream: () => socket,
   })
   let [connected, rang] = [false, false]
   let lost: DatabaseError | undefined
   let tell = () => {}
+  let unwatch = () => {}
 
   function lose(error: unknown): void {
     connected = false
+    unwatch()
     lost ??= toDatabaseError(error)
     tell()
   }
@@ -124,6 +130,16 @@ function openLine(url: string): Line {
       } catch (error) {
         throw lost ?? toDatabaseError(error)
       }
+      unwatch = watchSilence({
+        beatMs: patience.beatMs,
+        bytes: () => socket.bytesRead,
+        beat: () => client.connection.sync(),
+        onSilence() {
+          lose(new Error('no answer'))
+          socket.destroy()
+        },
+      })
+      if (!connected) unwatch()
     },
     async rung() {
       if (!rang && lost === undefined) await new Promise<void>((resolve) => (tell = resolve))
@@ -131,6 +147,7 @@ function openLine(url: string): Line {
       rang = false
     },
     async cut() {
+      unwatch()
       if (socket.destroyed) return
       const gone = new Promise<void>((resolve) => socket.once('close', () => resolve()))
       if (connected) client.end().catch(() => undefined)
