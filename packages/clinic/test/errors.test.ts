@@ -8,9 +8,13 @@ const driver = (code: string, name = 'ConnectionError') => Object.assign(new Err
 
 t.test('the class of a server error', async (t) => {
   for (const [failure, numbers] of Object.entries({
-    transient: [1205, 1222, 2601, 2627, 547, 3960, 8645, 701, 601, 9002, 40501, 51222],
-    permanent: [515, 8152, 2628, 245, 8114, 8115, 50000, 51200, 51201],
-    down: [40613, 4060, 18456, 233, 17142, 942, 15517],
+    transient: [1205, 1222, 2601, 2627, 547, 3960, 601, 41302, 40549, 51222],
+    permanent: [515, 8152, 2628, 245, 8114, 8115, 50000, 51200, 51201, 99999],
+    // An hour of any of these must dead-letter nothing.
+    down: [
+      40613, 4060, 18456, 233, 17142, 942, 15517, 701, 802, 823, 1101, 1105, 3906, 8645, 9001, 9002, 10928, 40501,
+      40544,
+    ],
   })) {
     for (const number of numbers) {
       t.match(toDatabaseError(server(number), 'sync.X'), {
@@ -23,9 +27,49 @@ t.test('the class of a server error', async (t) => {
 })
 
 t.test('what is missing in the database means that it is not migrated', async (t) => {
-  for (const number of [208, 2812, 229]) {
+  for (const number of [208, 207, 2812, 229, 8144]) {
     t.match(toDatabaseError(server(number), 'sync.X'), { failure: 'down', code: 'SYNC_NOT_MIGRATED' })
   }
+})
+
+t.test('what is missing in a trigger of the clinic’s own concerns its own rows only', async (t) => {
+  const inside = (procName: string, doing = 'sync.ApplyPortalChanges') =>
+    toDatabaseError(Object.assign(server(208), { procName }), doing)
+  for (const procName of ['dbo.trg_Activity', 'trg_Activity']) {
+    t.match(inside(procName), {
+      failure: 'transient',
+      code: 'SYNC_DATABASE',
+      message: /in a trigger of the clinic's\.$/,
+    })
+  }
+  for (const procName of [
+    'sync.ApplyPortalChanges',
+    'ApplyPortalChanges',
+    'Insert_aligner_notes',
+    'trg_sync_tblAlignerNotes',
+    'dbo.trg_sync_tblAlignerNotes',
+    '',
+  ]) {
+    t.match(inside(procName), { failure: 'down', code: 'SYNC_NOT_MIGRATED' }, procName)
+  }
+  t.match(inside('dbo.x', 'sync.TakeChanges'), { failure: 'down', code: 'SYNC_NOT_MIGRATED' })
+})
+
+t.test('a number that nobody knows goes by its severity', async (t) => {
+  const severe = (severity: number, number = 33333) =>
+    toDatabaseError(Object.assign(server(number), { class: severity }), 'sync.X')
+  for (const [severity, failure] of [
+    [11, 'permanent'],
+    [13, 'transient'],
+    [14, 'down'],
+    [16, 'permanent'],
+    [17, 'down'],
+    [19, 'down'],
+    [24, 'down'],
+  ] as const) {
+    t.match(severe(severity), { failure, number: '33333' }, `severity ${severity}`)
+  }
+  t.match(severe(18, 60_001), { failure: 'permanent' }, 'raised by a trigger, whatever it says')
 })
 
 t.test('a doorbell that lacks something: what, and for Service Broker the very statement', async (t) => {
@@ -87,6 +131,7 @@ t.test('no message repeats what the server or the driver said; the cause keeps i
     server(99999),
     driver('ESOCKET'),
     driver('EWHAT'),
+    driver('EPARAM', 'RequestError'),
     new Error('0770-SECRET'),
   ]) {
     const told = toDatabaseError(error, 'sync.X')
@@ -108,15 +153,15 @@ t.test('a constraint, its table and its column are named; what kind it is decide
   t.match(told(547, conflict('FOREIGN KEY', 'FK_a_b', `table "dbo.tblAlignerSets", column 'AlignerSetID'`)), {
     failure: 'transient',
     message:
-      'SQL Server failed sync.X with error 547, constraint FK_a_b, table dbo.tblAlignerSets, column AlignerSetID.',
+      'SQL Server failed sync.X with error 547, constraint FK_a_b, table dbo.tblAlignerSets, column AlignerSetID: a record that it refers to is missing.',
   })
   t.match(told(547, conflict('CHECK', 'CK_days', `table "dbo.tblAlignerBatches", column 'Days'`)), {
     failure: 'permanent',
-    message: /constraint CK_days, table dbo.tblAlignerBatches, column Days\.$/,
+    message: /constraint CK_days, table dbo.tblAlignerBatches, column Days: violates a check constraint\.$/,
   })
   t.match(told(547, conflict('CHECK', 'CK_two', 'table "dbo.tblAlignerBatches"')), {
     failure: 'permanent',
-    message: /error 547, constraint CK_two, table dbo.tblAlignerBatches\.$/,
+    message: /error 547, constraint CK_two, table dbo.tblAlignerBatches: violates a check constraint\.$/,
   })
   t.match(told(547, conflict('REFERENCE', 'FK_x', `table "dbo.x", column 'y'`).replace('INSERT', 'DELETE')), {
     failure: 'permanent',
@@ -126,7 +171,10 @@ t.test('a constraint, its table and its column are named; what kind it is decide
       515,
       "Cannot insert the value NULL into column 'IsRead', table 'clinic.dbo.tblAlignerNotes'; column does not allow nulls. UPDATE fails.",
     ),
-    { failure: 'permanent', message: /error 515, table clinic.dbo.tblAlignerNotes, column IsRead\.$/ },
+    {
+      failure: 'permanent',
+      message: /error 515, table clinic.dbo.tblAlignerNotes, column IsRead: must not be null\.$/,
+    },
   )
 })
 
@@ -153,7 +201,8 @@ t.test(
       [547, `Konflikt mit "0770", table "0770", column '0770'`, ''],
       [50000, "Cannot insert the value NULL into column '0770', table '0770'", ''],
     ] as const) {
-      t.equal(told(number, message).message, `SQL Server failed sync.X with error ${number}${names}.`)
+      const text = told(number, message).message
+      t.equal(text.replace(/: [a-z ,']+\.$/, ''), `SQL Server failed sync.X with error ${number}${names}`)
     }
   },
 )

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Outcome, OutcomeKind, SyncEvent } from '@clinic-sync/contracts'
 import { allColumns, isTableName, tableNamed } from '@clinic-sync/mapping'
-import { DatabaseError } from '@clinic-sync/sync'
+import { DatabaseError, natureOf } from '@clinic-sync/sync'
 import { check } from './check.ts'
 import type { Database, Log } from './pool.ts'
 import { portalRow } from './wire.ts'
@@ -9,8 +9,6 @@ import { portalRow } from './wire.ts'
 /** Postgres ends one of two transactions that cross; it goes through at the next try. */
 const CROSSED = new Set(['40001', '40P01'])
 const TRIES = 4
-/** The statement does not fit the schema; 42501 is the login's own lack of a right. */
-const OWN_TRIGGER = /^(42(?!501)|3F000)/
 /** Characters of JSON in one call. Postgres' jsonb ends at 256 MB, a JavaScript string at 512 M. */
 const MAX_TEXT = 100_000_000
 
@@ -26,7 +24,8 @@ export async function applyChanges(database: Database, log: Log, events: readonl
       return toOutcomes(events, rows)
     } catch (error) {
       if (!(error instanceof DatabaseError)) throw error
-      if (OWN_TRIGGER.test(error.number ?? '')) throw named(await blamed(error, database), events)
+      if (error.failure === 'down' && natureOf(error.number) === 'misfit')
+        throw named(await blamed(error, database), events)
       if (attempt === TRIES || !CROSSED.has(error.number ?? '')) throw named(error, events)
       // Far enough apart that two batches which crossed do not cross again.
       await setTimeout(Math.random() * 20 * 2 ** attempt)

@@ -1,53 +1,5 @@
 import { allColumns, tables } from '@clinic-sync/mapping'
-import { DatabaseError, type ErrorCode, type FailureClass } from '@clinic-sync/sync'
-
-/**
- * What an SQLSTATE means for the work at hand; the first entry that is a prefix of it counts.
- * Codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
- */
-const CLASSES: readonly (readonly [state: string, failure: FailureClass, words: string])[] = [
-  ['23503', 'parent', 'a record that it refers to is missing'],
-  ['23502', 'permanent', 'must not be null'],
-  ['23505', 'permanent', 'must be unique'],
-  ['23514', 'permanent', 'violates a check constraint'],
-  ['23', 'permanent', 'violates a constraint'],
-  ['22001', 'permanent', 'a text is longer than its column'],
-  ['22003', 'permanent', "a number is out of its column's range"],
-  ['22007', 'permanent', 'not a date or time'],
-  ['22008', 'permanent', 'a date or time is out of range'],
-  ['22', 'permanent', 'a value that its column cannot hold'],
-  ['21', 'permanent', 'not one row where one was needed'],
-  ['0A', 'permanent', 'not supported by the database'],
-  ['44', 'permanent', "violates a view's check option"],
-  ['54', 'permanent', 'exceeds a limit of Postgres'],
-  // A trigger of the portal's own refused the row.
-  ['P0', 'permanent', 'refused by a trigger or function of the portal'],
-  ['40P01', 'transient', 'a deadlock; the other transaction went first'],
-  ['40', 'transient', 'another transaction went first'],
-  ['55P03', 'transient', 'somebody holds a lock on it'],
-  ['55', 'transient', 'not in the state for it'],
-  ['57014', 'transient', 'took too long and was cancelled'],
-  ['53100', 'down', 'the disk is full'],
-  ['53300', 'down', 'too many connections'],
-  ['53400', 'down', 'a configured limit is exceeded'],
-  ['53', 'transient', 'out of resources'],
-  ['25006', 'down', 'the database is read-only'],
-  ['25', 'transient', 'the transaction was ended'],
-  ['57', 'down', 'the server is shutting down or starting'],
-  ['58', 'down', 'the server has an input/output error'],
-  ['08P01', 'down', 'the server, or a pooler in between, refuses the settings sent with the login'],
-  ['08', 'down', 'the connection failed'],
-  ['28', 'down', 'the login was refused'],
-  ['3D000', 'down', 'there is no such database'],
-  ['42501', 'down', 'the login lacks a right (or a policy stops it)'],
-  // Schema sync, one of its functions, or one of the portal's tables or columns is missing.
-  ['3F000', 'down', 'a schema is missing'],
-  ['42P01', 'down', 'a table is missing'],
-  ['42883', 'down', 'a function is missing'],
-  ['42703', 'down', 'a column is missing'],
-  ['42', 'down', 'the statement does not fit the schema'],
-]
-const NOT_MIGRATED = new Set(['3F000', '42P01', '42883', '42703'])
+import { DatabaseError, driverFailure, postgresFailure } from '@clinic-sync/sync'
 
 /** The parts of pg's errors that never hold a row's values; its message and detail do. */
 interface ServerError {
@@ -55,6 +7,8 @@ interface ServerError {
   readonly table?: string | undefined
   readonly column?: string | undefined
   readonly constraint?: string | undefined
+  readonly severity?: string | undefined
+  readonly routine?: string | undefined
 }
 
 export const isServerError = (error: unknown): error is ServerError =>
@@ -77,26 +31,26 @@ function place({ table, column, constraint }: ServerError): string {
 export function toDatabaseError(error: unknown, prefix = ''): DatabaseError {
   if (error instanceof DatabaseError) return error
   if (!isServerError(error)) return connectionError(error)
-  const state = error.code
-  const [, failure, words] =
-    CLASSES.find(([start]) => state.startsWith(start)) ?? (['', 'transient', 'failed'] as const)
+  const { code: number, severity, routine } = error
+  const { failure, words, error: code } = postgresFailure(number, { severity, routine })
   const where = place(error)
-  const message = [where || prefix, `${words} (${state})`].filter(Boolean).join(where && !prefixed(words) ? ' ' : ': ')
-  const code: ErrorCode | undefined = NOT_MIGRATED.has(state)
-    ? 'SYNC_NOT_MIGRATED'
-    : state.startsWith('28')
-      ? 'SYNC_LOGIN_REFUSED'
-      : undefined
-  return new DatabaseError(failure, message, { number: state, ...(code && { code }) })
+  const message = [where || prefix, `${words} (${number})`].filter(Boolean).join(where && !prefixed(words) ? ' ' : ': ')
+  return new DatabaseError(failure, message, { number, ...(code && { code }) })
 }
 
 const prefixed = (words: string) => !/^(must|violates)/.test(words)
 
 /** No answer from the server: the connection failed, whatever the reason. Node's code says which way. */
 function connectionError(error: unknown): DatabaseError {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
+  // Not of the connection's kind: a value that cannot be sent. That is nothing to stop for.
+  if (error instanceof TypeError || error instanceof RangeError) {
+    return new DatabaseError('transient', `the driver could not send the work (${error.name})`)
+  }
+  const number = error instanceof Error && 'code' in error ? String(error.code) : undefined
   const known =
     error instanceof Error && /^(Connection terminated|timeout e|Query read timeout|The server)/.test(error.message)
-  const reason = code ?? (known ? (error as Error).message : 'no answer')
-  return new DatabaseError('down', `the portal's database cannot be reached: ${reason}`, { number: code })
+  const reason = number ?? (known ? error.message : 'no answer')
+  const words = number === undefined ? undefined : driverFailure(number)?.words
+  const message = `the portal's database cannot be reached: ${words === undefined ? reason : `${words} (${reason})`}`
+  return new DatabaseError('down', message, { number })
 }

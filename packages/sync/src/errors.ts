@@ -30,6 +30,13 @@ export const ADVICE = {
     'Find out why the consumer crashed or lost its connection again and again (its log at that time), cure that, then replay the dead letter.',
   SYNC_BAD_VALUE:
     'Correct the value in the portal, which sends the record anew, or let the clinic take it and replay the dead letter.',
+  SYNC_RESTORED:
+    'The portal was restored from a backup: `npm run sync -- doctor` says how its edits since then are sent anew.',
+  SYNC_UNKNOWN_TABLE: 'Somebody wrote a row for another table into the outbox: delete it, and find out who did.',
+  SYNC_DISCARDED:
+    'Nothing: an operator has given it up, and the row says who and why. A later change of the record sends it anew.',
+  SYNC_DEAD_LETTERS_BUSY: 'Wait until it is done, then run the command again.',
+  SYNC_NO_SUCH_DEAD_LETTER: 'See `npm run sync -- dead-letters list` for those there are.',
   SYNC_NOT_PORTALS: 'Nothing of this table comes from the portal: find out who sent it, then discard the dead letter.',
 } as const
 export type ErrorCode = keyof typeof ADVICE

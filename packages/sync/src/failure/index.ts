@@ -1,0 +1,6 @@
+export { amqpFailure } from './amqp.ts'
+export { driverFailure } from './drivers.ts'
+export { explainFailure, type Explained, natureOf } from './explain.ts'
+export { postgresFailure, type PostgresFacts } from './postgres.ts'
+export { CLASS_ADVICE, type FailureRule, type Nature } from './rule.ts'
+export { REQUEST_TIMED_OUT, sqlServerFailure, type SqlServerFacts } from './sql-server.ts'
