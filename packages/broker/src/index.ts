@@ -1,4 +1,13 @@
 export * from './api.ts'
+export {
+  type BoxedLetter,
+  browseDeadLetters,
+  type DeadLetterBox,
+  deadLetterQueues,
+  type OpenBoxOptions,
+  openDeadLetterBox,
+  type OpenedLetter,
+} from './dead-letters/box.ts'
 export { connectBroker } from './broker.ts'
 export { PublishError } from './errors.ts'
 export { startEventConsumer, type EventConsumerOptions, type Step } from './event-consumer.ts'
