@@ -23,10 +23,10 @@ AS $function$
     FOR UPDATE SKIP LOCKED
   ), records AS MATERIALIZED (
     SELECT p.table_name, p.record_id, min(p.queue_id) AS first_id, max(p.queue_id) AS last_id,
-      min(p.created_at) AS captured_at, s.clinic_version, s.since, s.base
+      min(p.created_at) AS captured_at, s.clinic_version, s.local_version, s.since, s.base
     FROM picked AS p
     LEFT JOIN sync.row_state AS s ON s.table_name = p.table_name AND s.record_id = p.record_id
-    GROUP BY p.table_name, p.record_id, s.clinic_version, s.since, s.base
+    GROUP BY p.table_name, p.record_id, s.clinic_version, s.local_version, s.since, s.base
   ), superseded AS (
     -- No edit is in flight any more: the clinic has ruled on it, or it went with the row.
     UPDATE sync.queue AS q SET
@@ -46,10 +46,8 @@ AS $function$
     FROM picked AS p JOIN weighed AS w ON w.table_name = p.table_name AND w.record_id = p.record_id
     WHERE q.queue_id = p.queue_id AND w.size > 67108864
   ), sent AS (
-    SELECT p.*, greatest(p.last_id, (
-      SELECT max(q.queue_id) FROM sync.queue AS q
-      WHERE q.table_name = p.table_name AND q.record_id = p.record_id AND q.status = 'Pending'
-    )) AS version
+    -- The state is that of the latest edit, which may be beyond the page, or be sent already where older rows are sent anew.
+    SELECT p.*, greatest(p.last_id, p.local_version) AS version
     FROM (
       SELECT w.*, sum(w.size) OVER before AS total, row_number() OVER before AS place
       FROM weighed AS w WHERE w.size <= 67108864
@@ -140,8 +138,8 @@ $function$;
 
 -- Moves outbox rows on: a JSON array of {table, key, version, outcome, code, reason}. An event's version is the highest
 -- queue_id that it carries, so it answers for the record's rows up to that. Of several outcomes for one row the final one
--- counts, whatever their order. Then purges what has been settled for longer than the setting RetentionDays, a bounded
--- number at a time. Safe to repeat.
+-- counts, whatever their order; 'discarded' is an operator's, and no late 'dead' takes that up again. Then purges what has been
+-- settled for longer than the setting RetentionDays, a bounded number at a time. Safe to repeat.
 -- 'stale' says that the clinic had processed a higher version of the record. Of the portal's latest (local_version) there can be
 -- none: a version reaches the clinic after its commit, which raised local_version to it, and versions of a record grow in the
 -- order of its row's lock. A repeated event is a duplicate, and one that was overtaken is older than what overtook it, however
@@ -157,24 +155,34 @@ AS $function$
     SELECT q.queue_id,
       CASE
         WHEN o.outcome IN ('queued', 'retry') THEN 'Queued'
-        WHEN o.outcome = 'dead' OR o.outcome = 'stale' AND o.version = s.local_version THEN 'Failed'
+        WHEN o.outcome IN ('dead', 'discarded') OR o.outcome = 'stale' AND o.version = s.local_version THEN 'Failed'
         ELSE 'Synced'
       END AS status,
       o.outcome IN ('queued', 'retry') AS attempted,
       CASE
         WHEN o.outcome IN ('retry', 'dead') THEN left(concat_ws(': ', o.code, o.reason), 1000)
         WHEN o.outcome = 'queued' THEN q.last_error
+        WHEN o.outcome = 'discarded' THEN 'SYNC_DISCARDED: '
+          || left(coalesce(nullif(concat_ws(': ', o.code, o.reason), ''), 'no reason was given'), 850)
+          || coalesce(' (was ' || left(split_part(q.last_error, ':', 1), 100) || ')', '')
         WHEN o.outcome = 'stale' AND o.version = s.local_version
           THEN 'SYNC_RESTORED: the clinic has seen later versions of this record than the portal has handed out: '
             || 'the portal was restored from a backup; run the doctor'
-      END AS last_error
+      END AS last_error,
+      o.outcome = 'discarded' AS discarded,
+      o.version
     FROM jsonb_to_recordset(outcomes) AS o ("table" text, key integer, version bigint, outcome text, code text, reason text)
     JOIN sync.queue AS q
       ON q.table_name = o."table" AND q.record_id = o.key AND q.queue_id <= o.version AND q.status <> 'Synced'
     LEFT JOIN sync.row_state AS s ON s.table_name = o."table" AND s.record_id = o.key
     WHERE o.version <= coalesce(s.local_version, o.version) AND CASE
       WHEN o.outcome = 'queued' THEN q.status = 'Pending'
-      WHEN o.outcome IN ('retry', 'dead') THEN q.status IN ('Pending', 'Queued')
+      WHEN o.outcome = 'retry' THEN q.status IN ('Pending', 'Queued')
+      WHEN o.outcome IN ('dead', 'discarded') THEN CASE q.status
+        WHEN 'Failed' THEN coalesce(q.last_error, '') NOT LIKE 'SYNC\_DISCARDED:%'
+        WHEN 'Pending' THEN o.outcome = 'dead'
+        ELSE true
+      END
       ELSE true
     END
     ORDER BY q.queue_id
@@ -187,7 +195,8 @@ AS $function$
     last_error = s.last_error
   FROM (
     SELECT DISTINCT ON (f.queue_id) f.* FROM settled AS f
-    ORDER BY f.queue_id, f.status = 'Synced' DESC, f.status = 'Failed' DESC, f.last_error DESC NULLS LAST
+    ORDER BY f.queue_id, f.status = 'Synced' DESC, f.status = 'Failed' DESC, f.discarded DESC, f.version DESC,
+      f.last_error DESC NULLS LAST
   ) AS s
   WHERE q.queue_id = s.queue_id;
 
@@ -300,6 +309,105 @@ BEGIN
     RAISE EXCEPTION 'not a synced table' USING ERRCODE = 'invalid_parameter_value';
   END CASE;
 END
+$function$;
+
+-- The outbox in figures, as a JSON object: the rows by status; the first that is Pending, and Queued, by queue id; how many Queued rows
+-- have failed and wait; Failed rows by what stands before the colon of last_error; and the row whose event was settled last.
+CREATE OR REPLACE FUNCTION sync.outbox_status()
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = ''
+AS $function$
+  WITH counted AS MATERIALIZED (
+    SELECT q.status, count(*) AS n, min(q.queue_id) AS first_id, count(q.last_error) AS failures
+    FROM sync.queue AS q GROUP BY q.status
+  )
+  SELECT json_build_object(
+    'now', sync.wire_instant(now()),
+    'rows', (SELECT json_object_agg(c.status, c.n) FROM counted AS c),
+    'oldestPending', (SELECT sync.wire_instant(q.created_at) FROM counted AS c JOIN sync.queue AS q ON q.queue_id = c.first_id
+      WHERE c.status = 'Pending'),
+    'oldestQueued', (SELECT sync.wire_instant(q.created_at) FROM counted AS c JOIN sync.queue AS q ON q.queue_id = c.first_id
+      WHERE c.status = 'Queued'),
+    'retrying', coalesce((SELECT c.failures FROM counted AS c WHERE c.status = 'Queued'), 0),
+    'failed', (SELECT coalesce(json_agg(json_build_object('cause', f.cause, 'rows', f.n)), '[]') FROM (
+      SELECT left(split_part(q.last_error, ':', 1), 1000) AS cause, count(*) AS n
+      FROM sync.queue AS q WHERE q.status = 'Failed' GROUP BY 1) AS f),
+    'last', (SELECT json_build_object('table', l.table_name, 'key', l.record_id,
+        'capturedAt', sync.wire_instant(l.created_at), 'settledAt', sync.wire_instant(l.last_attempt)) FROM (
+      -- Superseded ones had no event.
+      SELECT * FROM (SELECT q.* FROM sync.queue AS q WHERE q.status = 'Synced' ORDER BY q.last_attempt DESC LIMIT 200) AS n
+      WHERE n.last_error IS NULL AND n.last_attempt IS NOT NULL ORDER BY n.last_attempt DESC, n.queue_id DESC LIMIT 1) AS l)
+  )::text
+$function$;
+
+-- Looks at the next `max` rows with that status above the queue id `after` (null: from the start), and sets those back to Pending that
+-- fit (dry_run: counts them): of that table, key and age, where these are not null. Fewer looked at than `max`: there are no more. Rows
+-- that were moved on in the last `running_ms`, since the run began, are left: they are under way. So are rows that an operator has
+-- discarded, unless the record is named. The queue ids stay, and with them the versions: the clinic drops what it has processed.
+CREATE OR REPLACE FUNCTION sync.requeue(
+  with_status text, of_table text, of_key integer, older_than_seconds integer, running_ms integer, after bigint, max integer,
+  dry_run boolean
+) RETURNS TABLE (requeued integer, looked integer, last_id bigint)
+LANGUAGE plpgsql
+SET search_path = ''
+AS $function$
+DECLARE
+  ids bigint[];
+BEGIN
+  IF with_status IS NULL OR with_status NOT IN ('Queued', 'Failed', 'Synced') OR of_key IS NOT NULL AND of_table IS NULL THEN
+    RAISE EXCEPTION 'sync.requeue: the status must be Queued, Failed or Synced, and a key needs its table'
+      USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  -- Locked in the order of their ids, as sync.settle_changes does: one that is being moved on is waited for, not missed.
+  ids := ARRAY(
+    SELECT q.queue_id FROM sync.queue AS q
+    WHERE q.status = with_status AND q.queue_id > coalesce(after, 0)
+      AND (of_key IS NULL OR q.table_name = of_table AND q.record_id = of_key)
+    ORDER BY q.queue_id LIMIT max FOR UPDATE
+  );
+  looked := cardinality(ids);
+  last_id := ids[looked];
+  ids := ARRAY(
+    SELECT q.queue_id FROM sync.queue AS q
+    WHERE q.queue_id = ANY (ids) AND q.status = with_status AND (of_table IS NULL OR q.table_name = of_table)
+      AND (older_than_seconds IS NULL OR q.created_at <= clock_timestamp() - make_interval(secs => older_than_seconds))
+      AND (q.last_attempt IS NULL OR q.last_attempt <= clock_timestamp() - make_interval(secs => running_ms / 1000.0))
+      AND (of_key IS NOT NULL OR coalesce(q.last_error, '') NOT LIKE 'SYNC\_DISCARDED:%')
+  );
+  requeued := cardinality(ids);
+  IF NOT dry_run THEN
+    UPDATE sync.queue AS q SET status = 'Pending', last_error = NULL WHERE q.queue_id = ANY (ids);
+  END IF;
+  RETURN NEXT;
+END
+$function$;
+
+-- What became of versions that events, or dead letters, name: a JSON array of {table, key, version}. One row for each: status and
+-- last_error of the outbox row with that id (null: purged, or never there), and the record's highest settled version above it.
+CREATE OR REPLACE FUNCTION sync.record_versions(records jsonb)
+RETURNS TABLE (ordinal integer, status text, reason text, superseded_by bigint)
+LANGUAGE sql STABLE
+SET search_path = ''
+AS $function$
+  WITH asked AS MATERIALIZED (
+    SELECT a.ordinality::integer AS ordinal, a.item ->> 'table' AS table_name, (a.item ->> 'key')::integer AS record_id,
+      (a.item ->> 'version')::bigint AS version
+    FROM jsonb_array_elements(records) WITH ORDINALITY AS a (item)
+  ), settled AS MATERIALIZED (
+    -- There is no index for it: one look at the settled rows, whose number is bounded by RetentionDays.
+    SELECT q.table_name, q.record_id, max(q.queue_id) AS version
+    FROM sync.queue AS q
+    JOIN (SELECT DISTINCT a.table_name, a.record_id FROM asked AS a) AS a USING (table_name, record_id)
+    WHERE q.status = 'Synced'
+    GROUP BY q.table_name, q.record_id
+  )
+  SELECT a.ordinal, q.status::text, q.last_error::text, CASE WHEN s.version > a.version THEN s.version END
+  FROM asked AS a
+  LEFT JOIN sync.queue AS q
+    ON q.queue_id = a.version AND q.table_name = a.table_name AND q.record_id = a.record_id
+  LEFT JOIN settled AS s ON s.table_name = a.table_name AND s.record_id = a.record_id
+  ORDER BY a.ordinal
 $function$;
 
 DO $$

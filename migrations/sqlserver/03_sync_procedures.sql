@@ -175,7 +175,6 @@ BEGIN
     QueueRows int NOT NULL,
     NewRows int NOT NULL,
     LastID bigint NOT NULL,
-    LowestTaken bigint NULL,
     Version bigint NULL,
     OldestAt datetime2(3) NOT NULL,
     Seen bigint NULL,
@@ -212,18 +211,19 @@ BEGIN
       DELETE FROM #row WHERE TableName NOT IN (N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes', N'aligner_set_payments')
     END
 
-    INSERT INTO #record (Ordinal, TableName, RecordID, Propagates, QueueRows, NewRows, LastID, LowestTaken, OldestAt)
+    INSERT INTO #record (Ordinal, TableName, RecordID, Propagates, QueueRows, NewRows, LastID, OldestAt)
     SELECT ROW_NUMBER() OVER (ORDER BY MIN(r.QueueID)), k.Name, r.RecordID, k.Propagates, COUNT(*),
-      SUM(CASE WHEN r.EventVersion IS NULL THEN 1 ELSE 0 END), MAX(r.QueueID), MIN(COALESCE(r.EventVersion, 0)), MIN(r.CreatedAt)
+      SUM(CASE WHEN r.EventVersion IS NULL THEN 1 ELSE 0 END), MAX(r.QueueID), MIN(r.CreatedAt)
     FROM #row r INNER JOIN (VALUES (N'aligner_doctors', 0), (N'patients', 0), (N'work', 0), (N'aligner_sets', 1), (N'aligner_batches', 1), (N'aligner_notes', 1), (N'aligner_set_payments', 1)) k (Name, Propagates) ON k.Name = r.TableName
     GROUP BY k.Name, k.Propagates, r.RecordID
 
     -- The version is the highest queue id. Where an event with that version or a higher one has gone out already, these rows
-    -- were committed late: they get a fresh number, unless they are the very rows of that event, taken once more. Rows of
-    -- transactions in flight carry no EventVersion, so reading past their locks reads nothing that could change.
+    -- were committed late: they get a fresh number, unless all of them have been in an event before: then that event, whose
+    -- version is the highest, had their changes too, and goes out once more. Rows of transactions in flight carry no
+    -- EventVersion, so reading past their locks reads nothing that could change.
     UPDATE c SET Version = CASE
       WHEN h.Highest IS NULL OR h.Highest < c.LastID THEN c.LastID
-      WHEN c.NewRows = 0 AND c.LowestTaken = h.Highest THEN h.Highest END
+      WHEN c.NewRows = 0 THEN h.Highest END
     FROM #record c
     OUTER APPLY (SELECT MAX(q.EventVersion) AS Highest FROM dbo.SyncQueue q WITH (READUNCOMMITTED)
       WHERE q.TableName = c.TableName AND q.RecordID = c.RecordID) h
@@ -302,6 +302,8 @@ GO
 ALTER PROCEDURE sync.SettleChanges @Outcomes nvarchar(max) AS
 BEGIN
   -- @Outcomes: [{"table", "key", "version", "outcome", "code"?, "reason"?}, …]. Safe to repeat, in any order: a row only moves on.
+  -- An event answers for the rows that it carried, and for the record's older ones: its row is theirs as well. A retry is of its own
+  -- rows only: older events are still on their way by themselves. What an operator has discarded no late 'dead' takes up again.
   SET NOCOUNT ON
   IF COALESCE(ISJSON(@Outcomes), 0) = 0
     OR SUBSTRING(@Outcomes, PATINDEX(N'%[^' + NCHAR(9) + NCHAR(10) + NCHAR(13) + N' ]%', @Outcomes), 1) <> N'['
@@ -317,7 +319,7 @@ BEGIN
           WHEN p.[key] = N'table' AND p.[type] = 1 AND LEN(p.[value]) BETWEEN 1 AND 100 THEN 1
           WHEN p.[key] = N'key' AND p.[type] IN (1, 2) AND TRY_CONVERT(int, p.[value]) IS NOT NULL AND p.[value] LIKE N'%[0-9]%' THEN 1
           WHEN p.[key] = N'version' AND p.[type] IN (1, 2) AND TRY_CONVERT(bigint, p.[value]) IS NOT NULL AND p.[value] LIKE N'%[0-9]%' THEN 1
-          WHEN p.[key] = N'outcome' AND p.[type] = 1 AND p.[value] IN (N'queued', N'applied', N'duplicate', N'stale', N'unchanged', N'conflict', N'retry', N'dead') THEN 1
+          WHEN p.[key] = N'outcome' AND p.[type] = 1 AND p.[value] IN (N'queued', N'applied', N'duplicate', N'stale', N'unchanged', N'conflict', N'retry', N'dead', N'discarded') THEN 1
           WHEN p.[key] = N'code' AND NOT (p.[type] IN (0, 1)) THEN -100
           WHEN p.[key] = N'reason' AND NOT (p.[type] IN (0, 1)) THEN -100 ELSE 0 END) AS Fit
         FROM OPENJSON(CASE WHEN a.[type] = 5 THEN a.[value] END) p) s
@@ -359,6 +361,11 @@ BEGIN
     TableName nvarchar(100) '$.table', RecordID int '$.key', Version bigint '$.version', Outcome nvarchar(20) '$.outcome',
     Code nvarchar(max) '$.code', Reason nvarchar(max) '$.reason') o
 
+  -- Of several versions of a record that are dead, the highest says why: it answers for the rows of the others.
+  DELETE o
+  FROM #outcome o INNER JOIN #outcome h ON h.TableName = o.TableName AND h.RecordID = o.RecordID
+  WHERE o.Outcome = N'dead' AND h.Outcome = N'dead' AND h.Version > o.Version
+
   DECLARE @now datetime2(3) = SYSDATETIME()
 
   BEGIN TRANSACTION
@@ -381,7 +388,15 @@ BEGIN
 
   UPDATE q SET Status = N'Failed', LastAttempt = @now, LastError = r.LastError
   FROM #row r INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.QueueID
-  WHERE r.Outcome = N'dead' AND q.EventVersion = r.Version AND q.Status IN (N'Pending', N'Queued')
+  WHERE r.Outcome = N'dead' AND q.EventVersion <= r.Version
+    AND (q.Status IN (N'Pending', N'Queued') OR q.Status = N'Failed' AND NOT COALESCE(q.LastError, N'') LIKE N'SYNC[_]DISCARDED:%')
+
+  UPDATE q SET Status = N'Failed', LastAttempt = @now,
+    LastError = LEFT(N'SYNC_DISCARDED: ' + LEFT(COALESCE(r.LastError, N'no reason was given'), 850)
+      + COALESCE(N' (was ' + LEFT(q.LastError, CHARINDEX(N':', q.LastError + N':') - 1) + N')', N''), 1000)
+  FROM #row r INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.QueueID
+  WHERE r.Outcome = N'discarded' AND q.EventVersion <= r.Version
+    AND (q.Status = N'Queued' OR q.Status = N'Failed' AND NOT COALESCE(q.LastError, N'') LIKE N'SYNC[_]DISCARDED:%')
 
   UPDATE q SET Status = N'Synced', LastAttempt = @now, LastError = NULL
   FROM #row r INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.QueueID
@@ -892,7 +907,10 @@ BEGIN
     (N'right:EXECUTE sync.RingDoorbell', N'sync.[RingDoorbell]', N'EXECUTE'),
     (N'right:EXECUTE sync.OpenTransactions', N'sync.[OpenTransactions]', N'EXECUTE'),
     (N'right:EXECUTE sync.AwaitTransaction', N'sync.[AwaitTransaction]', N'EXECUTE'),
-    (N'right:EXECUTE sync.Inspect', N'sync.[Inspect]', N'EXECUTE')) n (Name, FullName, Permission)
+    (N'right:EXECUTE sync.Inspect', N'sync.[Inspect]', N'EXECUTE'),
+    (N'right:EXECUTE sync.OutboxStatus', N'sync.[OutboxStatus]', N'EXECUTE'),
+    (N'right:EXECUTE sync.Requeue', N'sync.[Requeue]', N'EXECUTE'),
+    (N'right:EXECUTE sync.RecordVersions', N'sync.[RecordVersions]', N'EXECUTE')) n (Name, FullName, Permission)
 
   INSERT INTO @fact (Name, Value)
   SELECT n.Name, CASE WHEN EXISTS (
@@ -947,6 +965,199 @@ BEGIN
   END CATCH
 
   SELECT Name, Value FROM @fact ORDER BY Name
+
+  SET LOCK_TIMEOUT -1
+END
+GO
+
+IF OBJECT_ID(N'sync.OutboxStatus', N'P') IS NULL EXEC (N'CREATE PROCEDURE sync.OutboxStatus AS RETURN')
+GO
+ALTER PROCEDURE sync.OutboxStatus AS
+BEGIN
+  -- Three result sets: the rows by status, with the age of the oldest by queue id (ms); Failed rows by what stands before the colon of
+  -- LastError; and the row that was settled last, of the 200 newest that are settled. Ages, since the clock here is not UTC.
+  -- Waits for nobody: what a transaction in flight holds at this moment is not counted, which is new rows, and at most the few that the
+  -- sync itself is moving on. The index by Status has all that is counted.
+  SET NOCOUNT ON
+  SET XACT_ABORT ON
+  SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+  SET DEADLOCK_PRIORITY LOW
+  SET LOCK_TIMEOUT 10000
+  DECLARE @now datetime2(3) = SYSDATETIME()
+
+  SELECT SYSUTCDATETIME() AS UtcNow,
+    (SELECT COUNT(*) FROM dbo.SyncQueue q WITH (READCOMMITTEDLOCK, READPAST)
+      WHERE q.Status = N'Pending') AS Pending,
+    (SELECT COUNT(*) FROM dbo.SyncQueue q WITH (READCOMMITTEDLOCK, READPAST)
+      WHERE q.Status = N'Queued') AS Queued,
+    (SELECT COUNT(*) FROM dbo.SyncQueue q WITH (READCOMMITTEDLOCK, READPAST)
+      WHERE q.Status = N'Synced') AS Synced,
+    (SELECT COUNT(*) FROM dbo.SyncQueue q WITH (READCOMMITTEDLOCK, READPAST)
+      WHERE q.Status = N'Failed') AS Failed,
+    (SELECT COUNT(*) FROM dbo.SyncQueue q WITH (READCOMMITTEDLOCK, READPAST)
+      WHERE q.Status = N'Queued' AND q.LastError IS NOT NULL) AS Retrying,
+    (SELECT TOP (1) CASE WHEN q.CreatedAt > @now THEN 0 ELSE DATEDIFF_BIG(millisecond, q.CreatedAt, @now) END
+      FROM dbo.SyncQueue q WITH (READCOMMITTEDLOCK, READPAST) WHERE q.Status = N'Pending' ORDER BY q.QueueID) AS OldestPendingMs,
+    (SELECT TOP (1) CASE WHEN q.CreatedAt > @now THEN 0 ELSE DATEDIFF_BIG(millisecond, q.CreatedAt, @now) END
+      FROM dbo.SyncQueue q WITH (READCOMMITTEDLOCK, READPAST) WHERE q.Status = N'Queued' ORDER BY q.QueueID) AS OldestQueuedMs
+
+  SELECT c.Cause, COUNT(*) AS [Rows]
+  FROM (SELECT LEFT(q.LastError, CHARINDEX(N':', q.LastError + N':') - 1) AS Cause FROM dbo.SyncQueue q WITH (READCOMMITTEDLOCK, READPAST)
+    WHERE q.Status = N'Failed') c
+  GROUP BY c.Cause
+
+  SELECT TOP (1) n.TableName, n.RecordID, DATEDIFF_BIG(millisecond, n.CreatedAt, @now) AS CapturedMs,
+    DATEDIFF_BIG(millisecond, n.LastAttempt, @now) AS SettledMs
+  FROM (SELECT TOP (200) q.QueueID, q.TableName, q.RecordID, q.CreatedAt, q.LastAttempt
+    FROM dbo.SyncQueue q WITH (READCOMMITTEDLOCK, READPAST)
+    WHERE q.Status = N'Synced' ORDER BY q.QueueID DESC) n
+  WHERE n.LastAttempt IS NOT NULL
+  ORDER BY n.LastAttempt DESC, n.QueueID DESC
+
+  SET LOCK_TIMEOUT -1
+END
+GO
+
+IF OBJECT_ID(N'sync.Requeue', N'P') IS NULL EXEC (N'CREATE PROCEDURE sync.Requeue AS RETURN')
+GO
+ALTER PROCEDURE sync.Requeue @Status nvarchar(20), @Table nvarchar(100), @Key int, @OlderThanSeconds int, @RunningMs int, @After bigint, @Max int, @DryRun bit AS
+BEGIN
+  -- Looks at the next @Max rows with that status above the queue id @After (NULL: from the start), and sets those back to Pending that
+  -- fit (@DryRun = 1: counts them): of that table, key and age, where these are not NULL. One row: [Rows], Looked, LastID (varchar).
+  -- Looked < @Max: there are no more. Rows that were moved on in the last @RunningMs, since the run began, are left: they are under way.
+  -- So are rows that an operator has discarded, unless the record is named.
+  -- EventVersion stays: sync.TakeChanges then sends the event with the version that it had, so that the portal drops what it has already.
+  SET NOCOUNT ON
+  IF @Status IS NULL OR @Status NOT IN (N'Queued', N'Failed', N'Synced')
+  BEGIN;
+    THROW 51200, N'sync.Requeue: @Status must be Queued, Failed or Synced', 1;
+  END
+  IF @Table IS NOT NULL AND @Table NOT IN (N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes', N'aligner_set_payments')
+  BEGIN;
+    THROW 51201, N'sync.Requeue: @Table is not the name of a synced table', 1;
+  END
+  IF @Key IS NOT NULL AND @Table IS NULL
+  BEGIN;
+    THROW 51200, N'sync.Requeue: @Key needs @Table', 1;
+  END
+  IF @OlderThanSeconds < 0
+  BEGIN;
+    THROW 51200, N'sync.Requeue: @OlderThanSeconds must not be negative', 1;
+  END
+  IF @RunningMs IS NULL OR @RunningMs < 0
+  BEGIN;
+    THROW 51200, N'sync.Requeue: @RunningMs must not be negative', 1;
+  END
+  IF @Max IS NULL OR @Max NOT BETWEEN 1 AND 100000
+  BEGIN;
+    THROW 51200, N'sync.Requeue: @Max must be from 1 to 100000', 1;
+  END
+  IF @DryRun IS NULL
+  BEGIN;
+    THROW 51200, N'sync.Requeue: @DryRun must be 0 or 1', 1;
+  END
+  SET XACT_ABORT ON
+  SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+  SET DEADLOCK_PRIORITY LOW
+  SET LOCK_TIMEOUT 10000
+  DECLARE @now datetime2(3) = SYSDATETIME(), @rows int
+  DECLARE @began datetime2(3) = DATEADD(millisecond, -@RunningMs, @now)
+  DECLARE @before datetime2(3) = CASE WHEN @OlderThanSeconds IS NULL THEN NULL ELSE DATEADD(second, -@OlderThanSeconds, @now) END
+  CREATE TABLE #page (QueueID bigint NOT NULL PRIMARY KEY)
+
+  BEGIN TRANSACTION
+  -- In here nobody else moves rows on, so those that READPAST leaves out are of transactions in flight: they have not been sent.
+  EXEC sync.EnterOutbox
+  IF @Key IS NULL
+    INSERT INTO #page (QueueID)
+    SELECT TOP (@Max) q.QueueID FROM dbo.SyncQueue q WITH (READCOMMITTEDLOCK, READPAST)
+    WHERE q.Status = @Status AND q.QueueID > COALESCE(@After, -9223372036854775808)
+    ORDER BY q.QueueID
+  ELSE
+    INSERT INTO #page (QueueID)
+    SELECT TOP (@Max) q.QueueID FROM dbo.SyncQueue q WITH (READCOMMITTEDLOCK, READPAST)
+    WHERE q.TableName = @Table AND q.RecordID = @Key AND q.QueueID > COALESCE(@After, -9223372036854775808)
+    ORDER BY q.QueueID
+
+  DECLARE @looked int = @@ROWCOUNT
+  DECLARE @last bigint = (SELECT MAX(QueueID) FROM #page)
+
+  DELETE p
+  FROM #page p INNER LOOP JOIN dbo.SyncQueue q WITH (READCOMMITTEDLOCK) ON q.QueueID = p.QueueID
+  WHERE q.Status <> @Status OR q.TableName <> @Table OR q.RecordID <> @Key OR q.CreatedAt > @before OR q.LastAttempt > @began
+    OR @Key IS NULL AND COALESCE(q.LastError, N'') LIKE N'SYNC[_]DISCARDED:%'
+  SELECT @rows = COUNT(*) FROM #page
+
+  -- LOOP, here and above: each row is looked up by its key. A scan of the outbox would wait for the rows of transactions in flight.
+  IF @DryRun = 0
+    UPDATE q SET Status = N'Pending', LastError = NULL
+    FROM #page p INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = p.QueueID
+  COMMIT TRANSACTION
+
+  SELECT @rows AS [Rows], @looked AS Looked, CONVERT(varchar(20), @last) AS LastID
+
+  SET LOCK_TIMEOUT -1
+END
+GO
+
+IF OBJECT_ID(N'sync.RecordVersions', N'P') IS NULL EXEC (N'CREATE PROCEDURE sync.RecordVersions AS RETURN')
+GO
+ALTER PROCEDURE sync.RecordVersions @Records nvarchar(max) AS
+BEGIN
+  -- @Records: [{"table", "key", "version"}, …]. A row for each: Ordinal, Status and LastError of the outbox row that the event with that
+  -- version carried (NULL: purged, or never there), and SupersededBy, the record's highest settled version if it is above that.
+  SET NOCOUNT ON
+  IF COALESCE(ISJSON(@Records), 0) = 0
+    OR SUBSTRING(@Records, PATINDEX(N'%[^' + NCHAR(9) + NCHAR(10) + NCHAR(13) + N' ]%', @Records), 1) <> N'['
+  BEGIN;
+    THROW 51200, N'sync.RecordVersions: @Records must be a JSON array', 1;
+  END
+  -- An element that is not read as it was meant would do something else: a row that is missing is a delete.
+  IF EXISTS (
+    SELECT 1
+    FROM OPENJSON(@Records) a
+      OUTER APPLY (
+        SELECT SUM(CASE
+          WHEN p.[key] = N'table' AND p.[type] = 1 AND LEN(p.[value]) BETWEEN 1 AND 100 THEN 1
+          WHEN p.[key] = N'key' AND p.[type] IN (1, 2) AND TRY_CONVERT(int, p.[value]) IS NOT NULL AND p.[value] LIKE N'%[0-9]%' THEN 1
+          WHEN p.[key] = N'version' AND p.[type] IN (1, 2) AND TRY_CONVERT(bigint, p.[value]) IS NOT NULL AND p.[value] LIKE N'%[0-9]%' THEN 1 ELSE 0 END) AS Fit
+        FROM OPENJSON(CASE WHEN a.[type] = 5 THEN a.[value] END) p) s
+    WHERE s.Fit IS NULL OR s.Fit <> 3)
+  BEGIN;
+    THROW 51200, N'sync.RecordVersions: @Records holds an element of another shape', 1;
+  END
+  IF EXISTS (
+    SELECT 1 FROM OPENJSON(@Records) WITH (TableName nvarchar(100) '$.table')
+    WHERE TableName NOT IN (
+      N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes',
+      N'aligner_set_payments'))
+  BEGIN;
+    THROW 51201, N'sync.RecordVersions: @Records names a table that is not synced', 1;
+  END
+  SET XACT_ABORT ON
+  SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+  SET DEADLOCK_PRIORITY LOW
+  SET LOCK_TIMEOUT 10000
+
+  CREATE TABLE #record (
+    Ordinal int NOT NULL PRIMARY KEY,
+    TableName nvarchar(100) COLLATE DATABASE_DEFAULT NOT NULL,
+    RecordID int NOT NULL,
+    Version bigint NOT NULL
+  )
+  INSERT INTO #record (Ordinal, TableName, RecordID, Version)
+  SELECT CONVERT(int, a.[key]) + 1, r.TableName, r.RecordID, r.Version
+  FROM OPENJSON(@Records) a
+    CROSS APPLY OPENJSON(a.[value]) WITH (TableName nvarchar(100) '$.table', RecordID int '$.key', Version bigint '$.version') r
+
+  -- Without locks: rows of transactions in flight carry no EventVersion.
+  SELECT r.Ordinal, c.Status, c.LastError, CONVERT(varchar(20), s.Version) AS SupersededBy
+  FROM #record r
+  OUTER APPLY (SELECT TOP (1) q.Status, q.LastError FROM dbo.SyncQueue q WITH (READUNCOMMITTED)
+    WHERE q.TableName = r.TableName AND q.RecordID = r.RecordID AND q.EventVersion = r.Version ORDER BY q.QueueID DESC) c
+  OUTER APPLY (SELECT MAX(q.EventVersion) AS Version FROM dbo.SyncQueue q WITH (READUNCOMMITTED)
+    WHERE q.TableName = r.TableName AND q.RecordID = r.RecordID AND q.Status = N'Synced' AND q.EventVersion > r.Version) s
+  ORDER BY r.Ordinal
 
   SET LOCK_TIMEOUT -1
 END

@@ -38,6 +38,9 @@ IF OBJECT_ID(N'sync.RingDoorbell', N'P') IS NOT NULL GRANT EXECUTE ON sync.RingD
 IF OBJECT_ID(N'sync.OpenTransactions', N'P') IS NOT NULL GRANT EXECUTE ON sync.OpenTransactions TO clinic_sync
 IF OBJECT_ID(N'sync.AwaitTransaction', N'P') IS NOT NULL GRANT EXECUTE ON sync.AwaitTransaction TO clinic_sync
 IF OBJECT_ID(N'sync.Inspect', N'P') IS NOT NULL GRANT EXECUTE ON sync.Inspect TO clinic_sync
+IF OBJECT_ID(N'sync.OutboxStatus', N'P') IS NOT NULL GRANT EXECUTE ON sync.OutboxStatus TO clinic_sync
+IF OBJECT_ID(N'sync.Requeue', N'P') IS NOT NULL GRANT EXECUTE ON sync.Requeue TO clinic_sync
+IF OBJECT_ID(N'sync.RecordVersions', N'P') IS NOT NULL GRANT EXECUTE ON sync.RecordVersions TO clinic_sync
 GO
 
 -- Granted by earlier versions, with the procedures that are not for the services.

@@ -16,6 +16,7 @@ import sql from 'mssql'
 import type { Logger } from 'pino'
 import { applyChanges, checkApply } from './apply.ts'
 import { openAwaiting } from './open-transactions.ts'
+import { operating } from './operating.ts'
 import { openPool } from './pool.ts'
 import { rowFrom } from './values.ts'
 import { rehearse } from './rehearse.ts'
@@ -42,7 +43,7 @@ export interface OpenRow {
 }
 
 /** The clinic's database. */
-export interface Clinic extends SyncDatabase, Doorbell, Ringer, OpenTransactions, Pick<Operable, 'rehearse'> {
+export interface Clinic extends SyncDatabase, Doorbell, Ringer, OpenTransactions, Operable {
   readonly side: 'clinic'
   /**
    * Queues the next `max` synced rows of `table` and moves the stored watermark, in one transaction, so that an
@@ -112,6 +113,8 @@ export async function openClinic({ url, timeZone, log }: ClinicOptions): Promise
     },
 
     awaitTransaction: (transaction, signal) => awaiting.wait(transaction, signal),
+
+    ...operating(pool),
 
     ringDoorbell: () => ringDoorbell(pool),
 

@@ -39,5 +39,8 @@ export const OutcomeBatch = Type.Object({
 })
 export type OutcomeBatch = Static<typeof OutcomeBatch>
 
-/** Moves an outbox row on: `queued` once the broker has confirmed its event, later the event's outcome. */
-export type Settlement = Omit<Outcome, 'outcome'> & { outcome: OutcomeKind | 'queued' }
+/**
+ * Moves an outbox row on: `queued` once the broker has confirmed its event, later the event's outcome. `discarded`: an operator
+ * has given a dead event up; `reason` says who and why, and the outbox adds its own code and what the failure was.
+ */
+export type Settlement = Omit<Outcome, 'outcome'> & { outcome: OutcomeKind | 'queued' | 'discarded' }

@@ -1,5 +1,6 @@
 import { allColumns, tables } from '../tables/index.ts'
 import type { Table } from '../types.ts'
+import { operatingFunctions } from './operating.ts'
 import { indent, isUnbounded, portalTable, REVOKE_FUNCTIONS, wireRow } from './common.ts'
 
 /**
@@ -61,10 +62,10 @@ AS $function$
     FOR UPDATE SKIP LOCKED
   ), records AS MATERIALIZED (
     SELECT p.table_name, p.record_id, min(p.queue_id) AS first_id, max(p.queue_id) AS last_id,
-      min(p.created_at) AS captured_at, s.clinic_version, s.since, s.base
+      min(p.created_at) AS captured_at, s.clinic_version, s.local_version, s.since, s.base
     FROM picked AS p
     LEFT JOIN sync.row_state AS s ON s.table_name = p.table_name AND s.record_id = p.record_id
-    GROUP BY p.table_name, p.record_id, s.clinic_version, s.since, s.base
+    GROUP BY p.table_name, p.record_id, s.clinic_version, s.local_version, s.since, s.base
   ), superseded AS (
     -- No edit is in flight any more: the clinic has ruled on it, or it went with the row.
     UPDATE sync.queue AS q SET
@@ -81,10 +82,8 @@ ${indent(tables.map(lengthOf).join(''), 6)}    END, 0) AS size
     FROM picked AS p JOIN weighed AS w ON w.table_name = p.table_name AND w.record_id = p.record_id
     WHERE q.queue_id = p.queue_id AND w.size > ${TOO_LARGE}
   ), sent AS (
-    SELECT p.*, greatest(p.last_id, (
-      SELECT max(q.queue_id) FROM sync.queue AS q
-      WHERE q.table_name = p.table_name AND q.record_id = p.record_id AND q.status = 'Pending'
-    )) AS version
+    -- The state is that of the latest edit, which may be beyond the page, or be sent already where older rows are sent anew.
+    SELECT p.*, greatest(p.last_id, p.local_version) AS version
     FROM (
       SELECT w.*, sum(w.size) OVER before AS total, row_number() OVER before AS place
       FROM weighed AS w WHERE w.size <= ${TOO_LARGE}
@@ -111,8 +110,8 @@ $function$;
 
 -- Moves outbox rows on: a JSON array of {table, key, version, outcome, code, reason}. An event's version is the highest
 -- queue_id that it carries, so it answers for the record's rows up to that. Of several outcomes for one row the final one
--- counts, whatever their order. Then purges what has been settled for longer than the setting RetentionDays, a bounded
--- number at a time. Safe to repeat.
+-- counts, whatever their order; 'discarded' is an operator's, and no late 'dead' takes that up again. Then purges what has been
+-- settled for longer than the setting RetentionDays, a bounded number at a time. Safe to repeat.
 -- 'stale' says that the clinic had processed a higher version of the record. Of the portal's latest (local_version) there can be
 -- none: a version reaches the clinic after its commit, which raised local_version to it, and versions of a record grow in the
 -- order of its row's lock. A repeated event is a duplicate, and one that was overtaken is older than what overtook it, however
@@ -128,24 +127,34 @@ AS $function$
     SELECT q.queue_id,
       CASE
         WHEN o.outcome IN ('queued', 'retry') THEN 'Queued'
-        WHEN o.outcome = 'dead' OR o.outcome = 'stale' AND o.version = s.local_version THEN 'Failed'
+        WHEN o.outcome IN ('dead', 'discarded') OR o.outcome = 'stale' AND o.version = s.local_version THEN 'Failed'
         ELSE 'Synced'
       END AS status,
       o.outcome IN ('queued', 'retry') AS attempted,
       CASE
         WHEN o.outcome IN ('retry', 'dead') THEN left(concat_ws(': ', o.code, o.reason), 1000)
         WHEN o.outcome = 'queued' THEN q.last_error
+        WHEN o.outcome = 'discarded' THEN 'SYNC_DISCARDED: '
+          || left(coalesce(nullif(concat_ws(': ', o.code, o.reason), ''), 'no reason was given'), 850)
+          || coalesce(' (was ' || left(split_part(q.last_error, ':', 1), 100) || ')', '')
         WHEN o.outcome = 'stale' AND o.version = s.local_version
           THEN 'SYNC_RESTORED: the clinic has seen later versions of this record than the portal has handed out: '
             || 'the portal was restored from a backup; run the doctor'
-      END AS last_error
+      END AS last_error,
+      o.outcome = 'discarded' AS discarded,
+      o.version
     FROM jsonb_to_recordset(outcomes) AS o ("table" text, key integer, version bigint, outcome text, code text, reason text)
     JOIN sync.queue AS q
       ON q.table_name = o."table" AND q.record_id = o.key AND q.queue_id <= o.version AND q.status <> 'Synced'
     LEFT JOIN sync.row_state AS s ON s.table_name = o."table" AND s.record_id = o.key
     WHERE o.version <= coalesce(s.local_version, o.version) AND CASE
       WHEN o.outcome = 'queued' THEN q.status = 'Pending'
-      WHEN o.outcome IN ('retry', 'dead') THEN q.status IN ('Pending', 'Queued')
+      WHEN o.outcome = 'retry' THEN q.status IN ('Pending', 'Queued')
+      WHEN o.outcome IN ('dead', 'discarded') THEN CASE q.status
+        WHEN 'Failed' THEN coalesce(q.last_error, '') NOT LIKE 'SYNC\\_DISCARDED:%'
+        WHEN 'Pending' THEN o.outcome = 'dead'
+        ELSE true
+      END
       ELSE true
     END
     ORDER BY q.queue_id
@@ -158,7 +167,8 @@ AS $function$
     last_error = s.last_error
   FROM (
     SELECT DISTINCT ON (f.queue_id) f.* FROM settled AS f
-    ORDER BY f.queue_id, f.status = 'Synced' DESC, f.status = 'Failed' DESC, f.last_error DESC NULLS LAST
+    ORDER BY f.queue_id, f.status = 'Synced' DESC, f.status = 'Failed' DESC, f.discarded DESC, f.version DESC,
+      f.last_error DESC NULLS LAST
   ) AS s
   WHERE q.queue_id = s.queue_id;
 
@@ -187,4 +197,5 @@ ${indent(tables.map(readBranch).join(''), 2)}  ELSE
 END
 $function$;
 
+${operatingFunctions()}
 ${REVOKE_FUNCTIONS}`

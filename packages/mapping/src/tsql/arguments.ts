@@ -6,7 +6,7 @@ import { literal } from './text.ts'
  * What a procedure refuses before it does anything: it has changed no setting, opened no transaction, and its message names
  * procedure and parameter, never a value. 51200: malformed; 51201: a table that is not synced.
  */
-const refuse = (number: 51200 | 51201, condition: string, message: string) => `IF ${condition}
+export const refuse = (number: 51200 | 51201, condition: string, message: string) => `IF ${condition}
 BEGIN;
   THROW ${number}, ${literal(message)}, 1;
 END`

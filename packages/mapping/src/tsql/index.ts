@@ -3,6 +3,7 @@ import { tables } from '../tables/index.ts'
 import { applyingScript } from './applying.ts'
 import { captureScript } from './capture.ts'
 import { inspect } from './inspecting.ts'
+import { outboxStatus, recordVersions, requeue } from './operating.ts'
 import { backfillPage, openRows, readRecords, readRows } from './reading.ts'
 import { roleScript } from './role.ts'
 import { settleChanges } from './settling.ts'
@@ -31,5 +32,8 @@ function proceduresScript(): string {
     backfillPage(),
     openRows(),
     inspect(),
+    outboxStatus(),
+    requeue(),
+    recordVersions(),
   ])
 }

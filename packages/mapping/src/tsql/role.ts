@@ -13,6 +13,9 @@ export const SERVICE_PROCEDURES = [
   'OpenTransactions',
   'AwaitTransaction',
   'Inspect',
+  'OutboxStatus',
+  'Requeue',
+  'RecordVersions',
 ] as const
 
 /** Migration 09: the role `clinic_sync`. Generated, so that it is applied again when there is another procedure. */

@@ -1,7 +1,7 @@
 import { checkedArray, checkedTables, number, tableName } from './arguments.ts'
 import { literal, procedure } from './text.ts'
 
-const OUTCOMES = ['queued', 'applied', 'duplicate', 'stale', 'unchanged', 'conflict', 'retry', 'dead']
+const OUTCOMES = ['queued', 'applied', 'duplicate', 'stale', 'unchanged', 'conflict', 'retry', 'dead', 'discarded']
 
 const SETTLEMENT = [
   tableName,
@@ -12,6 +12,12 @@ const SETTLEMENT = [
   { name: 'reason', types: [0, 1], optional: true },
 ] as const
 
+/** Of an outbox row that has a LastError: an operator has given it up. */
+export const isDiscarded = (alias: string) => `COALESCE(${alias}.LastError, N'') LIKE N'SYNC[_]DISCARDED:%'`
+
+/** What stands before the first colon of a LastError: a code, where it is one of ours. */
+export const causeOf = (text: string) => `LEFT(${text}, CHARINDEX(N':', ${text} + N':') - 1)`
+
 /** `sync.SettleChanges`: moves outbox rows on by outcome, and purges old settled ones. */
 export function settleChanges(): string {
   return procedure(
@@ -19,6 +25,8 @@ export function settleChanges(): string {
     '@Outcomes nvarchar(max)',
     `
 -- @Outcomes: [{"table", "key", "version", "outcome", "code"?, "reason"?}, …]. Safe to repeat, in any order: a row only moves on.
+-- An event answers for the rows that it carried, and for the record's older ones: its row is theirs as well. A retry is of its own
+-- rows only: older events are still on their way by themselves. What an operator has discarded no late 'dead' takes up again.
 SET NOCOUNT ON
 ${checkedArray('sync.SettleChanges', '@Outcomes', SETTLEMENT)}
 ${checkedTables('sync.SettleChanges', '@Outcomes')}
@@ -48,6 +56,11 @@ FROM OPENJSON(@Outcomes) WITH (
   TableName nvarchar(100) '$.table', RecordID int '$.key', Version bigint '$.version', Outcome nvarchar(20) '$.outcome',
   Code nvarchar(max) '$.code', Reason nvarchar(max) '$.reason') o
 
+-- Of several versions of a record that are dead, the highest says why: it answers for the rows of the others.
+DELETE o
+FROM #outcome o INNER JOIN #outcome h ON h.TableName = o.TableName AND h.RecordID = o.RecordID
+WHERE o.Outcome = N'dead' AND h.Outcome = N'dead' AND h.Version > o.Version
+
 DECLARE @now datetime2(3) = SYSDATETIME()
 
 BEGIN TRANSACTION
@@ -70,7 +83,15 @@ WHERE r.Outcome = N'retry' AND q.EventVersion = r.Version AND q.Status IN (N'Pen
 
 UPDATE q SET Status = N'Failed', LastAttempt = @now, LastError = r.LastError
 FROM #row r INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.QueueID
-WHERE r.Outcome = N'dead' AND q.EventVersion = r.Version AND q.Status IN (N'Pending', N'Queued')
+WHERE r.Outcome = N'dead' AND q.EventVersion <= r.Version
+  AND (q.Status IN (N'Pending', N'Queued') OR q.Status = N'Failed' AND NOT ${isDiscarded('q')})
+
+UPDATE q SET Status = N'Failed', LastAttempt = @now,
+  LastError = LEFT(N'SYNC_DISCARDED: ' + LEFT(COALESCE(r.LastError, N'no reason was given'), 850)
+    + COALESCE(N' (was ' + ${causeOf('q.LastError')} + N')', N''), 1000)
+FROM #row r INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.QueueID
+WHERE r.Outcome = N'discarded' AND q.EventVersion <= r.Version
+  AND (q.Status = N'Queued' OR q.Status = N'Failed' AND NOT ${isDiscarded('q')})
 
 UPDATE q SET Status = N'Synced', LastAttempt = @now, LastError = NULL
 FROM #row r INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.QueueID

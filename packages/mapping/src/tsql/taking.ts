@@ -54,7 +54,6 @@ CREATE TABLE #record (
   QueueRows int NOT NULL,
   NewRows int NOT NULL,
   LastID bigint NOT NULL,
-  LowestTaken bigint NULL,
   Version bigint NULL,
   OldestAt datetime2(3) NOT NULL,
   Seen bigint NULL,
@@ -91,18 +90,19 @@ BEGIN
     DELETE FROM #row WHERE TableName NOT IN (${names})
   END
 
-  INSERT INTO #record (Ordinal, TableName, RecordID, Propagates, QueueRows, NewRows, LastID, LowestTaken, OldestAt)
+  INSERT INTO #record (Ordinal, TableName, RecordID, Propagates, QueueRows, NewRows, LastID, OldestAt)
   SELECT ROW_NUMBER() OVER (ORDER BY MIN(r.QueueID)), k.Name, r.RecordID, k.Propagates, COUNT(*),
-    SUM(CASE WHEN r.EventVersion IS NULL THEN 1 ELSE 0 END), MAX(r.QueueID), MIN(COALESCE(r.EventVersion, 0)), MIN(r.CreatedAt)
+    SUM(CASE WHEN r.EventVersion IS NULL THEN 1 ELSE 0 END), MAX(r.QueueID), MIN(r.CreatedAt)
   FROM #row r INNER JOIN (VALUES ${known}) k (Name, Propagates) ON k.Name = r.TableName
   GROUP BY k.Name, k.Propagates, r.RecordID
 
   -- The version is the highest queue id. Where an event with that version or a higher one has gone out already, these rows
-  -- were committed late: they get a fresh number, unless they are the very rows of that event, taken once more. Rows of
-  -- transactions in flight carry no EventVersion, so reading past their locks reads nothing that could change.
+  -- were committed late: they get a fresh number, unless all of them have been in an event before: then that event, whose
+  -- version is the highest, had their changes too, and goes out once more. Rows of transactions in flight carry no
+  -- EventVersion, so reading past their locks reads nothing that could change.
   UPDATE c SET Version = CASE
     WHEN h.Highest IS NULL OR h.Highest < c.LastID THEN c.LastID
-    WHEN c.NewRows = 0 AND c.LowestTaken = h.Highest THEN h.Highest END
+    WHEN c.NewRows = 0 THEN h.Highest END
   FROM #record c
   OUTER APPLY (SELECT MAX(q.EventVersion) AS Highest FROM dbo.SyncQueue q WITH (READUNCOMMITTED)
     WHERE q.TableName = c.TableName AND q.RecordID = c.RecordID) h

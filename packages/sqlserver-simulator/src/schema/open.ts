@@ -7,6 +7,7 @@ import { doorbellTriggers } from '../sync/doorbells.ts'
 import { inspect } from '../sync/inspect.ts'
 import { awaitTransaction, openRows, openTransactions } from '../sync/open-transactions.ts'
 import { NO_ENDPOINT, notifier, notifyApp, setSessionContext } from '../sync/notify-app.ts'
+import { outboxStatus, recordVersions, requeue } from '../sync/operating.ts'
 import { Outbox } from '../sync/outbox.ts'
 import { backfillPage, readRows } from '../sync/pages.ts'
 import { openRecords } from '../sync/records.ts'
@@ -50,6 +51,9 @@ export function openDatabase(name: string, mapped: readonly Mapped[] = mappedTab
     ringServiceBroker,
     waitForChanges,
     inspect(outbox, triggers),
+    outboxStatus(outbox),
+    requeue(outbox, records),
+    recordVersions(outbox, records),
   ]
   for (const procedure of procedures) db.addProcedure('sync', procedure)
   db.addProcedure('sys', setSessionContext)

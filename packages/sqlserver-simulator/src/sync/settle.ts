@@ -28,6 +28,8 @@ interface Outcome {
   readonly error: string | null
 }
 const DONE = new Set(['applied', 'duplicate', 'stale', 'unchanged', 'conflict'])
+/** Of several outcomes in one call: as the procedure's statements come, the final ones last. */
+const ORDER = ['queued', 'retry', 'dead', 'discarded'] as const
 const [PAGE, ROUNDS] = [500, 10]
 
 /** `sync.SettleChanges @Outcomes`: moves outbox rows on by outcome, then purges old ones. */
@@ -36,7 +38,7 @@ export function settleChanges(outbox: Outbox, all: ReadonlyMap<string, Records>)
     name: 'SettleChanges',
     parameters: [{ name: 'Outcomes', type: nvarchar(MAX) }],
     run(work, [text]) {
-      for (const outcome of parse(all, text)) settle(work, outbox, outcome)
+      for (const outcome of inOrder(parse(all, text))) settle(work, outbox, outcome)
       purge(work, outbox)
       return []
     },
@@ -47,7 +49,7 @@ const SHAPE = {
   table: isTableName,
   key: isInt,
   version: isBigint,
-  outcome: isOneOf('queued', 'retry', 'dead', ...DONE),
+  outcome: isOneOf(...ORDER, ...DONE),
   code: optional(orNull(isText)),
   reason: optional(orNull(isText)),
 }
@@ -72,6 +74,20 @@ function parse(all: ReadonlyMap<string, Records>, text: SqlValue | undefined): O
     }
   })
 }
+/** Of several versions of a record that are dead, the highest says why: it answers for the rows of the others. */
+function inOrder(outcomes: readonly Outcome[]): Outcome[] {
+  const place = ({ outcome }: Outcome) => {
+    const found = ORDER.findIndex((each) => each === outcome)
+    return found < 0 ? ORDER.length : found
+  }
+  return [...outcomes].sort((a, b) => place(a) - place(b) || Number(a.version - b.version))
+}
+
+/** What stands before the first colon of a LastError. */
+export const causeOf = (error: string): string => error.split(':', 1)[0] ?? ''
+/** Of a LastError: an operator has given the row up. */
+export const isDiscarded = (error: SqlValue | undefined): boolean => String(error).startsWith('SYNC_DISCARDED:')
+
 const text_ = (value: unknown): string | null => (typeof value === 'string' ? value : null)
 
 function settle(work: Work, outbox: Outbox, { table, key, version, outcome, error }: Outcome): void {
@@ -80,6 +96,7 @@ function settle(work: Work, outbox: Outbox, { table, key, version, outcome, erro
     const carried = row.values[outbox.at.EventVersion] as bigint | null
     const status = row.values[outbox.at.Status] as string
     if (carried === null || carried > version) continue
+    const before = (row.values[outbox.at.LastError] ?? null) as string | null
     const attempts = (row.values[outbox.at.Attempts] as number) + 1
     const open = status === 'Pending' || status === 'Queued'
     if (outcome === 'queued') {
@@ -89,11 +106,19 @@ function settle(work: Work, outbox: Outbox, { table, key, version, outcome, erro
       if (carried === version && open)
         set(work, outbox, row, { Status: 'Queued', Attempts: attempts, LastAttempt: now, LastError: error })
     } else if (outcome === 'dead') {
-      if (carried === version && open) set(work, outbox, row, { Status: 'Failed', LastAttempt: now, LastError: error })
+      if (open || isOpenFailure(status, before))
+        set(work, outbox, row, { Status: 'Failed', LastAttempt: now, LastError: error })
+    } else if (outcome === 'discarded') {
+      if (status !== 'Queued' && !isOpenFailure(status, before)) continue
+      const was = before === null ? '' : ` (was ${causeOf(before)})`
+      const reason = `SYNC_DISCARDED: ${(error ?? 'no reason was given').slice(0, 850)}${was}`.slice(0, 1000)
+      set(work, outbox, row, { Status: 'Failed', LastAttempt: now, LastError: reason })
     } else if (DONE.has(outcome) && status !== 'Synced')
       set(work, outbox, row, { Status: 'Synced', LastAttempt: now, LastError: null })
   }
 }
+
+const isOpenFailure = (status: string, error: string | null) => status === 'Failed' && !isDiscarded(error)
 
 /** Synced rows older than the retention, from the oldest on: pages of 500, ten at most, until a page is not all old. */
 function purge(work: Work, outbox: Outbox): void {

@@ -106,7 +106,7 @@ function coalesce(outbox: Outbox, all: ReadonlyMap<string, Records>, page: reado
 
 /**
  * The highest queue id. Where an event of the record with that version or a higher one has gone out already, these rows
- * were committed late and get a fresh number, unless they are the very rows of that event, taken once more.
+ * were committed late and get a fresh number, unless all of them have been in an event before: that one then goes out once more.
  */
 function versionOf(work: Work, outbox: Outbox, { records, key, rows }: Taken): bigint {
   const last = outbox.id(rows.at(-1) as Row)
@@ -115,7 +115,7 @@ function versionOf(work: Work, outbox: Outbox, { records, key, rows }: Taken): b
     .map((row) => row.values[outbox.at.EventVersion] as bigint | null)
   const highest = versions.reduce<bigint>((h, v) => (v !== null && v > h ? v : h), -1n)
   if (highest < last) return last
-  return rows.every((row) => row.values[outbox.at.EventVersion] === highest) ? highest : ++work.db.queueId
+  return rows.every((row) => row.values[outbox.at.EventVersion] !== null) ? highest : ++work.db.queueId
 }
 
 /** The record's state; null while somebody's transaction holds it or what its scope depends on. */

@@ -137,6 +137,52 @@ const CASES: readonly Case[] = [
   },
 ]
 
+const requeue = (given: Inputs): Inputs => ({
+  Status: table('Queued'),
+  Table: table(null),
+  Key: int(null),
+  OlderThanSeconds: int(null),
+  RunningMs: int(0),
+  After: [sql.BigInt(), null],
+  Max: int(1),
+  DryRun: bit(false),
+  ...given,
+})
+const STATUSES = [null, '', 'Pending', SECRET]
+const record = { table: 'aligner_notes', key: 5, version: '7' }
+const REQUEUES: readonly (readonly [string, 51200 | 51201, readonly unknown[], (given: unknown) => Inputs])[] = [
+  ['Status', 51200, STATUSES, (given) => requeue({ Status: table(given) })],
+  ['Table', 51201, TABLES.filter((name) => name !== null), (given) => requeue({ Table: table(given) })],
+  ['Key', 51200, [7], (given) => requeue({ Key: int(given) })],
+  ['OlderThanSeconds', 51200, [-1], (given) => requeue({ OlderThanSeconds: int(given) })],
+  ['RunningMs', 51200, [null, -1], (given) => requeue({ RunningMs: int(given) })],
+  ['Max', 51200, MAX, (given) => requeue({ Max: int(given) })],
+  ['DryRun', 51200, [null], (given) => requeue({ DryRun: bit(given) })],
+]
+const OPERATING: readonly Case[] = [
+  ...REQUEUES.map(([parameter, number, values, inputs]) => ({
+    procedure: 'Requeue',
+    parameter,
+    number,
+    values,
+    inputs,
+  })),
+  {
+    procedure: 'RecordVersions',
+    parameter: 'Records',
+    number: 51200,
+    values: [...TEXTS, ...arrays(record, ANY)],
+    inputs: (given) => ({ Records: text(given) }),
+  },
+  {
+    procedure: 'RecordVersions',
+    parameter: 'Records',
+    number: 51201,
+    values: [JSON.stringify([record, { ...record, table: SECRET }])],
+    inputs: (given) => ({ Records: text(given) }),
+  },
+]
+
 async function call(procedure: string, inputs: Inputs): Promise<Error & { number?: number }> {
   const request = session.request()
   for (const [name, [type, given]] of Object.entries(inputs)) request.input(name, type, given)
@@ -155,7 +201,7 @@ async function settings(): Promise<unknown> {
   return { ...found }
 }
 
-for (const { procedure, parameter, number, values, inputs } of CASES) {
+for (const { procedure, parameter, number, values, inputs } of [...CASES, ...OPERATING]) {
   t.test(`sync.${procedure} refuses a malformed @${parameter} with ${number}`, async (t) => {
     await session.request().batch('SET LOCK_TIMEOUT 4321; SET DEADLOCK_PRIORITY HIGH')
     const before = await settings()

@@ -1,5 +1,5 @@
 // sync.SettleChanges: how an outbox row moves on. Runs against the simulator, and SQLSERVER_URL when it is set.
-import type { OutcomeKind } from '@clinic-sync/contracts'
+import type { Settlement } from '@clinic-sync/contracts'
 import t from 'tap'
 import { type Cells, openBench } from './bench.ts'
 
@@ -15,7 +15,7 @@ const row = (id: number, status = 'Pending', version: number | null = id) =>
     'INSERT INTO dbo.SyncQueue (QueueID, TableName, RecordID, Operation, Status, EventVersion) ' +
       `VALUES (${id}, 'aligner_notes', 7, 'UPDATE', '${status}', ${version ?? 'NULL'})`,
   )
-const settled = (outcome: OutcomeKind | 'queued', version: number, more: { code?: string; reason?: string } = {}) =>
+const settled = (outcome: Settlement['outcome'], version: number, more: { code?: string; reason?: string } = {}) =>
   clinic.settleChanges([{ ...RECORD, version: String(version), outcome, ...more }])
 const rows = async (): Promise<readonly Cells[]> =>
   (await run('SELECT Status, Attempts, LastError FROM dbo.SyncQueue ORDER BY QueueID')).map((found) => ({ ...found }))
@@ -74,15 +74,66 @@ t.test('an outcome settles the rows that its event carried, and older ones of th
   t.strictSame(await statuses(), ['Synced', 'Synced', 'Synced', 'Synced', 'Pending', 'Pending', 'Pending'])
 })
 
-t.test('retry and dead touch the rows of their own event only', async (t) => {
-  await row(3, 'Queued')
+t.test(
+  'retry touches the rows of its own event only; dead speaks for the older ones too, since it carried their state',
+  async (t) => {
+    await row(2, 'Synced')
+    await row(3, 'Queued')
+    await row(4, 'Queued')
+    await row(5, 'Queued')
+    await settled('retry', 4, { code: 'a' })
+    t.strictSame((await rows())[1], { Status: 'Queued', Attempts: 0, LastError: null })
+    await settled('dead', 4, { code: 'b' })
+    t.strictSame(await rows(), [
+      { Status: 'Synced', Attempts: 0, LastError: null },
+      { Status: 'Failed', Attempts: 0, LastError: 'b' },
+      { Status: 'Failed', Attempts: 1, LastError: 'b' },
+      { Status: 'Queued', Attempts: 0, LastError: null },
+    ])
+  },
+)
+
+t.test('a row that has failed takes the reason of a later failure', async (t) => {
   await row(4, 'Queued')
-  await settled('retry', 4, { code: 'a' })
-  await settled('dead', 4, { code: 'b' })
-  t.strictSame(await rows(), [
-    { Status: 'Queued', Attempts: 0, LastError: null },
-    { Status: 'Failed', Attempts: 1, LastError: 'b' },
+  await settled('dead', 4, { code: '23505', reason: 'taken' })
+  await settled('dead', 4, { code: '22001', reason: 'too long' })
+  t.match(await rows(), [{ Status: 'Failed', LastError: '22001: too long' }])
+  await row(5, 'Queued')
+  await clinic.settleChanges([
+    { ...RECORD, version: '5', outcome: 'dead', code: 'higher' },
+    { ...RECORD, version: '4', outcome: 'dead', code: 'lower' },
   ])
+  t.match(await rows(), [
+    { Status: 'Failed', LastError: 'higher' },
+    { Status: 'Failed', LastError: 'higher' },
+  ])
+})
+
+t.test('what is discarded says by whom and why, and what it was; only success undoes that', async (t) => {
+  await row(3, 'Pending')
+  await row(4, 'Queued')
+  await row(5, 'Failed')
+  await row(6, 'Queued')
+  await run("UPDATE dbo.SyncQueue SET LastError = '23505: doctor_email is taken' WHERE QueueID = 5")
+  for (let again = 0; again < 2; again++)
+    await settled('discarded', 5, { reason: again ? 'by Sara: other' : 'by Omar: entered twice' })
+  await settled('dead', 5, { code: '23505', reason: 'late' })
+  await settled('retry', 5, { code: '23505', reason: 'late' })
+  await settled('queued', 5)
+  const discarded = 'SYNC_DISCARDED: by Omar: entered twice'
+  t.match(await rows(), [
+    // Not sent yet: it is an event of its own; a late dead of a version above it is its failure as well.
+    { Status: 'Failed', LastError: '23505: late' },
+    { Status: 'Failed', LastError: discarded },
+    { Status: 'Failed', LastError: `${discarded} (was 23505)` },
+    { Status: 'Queued', LastError: null },
+  ])
+  await settled('discarded', 6, { reason: 'r'.repeat(1000) })
+  t.match((await rows())[3], { Status: 'Failed', LastError: /^SYNC_DISCARDED: r{850}$/ })
+  await settled('applied', 6)
+  t.match(await rows(), [{ Status: 'Synced' }, { Status: 'Synced' }, { Status: 'Synced' }, { Status: 'Synced' }])
+  await settled('discarded', 6, { reason: 'too late' })
+  t.match(await rows(), [{ Status: 'Synced' }, { Status: 'Synced' }, { Status: 'Synced' }, { Status: 'Synced' }])
 })
 
 t.test('repeated or late, nothing moves back', async (t) => {
