@@ -5,7 +5,7 @@ import type { Failure } from './api.ts'
 import { type About, aboutOf, HEADER, headersOf, type Labelled, MAX_TEXT, newDeadId, TRACE_HEADERS } from './headers.ts'
 import { attemptOf, nowInSeconds } from './message.ts'
 import type { OutgoingMessage } from './publisher.ts'
-import { DEAD, deadKey, RETRY, retryKey } from './topology.ts'
+import { DEAD, deadKey, discardedKey, RETRY, retryKey } from './topology.ts'
 
 /** The copy of a message that waits in a retry queue. `retry` counts from 1. */
 export function retryCopy(
@@ -74,7 +74,21 @@ export function deadCopy(message: Labelled, options: DeadCopyOptions): OutgoingM
 }
 
 /** A dead letter, told that a later version has succeeded. All else about it stays. */
-export function supersededCopy(message: Labelled, direction: Direction, version: string): OutgoingMessage {
+export const supersededCopy = (message: Labelled, direction: Direction, version: string): OutgoingMessage =>
+  annotatedCopy(message, deadKey(direction), {
+    [HEADER.supersededBy]: version,
+    [HEADER.supersededAt]: new Date().toISOString(),
+  })
+
+/** A dead letter that an operator has given up, for the queue of those. All else about it stays. */
+export const discardedCopy = (message: Labelled, { by, why }: { by: string; why: string }): OutgoingMessage =>
+  annotatedCopy(message, discardedKey, {
+    [HEADER.discardedBy]: by.slice(0, MAX_TEXT),
+    [HEADER.discardedWhy]: why.slice(0, MAX_TEXT),
+    [HEADER.discardedAt]: new Date().toISOString(),
+  })
+
+function annotatedCopy(message: Labelled, routingKey: string, headers: Record<string, unknown>): OutgoingMessage {
   const before = headersOf(message)
   const ours: Record<string, unknown> = {}
   for (const name of Object.values(HEADER)) {
@@ -82,11 +96,7 @@ export function supersededCopy(message: Labelled, direction: Direction, version:
     if (typeof value === 'string') ours[name] = value.slice(0, MAX_TEXT)
     else if (typeof value === 'number') ours[name] = value
   }
-  return copy(message, DEAD, deadKey(direction), shortText(message.properties.appId) ?? 'unknown', {
-    ...ours,
-    [HEADER.supersededBy]: version,
-    [HEADER.supersededAt]: new Date().toISOString(),
-  })
+  return copy(message, DEAD, routingKey, shortText(message.properties.appId) ?? 'unknown', { ...ours, ...headers })
 }
 
 /** The process, as a dead letter names it. */

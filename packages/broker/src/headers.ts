@@ -31,6 +31,10 @@ export const HEADER = {
   /** The version that has succeeded since, and when that was found. */
   supersededBy: 'sync-superseded-by',
   supersededAt: 'sync-superseded-at',
+  /** Who has given it up, why, and when. */
+  discardedBy: 'sync-discarded-by',
+  discardedWhy: 'sync-discarded-why',
+  discardedAt: 'sync-discarded-at',
 } as const
 
 /** W3C trace context: carried from one copy of a message to the next. */
