@@ -1,2 +1,4 @@
-/** Faults of every kind, injected into the real services: see the README. */
-export {}
+export { type Chaos, chaos, type ChaosOptions } from './chaos.ts'
+export { holds, report } from './end/report.ts'
+export type { Fault } from './fault.ts'
+export { FAULTS } from './faults/index.ts'

@@ -1,0 +1,153 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Random, Releasers } from '@clinic-sync/demo'
+import { account, type Complaint, type Extent, finalRows, stream } from '@clinic-sync/prove/parts'
+import { Checkpoints, type Findings } from './end/checkpoint.ts'
+import { Recoveries, type Recovery } from './end/recovery.ts'
+import { type Fault, type Heal, PATIENCE_MS } from './fault.ts'
+import { type Ground, openGround } from './ground/ground.ts'
+
+export interface ChaosOptions {
+  readonly seed: number
+  /** How long things go wrong: each fault has one turn at least, then pairs of them until this is over. */
+  readonly ms: number
+  readonly release: Releasers
+  readonly say: (line: string) => void
+  readonly faults: readonly Fault[]
+  readonly nodes: number
+  readonly ownDisk: boolean
+  readonly pairs: boolean
+  readonly extent?: Extent
+  readonly people?: number
+  readonly pace?: number
+}
+
+/** One turn of a fault, or of two at a time. */
+export interface Turn {
+  readonly faults: readonly string[]
+  readonly recovery: Recovery
+  readonly findings: Findings
+}
+
+export interface Chaos {
+  readonly turns: readonly Turn[]
+  /** Faults that cannot happen here, and why. */
+  readonly leftOut: readonly { readonly fault: string; readonly why: string }[]
+  /** Edits that are not accounted for. */
+  readonly complaints: readonly Complaint[]
+  readonly committed: number
+  readonly events: number
+  readonly deadLetters: number
+  /** Largest resident memory of each service, in bytes. */
+  readonly memory: Readonly<Record<string, number>>
+}
+
+const EXTENT: Extent = { sets: 6, batchesPerSet: 3, notesPerSet: 5 }
+const MEMORY_LOOK_MS = 2_000
+
+/** Runs the suite. What it starts is handed to `release` at once. @throws Error in words for people */
+export async function chaos(options: ChaosOptions): Promise<Chaos> {
+  const { seed, ms, release, say, faults, extent = EXTENT, people = 2, pace = 3 } = options
+  const ground = await openGround({ ...options, extent, people, pace })
+  const leftOut = faults.flatMap((fault) => {
+    const why = fault.unfit?.(ground) ?? null
+    return why === null ? [] : [{ fault: fault.name, why }]
+  })
+  const fit = faults.filter(({ name }) => leftOut.every(({ fault }) => fault !== name))
+  const recoveries = new Recoveries(ground)
+  const checkpoints = new Checkpoints(ground, recoveries)
+  const memory = watchMemory(ground)
+  release.add('watch on memory', async () => memory.stop())
+  const turns: Turn[] = []
+
+  say(`${people} of the staff and ${people} doctors at work, and things going wrong …`)
+  const start = performance.now()
+  ground.load.start()
+  const turn = async (together: readonly Fault[]) => {
+    const names = together.map(({ name }) => name)
+    const random = stream(seed, 'turn', turns.length, ...names)
+    const recovery = await wreak(ground, together, random, recoveries)
+    const findings = await checkpoints.take()
+    turns.push({ faults: names, recovery, findings })
+    say(lineOf(names, recovery, findings, performance.now() - start))
+  }
+  for (const fault of fit) await turn([fault])
+  const sociable = fit.filter(({ alone }) => !alone)
+  const random = stream(seed, 'pairs')
+  while (options.pairs && sociable.length > 1 && performance.now() - start < ms) {
+    const first = random.pick(sociable)
+    const second = random.pick(sociable.filter((fault) => fault !== first))
+    await turn([first, second])
+  }
+
+  say('Everybody goes home. Accounting for every edit …')
+  const last = await checkpoints.take()
+  await ground.load.stop()
+  turns.push({ faults: [], recovery: { ms: 0 }, findings: last })
+  return {
+    turns,
+    leftOut,
+    complaints: await accounts(ground, checkpoints.dead),
+    committed: ground.load.committed,
+    events: ground.tap.fates.size,
+    deadLetters: checkpoints.dead.size,
+    memory: memory.peaks,
+  }
+}
+
+/** One fault after the other begins; then both end; then the time counts. */
+async function wreak(
+  ground: Ground,
+  faults: readonly Fault[],
+  random: Random,
+  recoveries: Recoveries,
+): Promise<Recovery> {
+  const { load } = ground
+  const sides = new Set(faults.flatMap(({ hurts = [] }) => hurts))
+  for (const side of sides) load.expectFailures(side, true)
+  const heals: { readonly heal: Heal; readonly over: number }[] = []
+  try {
+    for (const fault of faults) {
+      const heal = await fault.inject(ground, random)
+      heals.push({ heal, over: performance.now() + random.int(...fault.lastsMs) })
+      if (faults.length > 1) await delay(random.int(0, 1_500))
+    }
+    for (const { over } of heals) await delay(Math.max(0, over - performance.now()))
+  } finally {
+    for (const { heal } of heals) await heal()
+    for (const side of sides) load.expectFailures(side, false)
+  }
+  return recoveries.measure(Math.max(...faults.map(({ patienceMs = PATIENCE_MS }) => patienceMs)))
+}
+
+/** Edits of which nobody knows whether they took place are left out. */
+async function accounts(ground: Ground, deadVersions: ReadonlySet<string>): Promise<readonly Complaint[]> {
+  const { books, load, sides, world } = ground
+  const [conflicts, lost] = [await books.conflicts(), await books.lostEdits()]
+  const rows = await finalRows(sides.portal)
+  const dead = new Set([...deadVersions].map((key) => key.split(' ')[1] ?? ''))
+  const complaints = account({ seed: world.seed, ledger: load.ledger, rows, conflicts, lost, dead })
+  return complaints.filter(({ record }) => !load.unsure.has(record))
+}
+
+function watchMemory({ crew }: Ground) {
+  const peaks: Record<string, number> = {}
+  const timer = setInterval(() => {
+    void crew.memory().then((sizes) => {
+      for (const [service, size] of Object.entries(sizes)) peaks[service] = Math.max(peaks[service] ?? 0, size)
+    })
+  }, MEMORY_LOOK_MS)
+  return { peaks, stop: () => clearInterval(timer) }
+}
+
+function lineOf(names: readonly string[], recovery: Recovery, findings: Findings, ms: number): string {
+  const { lost, twice, differences, troubles } = findings
+  const how =
+    'ms' in recovery ? `recovered in ${(recovery.ms / 1_000).toFixed(1)} s` : `NOT RECOVERED ${recovery.stuck}`
+  const wrong = [
+    ...(lost.length > 0 ? [`${lost.length} lost`] : []),
+    ...(twice.length > 0 ? [`${twice.length} twice`] : []),
+    ...(differences.length > 0 ? [`${differences.length} differ`] : []),
+    ...troubles,
+  ]
+  return `${(ms / 1_000).toFixed(0).padStart(4)} s  ${names.join(' + ')}: ${how}${wrong.length > 0 ? `; ${wrong.join('; ')}` : ''}`
+}
