@@ -39,10 +39,8 @@ export function observeCopies(
 /** What became of a batch, for `Observer.applied`; what is put off will be in another. */
 export function appliedOf(rulings: readonly Ruling[], bad: readonly BadDelivery[]): AppliedEvent[] {
   return [
-    ...rulings.flatMap(({ delivery: { event }, disposition, outcome }): AppliedEvent[] =>
-      disposition.action === 'later'
-        ? []
-        : [{ table: event.data.table, capturedAt: event.time, outcome: outcome?.outcome ?? 'superseded' }],
+    ...rulings.flatMap(({ delivery: { event }, outcome }): AppliedEvent[] =>
+      outcome === null ? [] : [{ table: event.data.table, capturedAt: event.time, outcome: outcome.outcome }],
     ),
     ...bad.map(({ about }): AppliedEvent => ({ table: about?.table ?? '', capturedAt: null, outcome: 'dead' })),
   ]

@@ -11,8 +11,7 @@ export interface AppliedEvent {
   readonly table: string
   /** When it was captured, by its source's clock; null: nobody knows. */
   readonly capturedAt: string | null
-  /** `superseded`: a newer version of the record was in the same batch. */
-  readonly outcome: OutcomeKind | 'superseded'
+  readonly outcome: OutcomeKind
 }
 
 /**

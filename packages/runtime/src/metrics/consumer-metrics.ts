@@ -15,7 +15,7 @@ export function consumerMetrics(register: Registry, only: Direction): Observer {
   const registers = [register]
   const events = new Counter({
     name: 'clinic_sync_events_total',
-    help: 'Events by what became of them at their target. superseded: a newer version was in the same batch.',
+    help: 'Events by what became of them at their target; one that is retried counts each time.',
     labelNames: ['direction', 'table', 'outcome'],
     registers,
   })
