@@ -9,6 +9,9 @@ const BATCH = 500
 /** How far a take looks past records that open transactions hold before it leaves the rest for later. */
 const WIDEST = 64_000
 
+/** How often an event may be taken in a row: an operator who requeues meanwhile makes rows pending again, once. */
+const AGAIN = 2
+
 export type Outbox = Pick<SyncDatabase, 'side' | 'check' | 'takeChanges' | 'settleChanges'>
 
 export interface Publisher {
@@ -45,16 +48,16 @@ export async function emptyOutbox(options: EmptyOutboxOptions): Promise<Drained>
   const started = performance.now()
   let [published, locked, oldest] = [0, 0, 0]
   let max = options.batch ?? BATCH
-  let before = new Set<string>()
+  let times = new Map<string, number>()
   for (;;) {
     const taken = await outbox.takeChanges(max)
     const events = taken.changes.map((change) => toEvent(outbox.side, change))
-    if (events.some(({ id }) => before.has(id)))
+    times = new Map(events.map(({ id }) => [id, (times.get(id) ?? 0) + 1]))
+    if (Math.max(0, ...times.values()) > AGAIN)
       throw new SyncError(
         'SYNC_DATABASE',
         `The ${outbox.side}'s outbox does not move on: what was queued is pending again.`,
       )
-    before = new Set(events.map(({ id }) => id))
     if (events.length > 0) {
       const { settlements, confirmed, trouble } = await publish(options, events)
       for (const event of confirmed) oldest = Math.max(oldest, ageOf(event))

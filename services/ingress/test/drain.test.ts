@@ -261,7 +261,21 @@ t.test('an outbox that does not move on is a failure, not an endless loop', asyn
   fake.change(1)
   fake.settleChanges = async () => undefined
   await t.rejects(drain.request(), { code: 'SYNC_DATABASE' })
-  t.equal(fake.published.length, 1)
+  t.equal(fake.published.length, 2)
+})
+
+t.test('rows that an operator makes pending again during a drain are sent anew, and disturb nothing', async (t) => {
+  const { fake, drain } = start(t)
+  fake.change(1)
+  fake.change(2)
+  let requeued = false
+  fake.pause = (point) => {
+    if (point !== 'after settle' || requeued) return
+    requeued = true
+    for (const row of fake.rows) row.status = 'Pending'
+  }
+  t.match(await drain.request(), { published: 4 })
+  t.equal(fake.pending(), 0)
 })
 
 t.test('stopping finishes the batch in flight and starts no other', async (t) => {
