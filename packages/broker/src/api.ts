@@ -1,4 +1,4 @@
-import type { Direction, OutcomeBatch, SyncEvent } from '@clinic-sync/contracts'
+import type { Direction, LeaderAnswer, LeaderQuestion, OutcomeBatch, Side, SyncEvent } from '@clinic-sync/contracts'
 import type { FailureClass, Observer, SyncError } from '@clinic-sync/sync'
 
 /** One event as it was delivered. */
@@ -85,6 +85,14 @@ export interface ConsumeOptions {
   readonly onState?: (state: ConsumerState) => void
 }
 
+/** For tests: shorter times, in milliseconds. */
+export interface LeadTiming {
+  /** After which the token of the lead is given back and delivered anew. Default 10 min. */
+  readonly renewMs?: number
+  /** How long a question waits for each word of the leader. Default 6 s. */
+  readonly patienceMs?: number
+}
+
 /** `connecting`: no channel. `paused`: the database is down. */
 export type ConsumerState = 'connecting' | 'consuming' | 'paused' | 'closed'
 
@@ -128,6 +136,45 @@ export interface BrokerOptions {
   readonly observer?: Observer
 }
 
+/** `connecting`: it hears nothing, and nobody hears it. */
+export type LeadState = 'connecting' | 'standby' | 'leads'
+
+/** One of several ingresses, of which one leads at a time. None of these may throw; all return at once. */
+export interface Candidate {
+  /** It leads from now on: whatever has rung until now must be looked after. */
+  gained(): void
+  /** It leads no more, since it has closed or its connection was lost. */
+  lost(): void
+  /** It can be heard from now on. What it heard ring before, and could tell nobody, it should pass on, unless it leads by now. */
+  standing(): void
+  /** Another has heard this side's doorbell. Told only to who leads. */
+  rang(side: Side): void
+  /** Another asks. Told only to who leads; what it rejects with is told the asker, if it is a SyncError. */
+  asked(question: LeaderQuestion): Promise<LeaderAnswer>
+}
+
+/** A candidate's place among the others. */
+export interface Lead {
+  readonly state: LeadState
+  /** Whether it leads at this moment: to be asked before each step that only one should take. */
+  readonly leads: boolean
+  /**
+   * Tells whoever leads that a side has rung. Resolves once RabbitMQ has it for that one; if nobody leads, whoever comes next looks
+   * anyway.
+   *
+   * @throws PublishError: pass it on again when `standing` is called, or RabbitMQ is connected again.
+   */
+  ring(side: Side): Promise<void>
+  /**
+   * Asks whoever else leads, and waits for the answer, as long as the other one says every few seconds that it is at work.
+   *
+   * @throws SyncError SYNC_NO_LEADER, SYNC_BROKER_DOWN, or what the leader rejected it with
+   */
+  ask(question: LeaderQuestion): Promise<LeaderAnswer>
+  /** Gives the lead away: another has it some milliseconds later. Waits for rings on their way, 3 s at most. */
+  close(): Promise<void>
+}
+
 /** What this package needs of pino's Logger. */
 export interface Log {
   debug(fields: object, message: string): void
@@ -157,6 +204,8 @@ export interface Broker {
    * already) and each later one. Returns a function that removes it.
    */
   onReconnect(listener: () => void): () => void
+  /** Stands for the lead among the ingresses, until closed. Returns at once. */
+  standForLead(candidate: Candidate, timing?: LeadTiming): Lead
   /** Resolves when publishing is possible; rejects when closed or `signal` aborts. */
   ready(signal?: AbortSignal): Promise<void>
   state(): BrokerState

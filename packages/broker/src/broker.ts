@@ -5,11 +5,14 @@ import type {
   Broker,
   BrokerOptions,
   BrokerState,
+  Candidate,
   QueueDepth,
   ConsumeOptions,
   Consumer,
   ConsumerState,
   EventHandler,
+  Lead,
+  LeadTiming,
   OutcomeHandler,
 } from './api.ts'
 import { Connection } from './connection.ts'
@@ -17,6 +20,7 @@ import { giveUpEvents, handleEvents } from './consume-events.ts'
 import { giveUpOutcomes, handleOutcomes } from './consume-outcomes.ts'
 import { BatchConsumer, type BatchConsumerOptions } from './consumer.ts'
 import { describe, PublishError } from './errors.ts'
+import { Leadership } from './leader.ts'
 import { eventMessage, outcomeMessage } from './message.ts'
 import { observeCopies, observePublish } from './observe.ts'
 import { freshCopy } from './failed.ts'
@@ -58,6 +62,7 @@ class RabbitBroker implements Broker {
   readonly #publisher: Publisher
   readonly #depths: QueueDepths
   readonly #consumers = new Set<BatchConsumer>()
+  readonly #leads = new Set<Leadership>()
   readonly #listeners = new Set<() => void>()
   #consumingStarted = false
   readonly #closing = new AbortController()
@@ -127,6 +132,14 @@ class RabbitBroker implements Broker {
     return () => this.#listeners.delete(listener)
   }
 
+  standForLead(candidate: Candidate, timing: LeadTiming = {}): Lead {
+    const { url, log, name, retryDelaysMs } = this.#options
+    const publisher = this.#publisher
+    const lead = new Leadership({ url, log, name, publisher, retryDelaysMs, candidate, ...timing })
+    this.#leads.add(lead)
+    return lead
+  }
+
   async ready(signal?: AbortSignal): Promise<void> {
     if (this.#closed) throw closed()
     if (this.#publisher.up) return
@@ -170,7 +183,7 @@ class RabbitBroker implements Broker {
 
   async close(): Promise<void> {
     if (this.#closed) return
-    await Promise.all([...this.#consumers].map((consumer) => consumer.close()))
+    await Promise.all([...this.#consumers, ...this.#leads].map((each) => each.close()))
     this.#closed = true
     this.#closing.abort()
     await this.#publisher.close(FLUSH_MS)
