@@ -1,7 +1,17 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Outcome } from '@clinic-sync/contracts'
-import { backoffMs, bisect, collapse, DatabaseError, type Bisected, type SyncDatabase } from '@clinic-sync/sync'
+import {
+  backoffMs,
+  bisect,
+  collapse,
+  DatabaseError,
+  natureOf,
+  type Bisected,
+  type Nature,
+  type SyncDatabase,
+} from '@clinic-sync/sync'
 import type { Disposition, EventDelivery, Failure } from './api.ts'
+import { Blame } from './blame.ts'
 import { describe } from './errors.ts'
 
 /** Not the event's `subject`, which is for people. */
@@ -15,7 +25,7 @@ export interface Ruling {
 }
 
 export interface ApplyOptions {
-  readonly target: Pick<SyncDatabase, 'applyChanges'>
+  readonly target: Pick<SyncDatabase, 'applyChanges' | 'check'>
   /** How many of the events may be put off. */
   readonly room: number
   /** Milliseconds after which one that is put off goes to the retry queue. */
@@ -23,11 +33,6 @@ export interface ApplyOptions {
   readonly willDie: (attempt: number) => boolean
 }
 
-/**
- * SQLSTATEs and error numbers that say only that somebody else was there first: locked (55P03, 1222), the victim of a
- * deadlock (40P01, 1205), a serialization failure (40001). A person's transaction takes milliseconds.
- */
-const PASSING: ReadonlySet<string> = new Set(['55P03', '1222', '40P01', '1205', '40001'])
 /** 10, 20, 40, 80, 160, 160 … ms: seldom later than the lock is gone by more than it was held. */
 const WAITS = { min: 10, max: 160 }
 /** After a second, whoever holds the record is not about to let go. */
@@ -75,7 +80,12 @@ async function applyAll(
   deliveries: readonly EventDelivery[],
   target: ApplyOptions['target'],
 ): Promise<Bisected<Outcome>[]> {
-  const apply = (some: readonly EventDelivery[]) => target.applyChanges(some.map(({ event }) => event))
+  const blame = new Blame(target, deliveries.length)
+  const apply = async (some: readonly EventDelivery[]) => {
+    const outcomes = await target.applyChanges(some.map(({ event }) => event))
+    blame.clear()
+    return outcomes
+  }
   // Those put off have been tried as they are, and are again: no further patience in between.
   let tries = deliveries.some(({ waited }) => waited !== undefined) ? 1 : BATCH_TRIES
   return bisect(
@@ -85,7 +95,7 @@ async function applyAll(
         try {
           return await apply(some)
         } catch (error) {
-          if (--tries <= 0 || some.length === 1 || !isPassing(error)) throw error
+          if (--tries <= 0 || some.length === 1 || !isPassing(error)) throw await blame.judge(error, some)
           await setTimeout(backoffMs(attempt, WAITS))
         }
       }
@@ -94,10 +104,11 @@ async function applyAll(
   )
 }
 
+/** Somebody else was there first. A person's transaction takes milliseconds. */
 const isPassing = (error: unknown): boolean =>
-  error instanceof DatabaseError && error.failure === 'transient' && PASSING.has(error.number ?? '')
+  error instanceof DatabaseError && error.failure === 'transient' && natureOf(error.number) === 'passing'
 
-type Failed = Failure & { readonly dead: boolean }
+type Failed = Failure & { readonly dead: boolean; readonly nature?: Nature | undefined }
 
 /** Rules on the failed events of one batch. */
 class Rules {
@@ -114,31 +125,30 @@ class Rules {
 
   onFailure(delivery: EventDelivery, failure: Failed): Ruling {
     if (this.#mayWait(delivery, failure)) return this.#later(delivery)
-    const action = failure.dead || this.#willDie(delivery.attempt) ? 'dead' : 'retry'
+    // What another record is about to give free is there after the queue's own way round: all that was before it has had its turn.
+    const dead = failure.dead && (failure.nature !== 'freed' || delivery.attempt > 0)
+    const action = dead || this.#willDie(delivery.attempt) ? 'dead' : 'retry'
     return { delivery, disposition: { action, failure }, outcome: outcomeFor(delivery, action, failure) }
   }
 
   /**
    * An older event of a record whose newer one was in the same batch: it shares its fate. While the newer one waits for a retry,
-   * so does this one, as long as it has retries left: should the newer one die, its outcome says nothing of older versions.
+   * so does this one, as long as it has retries left. Then, and where the newer one is dead, nothing of it is left to be
+   * applied: it is settled as superseded, and the newer one's dead letter stands for both.
    */
   onSuperseded(delivery: EventDelivery, newer: Ruling, failure: Failed | null): Ruling {
     const { action } = newer.disposition
-    if (failure === null || action === 'done') {
-      const reason = `version ${newer.delivery.event.data.version} was applied instead`
-      const { table, key, version } = delivery.event.data
-      return done(delivery, { table, key, version, outcome: 'stale', reason })
-    }
+    const { version } = newer.delivery.event.data
+    if (failure === null || action === 'done') return superseded(delivery, `version ${version} was applied instead`)
     if (action === 'later' && this.#mayWait(delivery, failure)) return this.#later(delivery)
-    if (action !== 'dead' && !this.#willDie(delivery.attempt)) {
-      return { delivery, disposition: { action: 'retry', failure }, outcome: outcomeFor(delivery, 'retry', failure) }
-    }
-    return done(delivery, outcomeFor(delivery, 'dead', failure))
+    if (action === 'dead') return superseded(delivery, `version ${version} is dead and stands for it`)
+    if (this.#willDie(delivery.attempt)) return superseded(delivery, `version ${version} waits instead`)
+    return { delivery, disposition: { action: 'retry', failure }, outcome: outcomeFor(delivery, 'retry', failure) }
   }
 
-  #mayWait({ waited }: EventDelivery, { type, code }: Failed): boolean {
+  #mayWait({ waited }: EventDelivery, { type, nature }: Failed): boolean {
     // A parent that came in the same breath travels through another partition, and is often a few milliseconds behind.
-    const soon = type === 'parent' || (type === 'transient' && PASSING.has(code))
+    const soon = type === 'parent' || (type === 'transient' && nature === 'passing') || nature === 'freed'
     return soon && this.#room > 0 && (waited?.ms ?? 0) < this.#patienceMs
   }
 
@@ -158,13 +168,18 @@ const done = (delivery: EventDelivery, outcome: Outcome | null): Ruling => ({
   outcome,
 })
 
+function superseded(delivery: EventDelivery, reason: string): Ruling {
+  const { table, key, version } = delivery.event.data
+  return done(delivery, { table, key, version, outcome: 'stale', reason })
+}
+
 function failureOf(result: Bisected<Outcome>): Failed | null {
   if (result.ok) {
     const { outcome, code, reason } = result.value
     if (outcome !== 'retry' && outcome !== 'dead') return null
     const isParent = code === undefined || code === '23503' || code === '547'
     const type = outcome === 'dead' ? 'permanent' : isParent ? 'parent' : 'transient'
-    return { dead: outcome === 'dead', type, code: code ?? outcome, message: reason ?? outcome }
+    return { dead: outcome === 'dead', type, nature: natureOf(code), code: code ?? outcome, message: reason ?? outcome }
   }
   const { error } = result
   if (!(error instanceof DatabaseError)) {
@@ -172,7 +187,7 @@ function failureOf(result: Bisected<Outcome>): Failed | null {
     return { dead: false, type: 'unexpected', code: name, message: `an unforeseen failure ${at}` }
   }
   const { failure: type, number, code, message } = error
-  return { dead: type === 'permanent', type, code: number ?? code, message }
+  return { dead: type === 'permanent', type, nature: natureOf(number), code: number ?? code, message }
 }
 
 function outcomeFor({ event }: EventDelivery, outcome: 'retry' | 'dead', { code, message }: Failure): Outcome {

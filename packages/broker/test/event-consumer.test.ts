@@ -113,7 +113,7 @@ t.test('each failure becomes its disposition: retry, dead, and dead after the la
       '1 1 retry',
       '2 1 dead',
       // Superseded by the version that died with it.
-      '3 1 dead',
+      '3 1 stale',
       '3 2 dead',
       '4 1 retry',
       '5 1 applied',
@@ -149,10 +149,41 @@ t.test('no version is left without a final outcome when a newer one of its recor
   }
   const last = new Map(published.flatMap(({ outcomes }) => outcomes.map(({ version, outcome }) => [version, outcome])))
   t.strictSame([...last].toSorted(), [
-    ['5', 'dead'],
+    ['5', 'stale'],
     ['7', 'dead'],
   ])
 })
+
+t.test(
+  'an older version is settled as superseded by the newer one that is dead, and makes no dead letter',
+  async (t) => {
+    const { handle, published } = handlerFor(() =>
+      Promise.reject(new DatabaseError('permanent', 'too long', { number: '22001' })),
+    )
+    const events = [note(1, 5), note(1, 7)].map((event) => delivery(event))
+    t.strictSame(actions(await handle({ events, bad: [] })), ['done', 'dead'])
+    t.match(published[0]?.outcomes, [
+      { version: '5', outcome: 'stale', reason: 'version 7 is dead and stands for it' },
+      { version: '7', outcome: 'dead', code: '22001' },
+    ])
+  },
+)
+
+t.test(
+  'a value that another record may be about to give free waits in hand, then once in the queue, then is dead',
+  async (t) => {
+    const { handle } = handlerFor(() =>
+      Promise.reject(new DatabaseError('permanent', 'must be unique', { number: '23505' })),
+    )
+    const ruled = async (attempt: number, waited?: Waited, room = 200) =>
+      (await handle({ events: [delivery(note(1, 1), attempt, waited)], bad: [] }, room))[0]
+    t.match(await ruled(0), { action: 'later', afterMs: Number })
+    t.match(await ruled(0, LONG), { action: 'retry', failure: { type: 'permanent', code: '23505' } })
+    t.match(await ruled(0, undefined, 0), { action: 'retry' })
+    t.match(await ruled(1), { action: 'later' })
+    t.match(await ruled(1, LONG), { action: 'dead', failure: { type: 'permanent', code: '23505' } })
+  },
+)
 
 t.test('a message that could not be read is reported as dead where its headers say what it was', async (t) => {
   const { handle, published, log } = handlerFor(applied)

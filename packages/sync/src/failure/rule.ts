@@ -4,7 +4,7 @@ import type { ErrorCode, FailureClass } from '../errors.ts'
  * What a class leaves open.
  *
  * `passing`: somebody else was there first, for milliseconds as a rule: tried again in hand for about a second before it counts as an attempt.
- * `doubtful`: one piece of work may be too heavy, or the server may be too slow for all of them: see `TooSlow` in the broker package.
+ * `doubtful`: one piece of work may be too heavy, or the server may be too slow for all of them: see blame.ts of the broker package.
  * `narrow`: a smaller batch may go through where a large one does not, so the batch is halved before the server is blamed.
  * `misfit`: the database's objects do not fit; or a trigger of its owner's does not, which concerns its own rows only.
  * `freed`: another record may be about to give the value free: tried again in hand, and once after the first retry queue
