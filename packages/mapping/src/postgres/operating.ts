@@ -83,19 +83,14 @@ AS $function$
     SELECT a.ordinality::integer AS ordinal, a.item ->> 'table' AS table_name, (a.item ->> 'key')::integer AS record_id,
       (a.item ->> 'version')::bigint AS version
     FROM jsonb_array_elements(records) WITH ORDINALITY AS a (item)
-  ), settled AS MATERIALIZED (
-    -- There is no index for it: one look at the settled rows, whose number is bounded by RetentionDays.
-    SELECT q.table_name, q.record_id, max(q.queue_id) AS version
-    FROM sync.queue AS q
-    JOIN (SELECT DISTINCT a.table_name, a.record_id FROM asked AS a) AS a USING (table_name, record_id)
-    WHERE q.status = 'Synced'
-    GROUP BY q.table_name, q.record_id
   )
-  SELECT a.ordinal, q.status::text, q.last_error::text, CASE WHEN s.version > a.version THEN s.version END
+  -- One look at the outbox, hashed by record: there is no index for it, and RetentionDays bounds its settled rows.
+  SELECT a.ordinal, min(q.status) FILTER (WHERE q.queue_id = a.version), min(q.last_error) FILTER (WHERE q.queue_id = a.version),
+    max(q.queue_id) FILTER (WHERE q.queue_id > a.version AND q.status = 'Synced')
   FROM asked AS a
   LEFT JOIN sync.queue AS q
-    ON q.queue_id = a.version AND q.table_name = a.table_name AND q.record_id = a.record_id
-  LEFT JOIN settled AS s ON s.table_name = a.table_name AND s.record_id = a.record_id
+    ON q.table_name = a.table_name AND q.record_id = a.record_id AND q.queue_id >= a.version
+  GROUP BY a.ordinal
   ORDER BY a.ordinal
 $function$;
 `
