@@ -8,6 +8,7 @@ export {
   openDeadLetterBox,
   type OpenedLetter,
 } from './dead-letters/box.ts'
+export { contentOf, directionOf, openSender, type Sender, type SenderOptions } from './dead-letters/send.ts'
 export { connectBroker } from './broker.ts'
 export { PublishError } from './errors.ts'
 export { startEventConsumer, type EventConsumerOptions, type Step } from './event-consumer.ts'

@@ -1,2 +1,2 @@
 /** What an operator asks of a running sync: see the README. */
-export {}
+export * from './dead-letters/index.ts'

@@ -1,0 +1,12 @@
+export { discard, type DiscardPorts } from './discard.ts'
+export { isOver, judge, type Judged, type JudgedLetter, type Standing } from './letter.ts'
+export {
+  type ColumnDifference,
+  differences,
+  rehearseLetters,
+  type RehearsePorts,
+  type Rehearsed,
+  wouldPass,
+} from './rehearse.ts'
+export { replay, type ReplayOptions, type ReplayPorts, type ReplayResult, type Stop } from './replay.ts'
+export { filtered, select, type Selection, standing } from './select.ts'
