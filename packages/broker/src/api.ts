@@ -1,5 +1,14 @@
-import type { Direction, LeaderAnswer, LeaderQuestion, OutcomeBatch, Side, SyncEvent } from '@clinic-sync/contracts'
+import type {
+  Direction,
+  LeaderAnswer,
+  LeaderQuestion,
+  Outcome,
+  OutcomeBatch,
+  Side,
+  SyncEvent,
+} from '@clinic-sync/contracts'
 import type { FailureClass, Observer, SyncError } from '@clinic-sync/sync'
+import type { About } from './headers.ts'
 
 /** One event as it was delivered. */
 export interface EventDelivery {
@@ -62,8 +71,35 @@ export type Disposition =
  */
 export type EventHandler = (batch: EventBatch) => Promise<readonly Disposition[]>
 
-/** Settles outcome batches. Throwing means the same as for {@link EventHandler}, but what fails for good is dead at once. */
-export type OutcomeHandler = (batches: readonly OutcomeBatch[]) => Promise<void>
+/** An outcome that the outbox does not take, and why. It becomes a dead letter of its own. */
+export interface RefusedOutcome {
+  readonly outcome: Outcome
+  readonly failure: Failure
+}
+
+/**
+ * Settles outcome batches, and returns those that were refused for good; nothing means none. Throwing means the same as for
+ * {@link EventHandler}, but what fails for good is dead at once.
+ */
+export type OutcomeHandler = (batches: readonly OutcomeBatch[]) => Promise<readonly RefusedOutcome[] | void>
+
+export interface KeepDeadLettersOptions {
+  /**
+   * What the outbox that a direction's events come from says of these versions. Asked once for each dead letter; where it fails, a
+   * later look asks again.
+   */
+  readonly versionsOf?: (
+    direction: Direction,
+    records: readonly About[],
+  ) => Promise<readonly { readonly supersededBy: string | null }[]>
+  /** Milliseconds between what calls for a look into the dead letters and the look. Default 1 s. */
+  readonly restMs?: number
+}
+
+/** Keeps the dead letters' headers true, and reports those that RabbitMQ itself has made, until closed. */
+export interface DeadLetterKeeper {
+  close(): Promise<void>
+}
 
 export interface ConsumeOptions {
   /** Resolves when the target database can be used again. Asked after a `down`, after 0.1 s, then up to every 30 s. */
@@ -204,6 +240,11 @@ export interface Broker {
    * already) and each later one. Returns a function that removes it.
    */
   onReconnect(listener: () => void): () => void
+  /**
+   * Writes into a dead letter that a later version of its record has succeeded, as the outcomes settled by `consumeOutcomes` tell;
+   * gives our headers to those that RabbitMQ itself has made (20 deliveries), and reports them as dead. Returns at once.
+   */
+  keepDeadLetters(options?: KeepDeadLettersOptions): DeadLetterKeeper
   /** Stands for the lead among the ingresses, until closed. Returns at once. */
   standForLead(candidate: Candidate, timing?: LeadTiming): Lead
   /** Resolves when publishing is possible; rejects when closed or `signal` aborts. */

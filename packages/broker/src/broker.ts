@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Direction, OutcomeBatch, SyncEvent } from '@clinic-sync/contracts'
+import type { Direction, Outcome, OutcomeBatch, SyncEvent } from '@clinic-sync/contracts'
 import { SyncError } from '@clinic-sync/sync'
 import type {
   Broker,
@@ -10,7 +10,9 @@ import type {
   ConsumeOptions,
   Consumer,
   ConsumerState,
+  DeadLetterKeeper,
   EventHandler,
+  KeepDeadLettersOptions,
   Lead,
   LeadTiming,
   OutcomeHandler,
@@ -18,7 +20,9 @@ import type {
 import { Connection } from './connection.ts'
 import { giveUpEvents, handleEvents } from './consume-events.ts'
 import { giveUpOutcomes, handleOutcomes } from './consume-outcomes.ts'
-import { BatchConsumer, type BatchConsumerOptions } from './consumer.ts'
+import { handleRejected } from './consume-rejected.ts'
+import { BatchConsumer, type BatchConsumerOptions, type Delivered } from './consumer.ts'
+import { Keeper } from './dead-letter-keeper.ts'
 import { describe, PublishError } from './errors.ts'
 import { Leadership } from './leader.ts'
 import { eventMessage, outcomeMessage } from './message.ts'
@@ -28,6 +32,7 @@ import { Intake } from './intake.ts'
 import { Publisher, type OutgoingMessage } from './publisher.ts'
 import { QueueDepths } from './queue-depths.ts'
 import {
+  DIRECTIONS,
   EVENTS,
   eventQueues,
   keyOfEventQueue,
@@ -36,6 +41,7 @@ import {
   OUTCOMES,
   RETRY_DELAYS_MS,
   queueDefinitions,
+  rejectedQueue,
 } from './topology.ts'
 import { processTraced, publishTraced } from './trace.ts'
 
@@ -62,6 +68,7 @@ class RabbitBroker implements Broker {
   readonly #publisher: Publisher
   readonly #depths: QueueDepths
   readonly #consumers = new Set<BatchConsumer>()
+  readonly #keepers = new Set<Keeper>()
   readonly #leads = new Set<Leadership>()
   readonly #listeners = new Set<() => void>()
   #consumingStarted = false
@@ -115,9 +122,17 @@ class RabbitBroker implements Broker {
 
   consumeOutcomes(direction: Direction, handler: OutcomeHandler, consume: ConsumeOptions): Consumer {
     const { name, maxMessageBytes } = this.#options
-    const work = { direction, handler, maxMessageBytes, appId: name }
+    const onSettled = (outcomes: readonly Outcome[]) => {
+      for (const keeper of this.#keepers) keeper.settled(direction, outcomes)
+    }
+    const work = { direction, handler, maxMessageBytes, appId: name, onSettled }
     const queue = outcomeQueue(direction)
-    return this.#consume([queue], this.#observed(consume, direction, 'outcomes'), {
+    const onState = (state: ConsumerState) => {
+      // A standby may settle outcomes while this one does not.
+      if (state !== 'consuming') for (const keeper of this.#keepers) keeper.unsure(direction)
+      consume.onState?.(state)
+    }
+    return this.#consume([queue], this.#observed({ ...consume, onState }, direction, 'outcomes'), {
       handle: (batch) => processTraced(batch, queue, async () => ({ copies: await handleOutcomes(batch, work) })),
       onCopies: (copies) => observeCopies(copies, direction, this.#options.observer),
       again: ({ message }) =>
@@ -130,6 +145,38 @@ class RabbitBroker implements Broker {
     this.#listeners.add(listener)
     if (this.#publisher.up) queueMicrotask(() => this.#listeners.has(listener) && this.#call(listener))
     return () => this.#listeners.delete(listener)
+  }
+
+  keepDeadLetters(keeping: KeepDeadLettersOptions = {}): DeadLetterKeeper {
+    const { url, log, name, maxMessageBytes } = this.#options
+    const keeper = new Keeper({ ...keeping, url, log, name, maxMessageBytes, publisher: this.#publisher })
+    this.#keepers.add(keeper)
+    const consumers = DIRECTIONS.map((direction) => {
+      const work = { direction, maxMessageBytes, appId: name, log }
+      const report = (batch: readonly Delivered[]) => {
+        // Its first copy lies in the dead-letter queue, and has RabbitMQ's headers alone.
+        keeper.look(direction)
+        return handleRejected(batch, work)
+      }
+      return this.#consume(
+        [rejectedQueue(direction)],
+        { check: () => Promise.resolve() },
+        {
+          handle: (batch) => Promise.resolve({ copies: report(batch) }),
+          giveUp: (batch) => Promise.resolve(report(batch)),
+          // Only what a database holds up goes round, and here is none.
+          again: () => {
+            throw new TypeError('a copy of a dead letter waits for no database')
+          },
+        },
+      )
+    })
+    return {
+      close: async () => {
+        this.#keepers.delete(keeper)
+        await Promise.all([keeper.close(), ...consumers.map((consumer) => consumer.close())])
+      },
+    }
   }
 
   standForLead(candidate: Candidate, timing: LeadTiming = {}): Lead {
@@ -183,7 +230,7 @@ class RabbitBroker implements Broker {
 
   async close(): Promise<void> {
     if (this.#closed) return
-    await Promise.all([...this.#consumers, ...this.#leads].map((each) => each.close()))
+    await Promise.all([...this.#keepers, ...this.#consumers, ...this.#leads].map((each) => each.close()))
     this.#closed = true
     this.#closing.abort()
     await this.#publisher.close(FLUSH_MS)

@@ -102,7 +102,7 @@ function annotatedCopy(message: Labelled, routingKey: string, headers: Record<st
 /** The process, as a dead letter names it. */
 const consumerName = (appId: string) => `${appId}@${hostname()}:${process.pid}`
 
-function firstFailedAt(message: Pick<ConsumeMessage, 'properties'>): string {
+function firstFailedAt(message: Pick<Labelled, 'properties'>): string {
   const before = headersOf(message)[HEADER.firstFailedAt]
   return typeof before === 'string' ? before.slice(0, 40) : new Date().toISOString()
 }

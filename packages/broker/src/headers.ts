@@ -1,7 +1,7 @@
 import { createHash, randomInt } from 'node:crypto'
-import type { ConsumeMessage } from 'amqplib'
 import type { Direction } from '@clinic-sync/contracts'
 import type { Failure } from './api.ts'
+import { DELIVERY_LIMIT } from './topology.ts'
 
 /**
  * The headers of our messages. Without the prefix `x-`, which is RabbitMQ's; keys, names, limits and error numbers only, for
@@ -42,9 +42,19 @@ export const TRACE_HEADERS = ['traceparent', 'tracestate'] as const
 
 export type Headers = Readonly<Record<string, unknown>>
 /** What of a message tells what it is. */
-export type Labelled = Pick<ConsumeMessage, 'properties' | 'content'>
+export interface Labelled {
+  readonly content: Buffer
+  readonly properties: Labels
+}
+interface Labels {
+  readonly headers?: Headers | undefined
+  readonly messageId?: unknown
+  readonly contentType?: unknown
+  readonly type?: unknown
+  readonly appId?: unknown
+}
 
-export const headersOf = ({ properties }: Pick<ConsumeMessage, 'properties'>): Headers => properties.headers ?? {}
+export const headersOf = ({ properties }: Pick<Labelled, 'properties'>): Headers => properties.headers ?? {}
 
 const ALPHABET = '0123456789abcdefghijklmnopqrstuvwxyz'
 const ID_LENGTH = 10
@@ -55,7 +65,7 @@ export const newDeadId = (): string =>
 
 /** The name of one that came without: RabbitMQ's own, or one that somebody put there. The same each time it is looked at. */
 export function derivedDeadId({ properties, content }: Labelled): string {
-  const messageId: unknown = properties.messageId
+  const { messageId } = properties
   const hash = createHash('sha256')
     .update(typeof messageId === 'string' ? messageId : '')
     .update('\n')
@@ -72,7 +82,7 @@ export interface About {
 }
 
 /** Which change a message is about, by its headers alone. */
-export function aboutOf(message: Pick<ConsumeMessage, 'properties'>): About | null {
+export function aboutOf(message: Pick<Labelled, 'properties'>): About | null {
   const { [HEADER.entityKey]: entity, [HEADER.version]: version } = headersOf(message)
   if (typeof entity !== 'string' || typeof version !== 'string') return null
   const match = /^([a-z_][a-z0-9_]{0,62})\/(-?\d{1,10})$/.exec(entity)
@@ -128,8 +138,8 @@ export function readDeadLetter(message: Labelled): DeadLetter {
     errorCode: own?.code ?? text(HEADER.errorCode) ?? 'unknown',
     errorMessage: own?.message ?? text(HEADER.errorMessage) ?? '',
     firstFailedAt: text(HEADER.firstFailedAt),
-    failedAt: text(HEADER.failedAt),
-    attempts: count(HEADER.attempts),
+    failedAt: text(HEADER.failedAt) ?? diedAt(headers),
+    attempts: own?.type === 'delivery-limit' ? DELIVERY_LIMIT : count(HEADER.attempts),
     replays: count(HEADER.replays),
     sourceQueue: text(HEADER.sourceQueue) ?? text('x-first-death-queue'),
     consumer: text(HEADER.consumer),
@@ -139,15 +149,24 @@ export function readDeadLetter(message: Labelled): DeadLetter {
 }
 
 /** Why a message is dead whose headers do not say so in our words. */
-export function unannotated(message: Pick<ConsumeMessage, 'properties'>): Failure {
+export function unannotated(message: Pick<Labelled, 'properties'>): Failure {
   return headersOf(message)['x-first-death-reason'] === 'delivery_limit'
     ? {
         type: 'delivery-limit',
         code: 'SYNC_DELIVERY_LIMIT',
-        message:
-          'RabbitMQ delivered it 20 times and no consumer settled it: they crashed, or lost their connection, each time',
+        message: `RabbitMQ delivered it ${DELIVERY_LIMIT} times, and each time its consumer crashed, or lost its connection, before it had settled it`,
       }
     : { type: 'unexpected', code: 'SYNC_BAD_MESSAGE', message: 'somebody put it into this queue without our headers' }
+}
+
+/** When RabbitMQ itself dead-lettered a message: AMQP's seconds. */
+function diedAt(headers: Headers): string | null {
+  const { 'x-death': deaths } = headers
+  const last: unknown = Array.isArray(deaths) ? deaths[0] : null
+  if (typeof last !== 'object' || last === null || !('time' in last)) return null
+  const { time } = last
+  const seconds: unknown = typeof time === 'object' && time !== null && 'value' in time ? time.value : time
+  return typeof seconds === 'number' && seconds >= 0 && seconds < 1e11 ? new Date(seconds * 1000).toISOString() : null
 }
 
 /** Long enough for any reason; all headers of a message must stay well below a frame (128 KiB). */

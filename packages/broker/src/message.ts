@@ -1,4 +1,3 @@
-import type { ConsumeMessage } from 'amqplib'
 import {
   directionFrom,
   outcomeBatchValidator,
@@ -74,7 +73,7 @@ export function decodeOutcomes(message: Labelled, direction: Direction, maxBytes
 }
 
 /** Our own count of failed attempts; RabbitMQ's counters differ between its versions and count peeks as well. */
-export function attemptOf(message: Pick<ConsumeMessage, 'properties'>): number {
+export function attemptOf(message: Pick<Labelled, 'properties'>): number {
   const attempt: unknown = headersOf(message)[HEADER.attempt]
   return typeof attempt === 'number' && Number.isInteger(attempt) && attempt >= 0 ? attempt : 0
 }

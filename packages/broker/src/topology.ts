@@ -49,6 +49,9 @@ export const outcomeKey = (direction: Direction) => `${direction}.batch`
  */
 const NEVER = 1_000_000
 
+/** Deliveries of an event that nobody settles, after which RabbitMQ dead-letters it: a message that crashes its consumer ends so. */
+export const DELIVERY_LIMIT = 20
+
 /** What is discarded stays for 49 days: RabbitMQ takes no longer time than 2³² ms. And a hundred thousand of them. */
 const DISCARDED_MS = 49 * 24 * 3_600_000
 const DISCARDED_LENGTH = 100_000
@@ -130,7 +133,7 @@ const eventDefinition = (direction: Direction, partition: number): QueueDefiniti
   pattern: `${eventKey(direction, partition)}.#`,
   options: quorum({
     'x-single-active-consumer': true,
-    'x-delivery-limit': 20,
+    'x-delivery-limit': DELIVERY_LIMIT,
     'x-dead-letter-exchange': DEAD,
     'x-dead-letter-routing-key': brokerDeadKey(direction),
     'x-dead-letter-strategy': 'at-least-once',

@@ -112,19 +112,5 @@ t.test(
 
 const labelled = (headers: Record<string, unknown> | undefined): Labelled => ({
   content: Buffer.from('{}'),
-  properties: { ...NOTHING, messageId: 'clinic/aligner_notes/5/7', headers },
+  properties: { messageId: 'clinic/aligner_notes/5/7', headers },
 })
-const NOTHING: Omit<Labelled['properties'], 'headers' | 'messageId'> = {
-  contentType: undefined,
-  contentEncoding: undefined,
-  deliveryMode: undefined,
-  priority: undefined,
-  correlationId: undefined,
-  replyTo: undefined,
-  expiration: undefined,
-  timestamp: undefined,
-  type: undefined,
-  userId: undefined,
-  appId: undefined,
-  clusterId: undefined,
-}
