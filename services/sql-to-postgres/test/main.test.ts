@@ -58,6 +58,13 @@ t.test('with both servers away it waits, says so once, starts when they come, an
   amqp.refuse = false
   sql.refuse = false
   await until('it is ready', async () => (await fetch(`${health}/readyz`)).status === 200)
+  const metrics = async () => (await fetch(`${health}/metrics`)).text()
+  await until('/metrics says that it consumes', async () =>
+    /^clinic_sync_consumer_state\{direction="sql-to-postgres",messages="events",state="consuming"\} 1$/m.test(
+      await metrics(),
+    ),
+  )
+  t.match(await metrics(), /^clinic_sync_database_errors_total\{side="portal",class="down"\} [1-9]/m)
   t.match(service.lines().find(says(/^applies the clinic/)), {
     direction: 'sql-to-postgres',
     queues: [
