@@ -3,6 +3,7 @@ import { DoorbellTestResponse, QueueNotify, SupabaseWebhook, TriggerRequest } fr
 import { SyncEvent } from './event.ts'
 import { LeaderAnswer, LeaderQuestion, PassedRing } from './leading.ts'
 import { OutcomeBatch } from './outcome.ts'
+import { SyncStatus } from './status.ts'
 
 /** Compiled once; `Check(value)` narrows, `Errors(value)` names the fields. */
 export const syncEventValidator = Compile(SyncEvent)
@@ -20,3 +21,6 @@ export const triggerRequestValidator = Compile(TriggerRequest)
 
 /** For the doctor command, which reads the answer. */
 export const doorbellTestResponseValidator = Compile(DoorbellTestResponse)
+
+/** For the status command, which reads the answer. */
+export const syncStatusValidator = Compile(SyncStatus)

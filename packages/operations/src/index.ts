@@ -1,2 +1,3 @@
 /** What an operator asks of a running sync: see the README. */
 export * from './dead-letters/index.ts'
+export * from './status/index.ts'
