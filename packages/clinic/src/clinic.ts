@@ -6,6 +6,8 @@ import {
   type Doorbell,
   type KeyedRow,
   type OpenTransactions,
+  type Patience,
+  PATIENCE,
   type Operable,
   type Ringer,
   type SyncDatabase,
@@ -33,6 +35,8 @@ export interface ClinicOptions {
   /** IANA zone of the clinic's wall clock, such as `Asia/Baghdad`. */
   readonly timeZone: string
   readonly log: Logger
+  /** How long a silent server is borne with. */
+  readonly patience?: Patience
 }
 
 /** A row of the outbox that is not settled yet. */
@@ -61,11 +65,11 @@ export interface Clinic extends SyncDatabase, Doorbell, Ringer, OpenTransactions
  *
  * @throws SyncError SYNC_CONFIG for a URL or zone that cannot be used.
  */
-export async function openClinic({ url, timeZone, log }: ClinicOptions): Promise<Clinic> {
+export async function openClinic({ url, timeZone, log, patience = PATIENCE }: ClinicOptions): Promise<Clinic> {
   const zone = zoneNamed(timeZone)
-  const pool = openPool({ url, log, maxConnections: 4, requestTimeout: 60_000 })
-  const waiting = openWaiting(url, log)
-  const awaiting = openAwaiting(url, log)
+  const pool = openPool({ url, log, patience, maxConnections: 4, requestTimeout: patience.statementMs })
+  const waiting = openWaiting(url, log, patience)
+  const awaiting = openAwaiting(url, log, patience)
 
   return {
     side: 'clinic',

@@ -1,4 +1,4 @@
-import { DatabaseError, type OpenTransaction } from '@clinic-sync/sync'
+import { DatabaseError, type OpenTransaction, type Patience } from '@clinic-sync/sync'
 import sql from 'mssql'
 import type { Logger } from 'pino'
 import { abortable, type Line, openLine } from './line.ts'
@@ -14,7 +14,7 @@ export interface Awaiting {
  * Waits for the end of other people's transactions, inside SQL Server (`sync.AwaitTransaction`), each on a connection of its
  * own: one may take an hour. A connection that has waited is used for the next wait; the driver drops it after a minute idle.
  */
-export function openAwaiting(url: string, log: Logger): Awaiting {
+export function openAwaiting(url: string, log: Logger, patience: Patience): Awaiting {
   const lines = new Set<Line>()
   let idle: Line[] = []
   let closed = false
@@ -23,9 +23,9 @@ export function openAwaiting(url: string, log: Logger): Awaiting {
     async wait({ queueId }, signal) {
       if (closed) throw new DatabaseError('down', 'There is no connection to SQL Server: it was closed.')
       signal.throwIfAborted()
-      const line = idle.pop() ?? openLine(url, log)
+      const line = idle.pop() ?? openLine(url, log, patience)
       lines.add(line)
-      const ended = () => line.pool.execute('sync.AwaitTransaction', { QueueID: [sql.BigInt, queueId] })
+      const ended = () => line.wait('sync.AwaitTransaction', { QueueID: [sql.BigInt, queueId] })
       await abortable(signal, ended, async () => {
         lines.delete(line)
         await line.cut()

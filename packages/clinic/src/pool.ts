@@ -1,4 +1,5 @@
-import { DatabaseError, type SyncError } from '@clinic-sync/sync'
+import type { Socket } from 'node:net'
+import { DatabaseError, PATIENCE, type Patience, type SyncError } from '@clinic-sync/sync'
 import sql from 'mssql'
 import type { Logger } from 'pino'
 import { parseAddress } from './address.ts'
@@ -8,8 +9,17 @@ import { toDatabaseError } from './errors.ts'
 export type Inputs = Readonly<Record<string, readonly [type: sql.ISqlType | (() => sql.ISqlType), value: unknown]>>
 
 export interface Pool {
-  /** Runs a stored procedure and gives its result sets. @throws DatabaseError */
-  execute(procedure: string, inputs: Inputs): Promise<readonly sql.IRecordSet<Record<string, unknown>>[]>
+  /**
+   * Runs a stored procedure and gives its result sets.
+   *
+   * @param requestTimeout milliseconds for this call, instead of the pool's.
+   * @throws DatabaseError
+   */
+  execute(
+    procedure: string,
+    inputs: Inputs,
+    requestTimeout?: number,
+  ): Promise<readonly sql.IRecordSet<Record<string, unknown>>[]>
   /**
    * Runs a text with parameters and gives what it selected, in order, up to an error if there was one.
    *
@@ -33,6 +43,7 @@ interface PoolOptions {
   readonly maxConnections: number
   /** Milliseconds for one request; 0 waits for ever. */
   readonly requestTimeout: number
+  readonly patience?: Patience
   /** Gets each new connection of the driver, before it connects. */
   readonly onConnection?: (connection: Closable) => void
   /** Gets what the server says without it being an error: PRINT, and messages up to severity 10. */
@@ -43,20 +54,33 @@ export interface ServerMessage {
   readonly number: number
   readonly message: string
 }
+/** Silence after which the kernel asks the peer, each second; after 10 s more without an answer the connection is lost. */
+const KEEPALIVE_MS = 10_000
+
 /** What is used of tedious' Connection. */
 export interface Closable {
+  readonly socket?: Socket
+  readonly state?: { readonly name: string }
   close(): void
   on(event: 'errorMessage', listener: (message: { number: number }) => void): unknown
   on(event: 'connect', listener: (error?: Error) => void): unknown
   on(event: 'end', listener: () => void): unknown
 }
 
+/** mssql takes a timeout for one request; its types do not know. */
+const Request = sql.Request as unknown as new (pool: sql.ConnectionPool, own: { requestTimeout: number }) => sql.Request
+
 /**
  * A pool that connects at first use and again after a failure. Idle connections are checked by looking at their socket:
- * the driver's default, `SELECT 1` at every use, would double the queries. TCP keepalive (tedious: 30 s) finds dead peers.
+ * the driver's default, `SELECT 1` at every use, would double the queries. TCP keepalive finds dead peers within 20 s.
+ *
+ * A request that takes too long is cancelled; where that is not answered either, the connection is closed, and those that idle
+ * beside it too: each of them would take as long to find out.
  */
-export function openPool({ url, log, maxConnections, requestTimeout, onConnection, onMessage }: PoolOptions): Pool {
+export function openPool(options: PoolOptions): Pool {
+  const { url, log, maxConnections, requestTimeout, patience = PATIENCE, onConnection, onMessage } = options
   const address = parseAddress(url)
+  const connections = new Set<Closable>()
   let loginNumber: number | undefined
   let pool: Promise<sql.ConnectionPool> | undefined
   let closed = false
@@ -73,15 +97,22 @@ export function openPool({ url, log, maxConnections, requestTimeout, onConnectio
   async function connect(): Promise<sql.ConnectionPool> {
     const config = {
       ...address,
-      connectionTimeout: 15_000,
+      connectionTimeout: patience.connectMs,
       requestTimeout,
       validateConnection: 'socket',
       pool: { min: 0, max: maxConnections, idleTimeoutMillis: 60_000 },
-      options: { ...address.options, appName: 'clinic-sync' },
+      options: { ...address.options, appName: 'clinic-sync', cancelTimeout: patience.answerMs - patience.statementMs },
       beforeConnect(connection: Closable) {
         connection.on('errorMessage', ({ number }) => {
           loginNumber = number
         })
+        connection.on('connect', (error) => {
+          if (error !== undefined) return
+          connections.add(connection)
+          // tedious has set 30 s: 40 s until a dead peer is noticed.
+          connection.socket?.setKeepAlive(true, KEEPALIVE_MS)
+        })
+        connection.on('end', () => void connections.delete(connection))
         onConnection?.(connection)
       },
     }
@@ -93,15 +124,22 @@ export function openPool({ url, log, maxConnections, requestTimeout, onConnectio
     return opening.connect()
   }
 
+  /** What `error` means for all connections, and its words. */
+  function failed(error: unknown, doing: string): SyncError {
+    if (!isSilence(error)) return toDatabaseError(error, doing, loginNumber)
+    for (const each of connections) if (each.state?.name === 'LoggedIn') each.close()
+    return silent(doing, patience.answerMs, error)
+  }
+
   return {
-    async execute(procedure, inputs) {
+    async execute(procedure, inputs, timeout = requestTimeout) {
       try {
-        const request = new sql.Request(await connected())
+        const request = new Request(await connected(), { requestTimeout: timeout })
         for (const [name, [type, value]] of Object.entries(inputs)) request.input(name, type, value)
         const result = await request.execute(procedure)
         return result.recordsets as unknown as sql.IRecordSet<Record<string, unknown>>[]
       } catch (error) {
-        throw toDatabaseError(error, procedure, loginNumber)
+        throw failed(error, procedure)
       }
     },
     async collect(text, inputs, doing) {
@@ -125,7 +163,7 @@ export function openPool({ url, log, maxConnections, requestTimeout, onConnectio
         first ??= error
       }
       if (first === null) return { sets, error: null }
-      const error = toDatabaseError(first, doing, loginNumber)
+      const error = failed(first, doing)
       if (error instanceof DatabaseError && error.failure === 'down') throw error
       return { sets, error }
     },
@@ -142,3 +180,13 @@ export function openPool({ url, log, maxConnections, requestTimeout, onConnectio
     },
   }
 }
+
+/** What tedious says when it has cancelled a request and was not answered; it has closed the connection then. */
+const isSilence = (error: unknown) =>
+  error instanceof Error && /^Failed to cancel request in \d+ms$/.test(error.message)
+
+/** @param ms how long nothing has come. */
+export const silent = (doing: string, ms: number, cause?: unknown) =>
+  new DatabaseError('down', `SQL Server has been silent for ${ms / 1000} s in ${doing}: the connection is given up.`, {
+    cause,
+  })

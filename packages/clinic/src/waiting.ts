@@ -1,4 +1,4 @@
-import type { Ring } from '@clinic-sync/sync'
+import type { Patience, Ring } from '@clinic-sync/sync'
 import sql from 'mssql'
 import type { Logger } from 'pino'
 import { abortable, type Line, openLine } from './line.ts'
@@ -10,9 +10,9 @@ export interface Waiting {
 
 /**
  * Waits for the clinic's doorbell on one connection of its own, which stays open between calls. The connection waits
- * inside SQL Server (`sync.WaitForChanges 0`): it costs no query while nothing happens.
+ * inside SQL Server (`sync.WaitForChanges 0`): it costs no query while nothing happens. See {@link Line.wait}.
  */
-export function openWaiting(url: string, log: Logger): Waiting {
+export function openWaiting(url: string, log: Logger, patience: Patience): Waiting {
   let line: Line | undefined
 
   async function hangUp(): Promise<void> {
@@ -23,14 +23,14 @@ export function openWaiting(url: string, log: Logger): Waiting {
 
   async function next(signal: AbortSignal): Promise<Ring> {
     if (line?.connected()) {
-      await line.pool.execute('sync.WaitForChanges', { TimeoutMs: [sql.Int, 0] })
+      await line.wait('sync.WaitForChanges', { TimeoutMs: [sql.Int, 0] })
       return 'changed'
     }
     await hangUp()
     signal.throwIfAborted()
-    line = openLine(url, log)
+    line = openLine(url, log, patience)
     // Hardly waits: whatever is rung from here on is kept until the next call.
-    await line.pool.execute('sync.WaitForChanges', { TimeoutMs: [sql.Int, 1] })
+    await line.ask('sync.WaitForChanges', { TimeoutMs: [sql.Int, 1] })
     return 'connected'
   }
 

@@ -22,12 +22,16 @@ export interface Parameter {
   readonly name: string
   readonly type: SqlType
   readonly default?: SqlValue
+  /** The migration that brings it; missing: it has always been there. */
+  readonly since?: string
 }
 export interface Procedure {
   readonly name: string
   readonly parameters: readonly Parameter[]
   /** Its own SET LOCK_TIMEOUT, ms; missing: the session's. */
   readonly lockTimeout?: number
+  /** How often it says that it is still waiting, ms; null: it does not. */
+  readonly beatMs?: (args: readonly SqlValue[]) => number | null
   /** What it throws (51222) where that has passed. */
   readonly busy?: string
   readonly run: (
@@ -50,6 +54,8 @@ export class Database {
   readonly #hidden = new Set<string>()
   readonly disabledTriggers = new Set<string>()
   queueId = 0n
+  /** Names of the migrations that have been applied in full. */
+  readonly applied = new Set<string>()
   /** The texts that made the triggers, by name. */
   readonly definitions = new Map<string, string>()
   /** Whether role clinic_sync has been made, and been granted the procedures. */

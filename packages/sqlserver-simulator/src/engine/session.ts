@@ -33,6 +33,8 @@ export class Session {
   error = 0
   /** Until then, ms since 1970, the doorbell's HTTP call is left out. */
   quietUntil = 0
+  /** Sends a message at once, ahead of the answer that is being worked on: RAISERROR … WITH NOWAIT. */
+  say: (message: string) => void = () => {}
   /** Told when a transaction begins or ends, for the driver's sake. */
   onTransaction: ((what: 'begin' | 'commit' | 'rollback') => void) | null = null
 

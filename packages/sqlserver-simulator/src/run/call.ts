@@ -47,17 +47,29 @@ export async function callProcedure(
   if (procedure === undefined)
     throw new SqlError(2812, `Could not find stored procedure '${name.schema ? `${name.schema}.` : ''}${name.name}'.`)
   demand(session, 'EXECUTE', name)
-  const values = bind(procedure, given)
+  const values = bind(procedure, given, session.db.applied)
+  const beatMs = procedure.beatMs?.(values) ?? null
+  const beat =
+    beatMs === null
+      ? undefined
+      : setInterval(() => session.say(`${procedure.name}: still waiting`), Math.max(1, beatMs))
   try {
     return await atomically(session, signal, (work) => procedure.run(work, values, signal), procedure.lockTimeout)
   } catch (error) {
     if (!(error instanceof SqlError) || error.number !== 1222 || procedure.busy === undefined) throw error
     throw new SqlError(51_222, procedure.busy, { abort: 'batch' })
+  } finally {
+    clearInterval(beat)
   }
 }
 
 /** The parameters' values, in their order. */
-function bind({ name, parameters }: Procedure, given: readonly Given[]): readonly SqlValue[] {
+function bind(
+  { name, parameters: all }: Procedure,
+  given: readonly Given[],
+  applied: ReadonlySet<string>,
+): readonly SqlValue[] {
+  const parameters = all.filter(({ since }) => since === undefined || applied.has(since))
   const values = parameters.map((p): SqlValue | undefined => p.default)
   for (const [i, arg] of given.entries()) {
     const at = arg.name === '' ? i : parameters.findIndex((p) => p.name.toLowerCase() === arg.name.toLowerCase())

@@ -37,6 +37,7 @@ export class Migrations {
     }
     const tx = new Transaction(0)
     if (migrated) {
+      for (const { name, doorbell } of this.#files) if (doorbell !== CANNOT) db.applied.add(name)
       this.#settings.insert(tx, ['Doorbell', DEFAULT_DOORBELL.name])
       this.#record(
         tx,
@@ -70,6 +71,7 @@ export class Migrations {
       if (left.size === 0 || !left.delete(batch) || left.size > 0) continue
       for (const [schema, name] of file.creates) this.#db.install(schema, name)
       if (file.createsRole) this.#db.hasRole = true
+      this.#db.applied.add(file.name)
     }
     for (const name of triggersIn(batch)) this.#remake(name, batch)
     this.#db.servicePassword = passwordIn(text) ?? this.#db.servicePassword

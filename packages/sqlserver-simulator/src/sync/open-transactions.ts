@@ -27,10 +27,15 @@ export function openTransactions(outbox: Outbox): Procedure {
 export function awaitTransaction(outbox: Outbox): Procedure {
   return {
     name: 'AwaitTransaction',
-    parameters: [{ name: 'QueueID', type: BIGINT }],
+    parameters: [
+      { name: 'QueueID', type: BIGINT },
+      { name: 'BeatMs', type: INT, default: null, since: '11_wait_heartbeat.sql' },
+    ],
     lockTimeout: -1,
-    run({ tx }, [id = null]) {
+    beatMs: ([, beatMs = null]) => beatMs as number | null,
+    run({ tx }, [id = null, beatMs = null]) {
       if (id === null) throw malformed('sync.AwaitTransaction: @QueueID is missing')
+      if (beatMs !== null && (beatMs as number) < 1) throw malformed('sync.AwaitTransaction: @BeatMs is below 1')
       const read = tableRelation(outbox.table).lookup(outbox.at.QueueID, { tx, mode: 'S', onLocked: 'wait' })
       // Blocked until nobody holds the row any more.
       for (const _ of read?.(id) ?? []) break

@@ -101,18 +101,32 @@ export const ringServiceBroker: Procedure = {
   },
 }
 
-/** `sync.WaitForChanges @TimeoutMs`: returns when a change has been committed since the last call; 0 waits for ever. */
+/** The migration that lets those who wait say so, and pass on rings that are for others. */
+const HEARTBEAT = '10_doorbell_heartbeat.sql'
+
+/**
+ * `sync.WaitForChanges @TimeoutMs, @BeatMs`: returns when a change has been committed since the last call; 0 waits for ever. A
+ * ring that wakes any session but the one that has called last wakes that one too: the older may be waiting for a client that is gone.
+ */
 export const waitForChanges: Procedure = {
   name: 'WaitForChanges',
-  parameters: [{ name: 'TimeoutMs', type: INT }],
-  async run(work, [timeout = null], signal): Promise<Result[]> {
+  parameters: [
+    { name: 'TimeoutMs', type: INT },
+    { name: 'BeatMs', type: INT, default: null, since: HEARTBEAT },
+  ],
+  beatMs: ([, beatMs = null]) => beatMs as number | null,
+  async run(work, [timeout = null, beatMs = null], signal): Promise<Result[]> {
     if (timeout === null || (timeout as number) < 0)
       throw malformed('sync.WaitForChanges: @TimeoutMs is missing or below 0')
+    if (beatMs !== null && (beatMs as number) < 1) throw malformed('sync.WaitForChanges: @BeatMs is below 1')
     const { broker } = work.db
     if (!broker.isEnabled) throw thrown(51_210, `sync.WaitForChanges: ${BROKER_OFF}. ${enable(work.db.name)}`)
     if (doorbellOf(work) !== 'service-broker')
       throw thrown(51_211, 'sync.WaitForChanges: this doorbell is not switched on')
+    const { id } = work.session
+    broker.waiter = id
     const rang = await broker.bell.wait(timeout as number, signal)
+    if (rang && broker.waiter !== id && work.db.applied.has(HEARTBEAT)) broker.bell.ring()
     return [{ columns: [resultColumn('Rang', BIT)], rows: [[rang]], count: 1 }]
   },
 }

@@ -24,7 +24,8 @@ import { Reader } from './reader.ts'
 import { Response } from './response.ts'
 import { afterHeaders, type Rpc, readRpc } from './rpc.ts'
 import type { Server } from './server.ts'
-import { DONE, writeDone, writeLogin } from './tokens.ts'
+import { DONE, writeDone, writeInfo, writeLogin } from './tokens.ts'
+import { Writer } from './writer.ts'
 
 const CANCELLED = Symbol('cancelled by the client')
 /** Errors after which SQL Server ends the connection have a severity of 20 or more. */
@@ -132,6 +133,12 @@ export class Connection {
     if (!this.#socket.destroyed) sendMessage(this.#socket, response.w.toBuffer(), this.#packetSize)
   }
 
+  #say(text: string): void {
+    const early = new Writer()
+    writeInfo(early, text)
+    if (!this.#socket.destroyed) sendMessage(this.#socket, early.toBuffer(), this.#packetSize, true)
+  }
+
   async #handle(message: Message, response: Response, signal: AbortSignal): Promise<void> {
     if (message.kind === PRELOGIN) {
       response.w.bytes(PRELOGIN_RESPONSE)
@@ -140,6 +147,7 @@ export class Connection {
     if (message.kind === LOGIN) return this.#login(readLogin(message.body), response)
     const session = this.#session
     if (session === null) throw new RangeError('a request before the login')
+    session.say = (text) => this.#say(text)
     session.onTransaction = (change) =>
       response.transaction(change, change === 'begin' ? ++this.#descriptor : this.#descriptor)
     if (message.reset) {

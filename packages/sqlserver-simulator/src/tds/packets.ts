@@ -73,15 +73,15 @@ export class MessageReader {
   }
 }
 
-/** Sends a response in packets of at most `size` bytes. */
-export function sendMessage(socket: Socket, body: Buffer, size: number): void {
+/** Sends a response in packets of at most `size` bytes. `more`: the rest of it follows later. */
+export function sendMessage(socket: Socket, body: Buffer, size: number, more = false): void {
   const room = size - HEADER
   socket.cork()
   for (let at = 0, id = 1; at === 0 || at < body.length; at += room, id++) {
     const part = body.subarray(at, at + room)
     const header = Buffer.alloc(HEADER)
     header[0] = RESPONSE
-    header[1] = at + room >= body.length ? END : 0
+    header[1] = at + room >= body.length && !more ? END : 0
     header.writeUInt16BE(part.length + HEADER, 2)
     header[6] = id & 255
     socket.write(header)

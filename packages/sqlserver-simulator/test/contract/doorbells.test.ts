@@ -1,5 +1,6 @@
 // The doorbells: which of them is on, and Service Broker's. Runs against the simulator, and SQLSERVER_URL when it is set. The
 // HTTP ones cannot be made to call here; what the simulator does in their place is in test/notify-app.test.ts.
+import { openScriptConnection } from '@clinic-sync/clinic'
 import t from 'tap'
 import { openBench, type Session } from './bench.ts'
 
@@ -153,6 +154,38 @@ t.test('what the user’s statement gives is as without it', { skip }, async (t)
   )
   t.strictSame({ n: after?.n, error: after?.error }, { n: 1, error: 0 })
   t.equal(after?.own, after?.last)
+})
+
+t.test('a session that waits for a client that is gone takes no ring away', { skip }, async (t) => {
+  const { forever } = await listening()
+  const gone = forever()
+  const young = await ears()
+  t.equal(await young.heard(), false)
+  for (let ring = 0; ring < 3; ring++) {
+    const waiting = young.forever()
+    await run(DOCTOR)
+    t.equal(await waiting, true)
+  }
+  // It has been woken by one of them, or is by the next.
+  await run(DOCTOR)
+  t.equal(await gone, true)
+  while (await young.heard());
+})
+
+t.test('who waits can be told that it still does, as often as one likes', { skip }, async (t) => {
+  await listening()
+  const messages: string[] = []
+  const connection = openScriptConnection(bench.url, { onMessage: ({ message }) => messages.push(message) })
+  t.teardown(() => connection.close())
+  const [over] = await connection.batch('EXEC sync.WaitForChanges @TimeoutMs = 100, @BeatMs = 20')
+  t.equal(over?.Rang, false)
+  t.ok(messages.length >= 2, 'while it waits')
+  const waiting = connection.batch('EXEC sync.WaitForChanges @TimeoutMs = 0, @BeatMs = 20')
+  const before = messages.length
+  while (messages.length < before + 2) await new Promise((resolve) => setImmediate(resolve))
+  await run(DOCTOR)
+  t.equal((await waiting)[0]?.Rang, true)
+  await t.rejects(run('EXEC sync.WaitForChanges 1, 0'), numbered(51_200))
 })
 
 t.test('a trigger that an operator has switched off shows, and does not ring', { skip }, async (t) => {

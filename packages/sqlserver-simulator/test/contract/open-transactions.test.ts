@@ -55,6 +55,27 @@ t.test('nothing is open in an empty outbox, nor in one whose rows are committed'
   t.strictSame(await open(), [])
 })
 
+t.test('a wait that is asked to say that it still waits ends as any other', async (t) => {
+  const connection = openScriptConnection(bench.url)
+  t.teardown(() => connection.close())
+  const [ended] = await connection.batch('EXEC sync.AwaitTransaction @QueueID = 9007199254740993, @BeatMs = 10000')
+  t.equal(Number(ended?.Ended), 1)
+  await t.rejects(connection.batch('EXEC sync.AwaitTransaction 1, 0'), { number: 51_200 } as unknown as Error)
+})
+
+t.test('it says so as long as the transaction is open', { skip }, async (t) => {
+  const { session } = await writer()
+  const [first] = await open()
+  const messages: string[] = []
+  const connection = openScriptConnection(bench.url, { onMessage: ({ message }) => messages.push(message) })
+  t.teardown(() => connection.close())
+  const waiting = connection.batch(`EXEC sync.AwaitTransaction @QueueID = ${first?.queueId}, @BeatMs = 50`)
+  while (messages.length < 2) await new Promise((resolve) => setImmediate(resolve))
+  t.match(messages[0], /AwaitTransaction.*still waiting/)
+  await session.commit()
+  t.equal(Number((await waiting)[0]?.Ended), 1)
+})
+
 t.test('each open transaction is one row, until it is committed or rolled back', { skip }, async (t) => {
   await run(DOCTOR)
   const [first, second] = [await writer(), await writer()]

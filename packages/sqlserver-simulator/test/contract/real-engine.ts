@@ -16,13 +16,19 @@ const FILES = [
   'migrations/sqlserver/06_doorbells.sql',
 ]
 const BROKER = 'migrations/sqlserver/07_service_broker_doorbell.sql'
+const DOORBELL_HEARTBEAT = 'migrations/sqlserver/10_doorbell_heartbeat.sql'
+const WAIT_HEARTBEAT = 'migrations/sqlserver/11_wait_heartbeat.sql'
 const ROLE = 'migrations/sqlserver/09_service_role.sql'
 
 /** What texts are equal depends on it, and the simulator has no other. */
 const SIMULATORS = 'Arabic_CI_AS'
 
 /** The files as they are applied in order. (Babelfish has no Service Broker.) */
-export const filesFor = (babelfish: boolean) => [...FILES, ...(babelfish ? [] : [BROKER]), ROLE]
+export const filesFor = (babelfish: boolean) => [
+  ...FILES,
+  ...(babelfish ? [ROLE] : [BROKER, ROLE, DOORBELL_HEARTBEAT]),
+  WAIT_HEARTBEAT,
+]
 
 export interface Target {
   readonly url: string
