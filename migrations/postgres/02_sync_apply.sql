@@ -334,6 +334,15 @@ BEGIN
 
   -- Parents before children.
   IF 'aligner_doctors' = ANY (names) THEN
+    UPDATE public.aligner_doctors AS t SET doctor_email = NULL
+    FROM unnest(ordinals, names, keys, deletions, verdicts) AS h (ordinal, name, key, deleted, verdict)
+    WHERE h.name = 'aligner_doctors' AND h.verdict = 'write' AND NOT h.deleted AND t.dr_id = h.key
+      AND t.doctor_email IS DISTINCT FROM changes -> (h.ordinal - 1) -> 'row' ->> 'doctor_email'
+      AND t.doctor_email = ANY (ARRAY(
+        SELECT changes -> (o.ordinal - 1) -> 'row' ->> 'doctor_email'
+        FROM unnest(ordinals, names, deletions, verdicts) AS o (ordinal, name, deleted, verdict)
+        WHERE o.name = 'aligner_doctors' AND o.verdict = 'write' AND NOT o.deleted
+      ));
     RETURN QUERY
     WITH judged AS MATERIALIZED (
       SELECT

@@ -124,7 +124,7 @@ class Rules {
   }
 
   onFailure(delivery: EventDelivery, failure: Failed): Ruling {
-    if (this.#mayWait(delivery, failure)) return this.#later(delivery)
+    if (this.#mayWait(delivery, failure)) return this.#later(delivery, failure.nature === 'freed')
     // What another record is about to give free is there after the queue's own way round: all that was before it has had its turn.
     const dead = failure.dead && (failure.nature !== 'freed' || delivery.attempt > 0)
     const action = dead || this.#willDie(delivery.attempt) ? 'dead' : 'retry'
@@ -153,14 +153,20 @@ class Rules {
   }
 
   /** Those put off as often come back together: one call for all of them. */
-  #later(delivery: EventDelivery): Ruling {
+  #later(delivery: EventDelivery, meets = false): Ruling {
     this.#room--
     const times = delivery.waited?.times ?? 0
-    const afterMs = this.#waits.get(times) ?? backoffMs(times, WAITS)
-    this.#waits.set(times, afterMs)
+    const afterMs = meets && times > 1 ? untilTick() : (this.#waits.get(times) ?? backoffMs(times, WAITS))
+    if (!meets) this.#waits.set(times, afterMs)
     return { delivery, disposition: { action: 'later', afterMs }, outcome: null }
   }
 }
+
+/**
+ * Milliseconds until the clock's next multiple of the longest wait, but for the very next one. Records that swap a unique value
+ * can only be written together: so those that came in different batches meet.
+ */
+const untilTick = () => 1.5 * WAITS.max - ((performance.now() + WAITS.max / 2) % WAITS.max)
 
 const done = (delivery: EventDelivery, outcome: Outcome | null): Ruling => ({
   delivery,

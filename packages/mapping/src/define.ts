@@ -53,6 +53,7 @@ export function table(name: TableName, definition: Definition): Table {
     sources: [],
     deletes: { clinic: 'propagate', portal: 'restore' },
     portalInserts: false,
+    uniqueInPortal: [],
     sharedWhen: null,
     ...definition,
   }

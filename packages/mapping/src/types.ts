@@ -85,6 +85,11 @@ export interface Table {
   readonly deletes: { readonly clinic: 'propagate' | 'ignore'; readonly portal: 'propagate' | 'restore' }
   /** Whether doctors may create such records; its portal keys then count down from -1. */
   readonly portalInserts: boolean
+  /**
+   * Columns (portal's names) that are unique in the portal, and not in the clinic. They may be null, and the table has no parents:
+   * while a batch is applied, they are null in records whose value another record of the batch takes.
+   */
+  readonly uniqueInPortal: readonly string[]
   /** Shared columns are shared only in rows where this holds; in others they are the clinic's. */
   readonly sharedWhen: { readonly column: string; readonly equals: string } | null
 }

@@ -55,6 +55,21 @@ function obstacle(parents: readonly ParentOf[]): string {
 }
 
 /**
+ * Gives free what another record of the batch takes: Postgres checks a unique value as each row is written, so two records that
+ * swap theirs would be in each other's way for ever, and one that takes a value before the other has let go of it fails.
+ */
+const freeing = (table: Table, column: string) => `UPDATE ${portalTable(table.name)} AS t SET ${column} = NULL
+FROM unnest(ordinals, names, keys, deletions, verdicts) AS h (ordinal, name, key, deleted, verdict)
+WHERE h.name = '${table.name}' AND h.verdict = 'write' AND NOT h.deleted AND t.${table.key.name} = h.key
+  AND t.${column} IS DISTINCT FROM changes -> (h.ordinal - 1) -> 'row' ->> '${column}'
+  AND t.${column} = ANY (ARRAY(
+    SELECT changes -> (o.ordinal - 1) -> 'row' ->> '${column}'
+    FROM unnest(ordinals, names, deletions, verdicts) AS o (ordinal, name, deleted, verdict)
+    WHERE o.name = '${table.name}' AND o.verdict = 'write' AND NOT o.deleted
+  ));
+`
+
+/**
  * One statement that writes a table's part of the batch: judges each record, upserts what differs, notes the version,
  * and returns the outcomes. `OFFSET 0` keeps the look-up of the row by its key from becoming a join over the whole table.
  */
@@ -71,7 +86,7 @@ export function upsertStatement(table: Table, tables: readonly Table[]): string 
   const others = table.columns.map((column) => column.name)
   const target = `${portalTable(name)} AS t`
   return `IF '${name}' = ANY (names) THEN
-  RETURN QUERY
+${indent(table.uniqueInPortal.map((column) => freeing(table, column)).join(''), 2)}  RETURN QUERY
   WITH judged AS MATERIALIZED (
     SELECT
       h.ordinal, h.key, h.version, h.place, h.fresh, h.ruled,

@@ -9,5 +9,6 @@ export const alignerDoctors = table('aligner_doctors', {
     text('doctor_email', 'DoctorEmail', 255),
     text('logo_path', 'LogoPath', 100),
   ],
+  uniqueInPortal: ['doctor_email'],
   deletes: { clinic: 'ignore', portal: 'restore' },
 })
