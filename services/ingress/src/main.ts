@@ -3,6 +3,7 @@ import { openClinic } from '@clinic-sync/clinic'
 import { parseWebhookKeys } from '@clinic-sync/contracts'
 import { openPortal } from '@clinic-sync/portal'
 import { createMetrics, observeDatabase, readSettings, runService, startHealth } from '@clinic-sync/runtime'
+import { keepDeadLetters } from './dead-letters.ts'
 import { serve } from './serve.ts'
 import { refuseTransactionMode } from './transaction-mode.ts'
 
@@ -49,6 +50,7 @@ runService({
       operatorToken: settings.SYNC_OPERATOR_TOKEN,
       metrics,
     })
+    keepDeadLetters(broker, { clinic, portal })
     const { state } = served.ingress
     const health = await startHealth({
       host: settings.HEALTH_HOST,
