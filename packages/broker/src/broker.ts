@@ -26,6 +26,7 @@ import { Keeper } from './dead-letter-keeper.ts'
 import { describe, PublishError } from './errors.ts'
 import { Leadership } from './leader.ts'
 import { eventMessage, outcomeMessage } from './message.ts'
+import { unannotated } from './headers.ts'
 import { observeCopies, observePublish } from './observe.ts'
 import { freshCopy } from './failed.ts'
 import { Intake } from './intake.ts'
@@ -156,6 +157,7 @@ class RabbitBroker implements Broker {
       const report = (batch: readonly Delivered[]) => {
         // Its first copy lies in the dead-letter queue, and has RabbitMQ's headers alone.
         keeper.look(direction)
+        for (const { message } of batch) this.#options.observer?.died?.(direction, unannotated(message).code)
         return handleRejected(batch, work)
       }
       return this.#consume(
