@@ -62,16 +62,39 @@ t.test('but not when the service stops', async (t) => {
   await t.rejects(handler([batch(outcome(1))]), { code: 'SYNC_DATABASE' })
 })
 
-t.test('one outcome that is refused for good holds nobody up, and is named in the log', async (t) => {
-  const settled = new Set<number>()
-  const { handler, lines } = start((settlements) => {
-    if (settlements.some(({ key }) => key === 3)) throw new DatabaseError('permanent', 'refused', { number: '547' })
-    for (const { key } of settlements) settled.add(key)
+t.test(
+  'one outcome that is refused, for good or again and again, holds nobody up: it is dead, and says why',
+  async (t) => {
+    for (const [error, failure] of [
+      [new DatabaseError('permanent', 'refused', { number: '547' }), { type: 'permanent', code: '547' }],
+      [new DatabaseError('transient', 'cancelled', { number: '57014' }), { type: 'transient', code: '57014' }],
+      [new TypeError('secret'), { type: 'unexpected', code: 'TypeError' }],
+    ] as const) {
+      const settled = new Set<number>()
+      const { handler, lines } = start((settlements) => {
+        if (settlements.some(({ key }) => key === 3)) throw error
+        for (const { key } of settlements) settled.add(key)
+      })
+      const refused = await handler([batch(outcome(1), outcome(2), outcome(3)), batch(outcome(4))])
+      t.same([...settled].sort(), [1, 2, 4])
+      t.match(refused, [{ outcome: { key: 3, version: '3' }, failure }])
+      t.match(refused[0]?.failure.message, /^the outcome could not be settled/)
+      t.match(
+        lines.filter((line) => line.level === 50),
+        [{ table: 'patients', key: 3, version: '3' }],
+      )
+      t.notMatch(JSON.stringify([refused, lines]), /secret/)
+    }
+  },
+)
+
+t.test('where nothing can be settled, the outcomes are not to blame: they stay', async (t) => {
+  const { handler } = start(() => {
+    throw new DatabaseError('transient', 'cancelled', { number: '57014' })
   })
-  await handler([batch(outcome(1), outcome(2), outcome(3)), batch(outcome(4))])
-  t.same([...settled].sort(), [1, 2, 4])
-  t.match(
-    lines.filter((line) => line.level === 50),
-    [{ table: 'patients', key: 3, version: '3', number: '547' }],
-  )
+  await t.rejects(handler([batch(outcome(1), outcome(2))]), { code: 'SYNC_DATABASE_DOWN' })
+  const refused = start(() => {
+    throw new DatabaseError('permanent', 'refused', { number: '547' })
+  })
+  t.equal((await refused.handler([batch(outcome(1), outcome(2))])).length, 2, 'each for itself')
 })
