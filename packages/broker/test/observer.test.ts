@@ -105,3 +105,14 @@ t.test('the depth of each queue is told; one that is missing is left out, and ha
   t.ok(performance.now() - since < 5_000, 'a scrape gets its answer in time')
   proxy.silent = false
 })
+
+t.test('what RabbitMQ itself gives up is counted too', async (t) => {
+  const { told, observer } = notes()
+  const broker = await testBroker(t, rabbit.url, { observer, retryDelaysMs: [50] })
+  await broker.ready()
+  const keeper = broker.keepDeadLetters()
+  t.teardown(() => keeper.close())
+  const headers = { 'x-first-death-reason': 'delivery_limit' }
+  rabbit.channel.publish('sync.dead', `${direction}.broker`, Buffer.from(PLANTED), { headers })
+  await until('it is counted', () => told.includes(`died ${direction} SYNC_DELIVERY_LIMIT`))
+})
