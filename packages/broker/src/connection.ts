@@ -6,8 +6,13 @@ import { reasonOf } from './errors.ts'
 
 /** A connection that lived this long was a good one: the next attempt comes soon again. */
 const STABLE_MS = 5_000
-/** For the TCP connection and each step of the handshake. */
+/** For the TCP connection and each step of the handshake: longer without a byte from there, and the attempt is given up. */
 const CONNECT_TIMEOUT_MS = 10_000
+/**
+ * RabbitMQ and we send something at least twice in this time, and each gives the other up after two of them without a byte: within
+ * 24 s, also where TCP's keepalive is still answered by something in between.
+ */
+const HEARTBEAT_SECONDS = 8
 
 /**
  * One connection to RabbitMQ that comes back until closed.
@@ -21,6 +26,7 @@ export class Connection {
   readonly #url: string
   readonly #label: string
   readonly #log: Log
+  readonly #connectTimeoutMs: number
   readonly #closing = new AbortController()
   readonly #waiting = new Set<() => void>()
   #model: ChannelModel | null = null
@@ -31,7 +37,8 @@ export class Connection {
   /** Called when RabbitMQ blocks this connection (memory or disk alarm) and when it lets go. */
   onBlocked: (blocked: boolean) => void = () => undefined
 
-  constructor(url: string, label: string, log: Log) {
+  constructor(url: string, label: string, log: Log, connectTimeoutMs = CONNECT_TIMEOUT_MS) {
+    this.#connectTimeoutMs = connectTimeoutMs
     this.#url = withHeartbeat(url)
     this.#label = label
     this.#log = log
@@ -122,7 +129,7 @@ export class Connection {
     return connect(this.#url, {
       // Without it, Nagle's algorithm holds an acknowledgement back for up to 40 ms.
       noDelay: true,
-      timeout: CONNECT_TIMEOUT_MS,
+      timeout: this.#connectTimeoutMs,
       keepAlive: true,
       keepAliveDelay: 10_000,
       clientProperties: { connection_name: this.#label },
@@ -168,7 +175,7 @@ function destroySocket(model: ChannelModel): void {
   inside(model).stream?.destroy?.()
 }
 
-/** Notices a dead peer after 20 s; a heartbeat in the URL wins. @throws SyncError SYNC_CONFIG */
+/** A heartbeat in the URL wins. @throws SyncError SYNC_CONFIG */
 function withHeartbeat(text: string): string {
   let url: URL
   try {
@@ -179,6 +186,6 @@ function withHeartbeat(text: string): string {
   if (url.protocol !== 'amqp:' && url.protocol !== 'amqps:') {
     throw new SyncError('SYNC_CONFIG', 'RABBITMQ_URL must begin with amqp:// or amqps://')
   }
-  if (!url.searchParams.has('heartbeat')) url.searchParams.set('heartbeat', '10')
+  if (!url.searchParams.has('heartbeat')) url.searchParams.set('heartbeat', String(HEARTBEAT_SECONDS))
   return url.href
 }
