@@ -21,8 +21,6 @@ export async function rehearse(database: Database, log: Log, event: SyncEvent): 
   if (!isTableName(table)) {
     return { before: null, after: null, error: new DatabaseError('permanent', `${table} is not a synced table`) }
   }
-  const [found] = await readRows(database, table, key === FIRST ? null : key - 1, 1)
-  const before = found?.key === key ? found.row : null
   try {
     const read = readStatement(table, key)
     const changes = pg.escapeLiteral(toJson([event], log))
@@ -43,6 +41,8 @@ export async function rehearse(database: Database, log: Log, event: SyncEvent): 
   } catch (error) {
     if (!(error instanceof DatabaseError) || error.failure === 'down') throw error
     // The transaction went with the connection.
+    const [found] = await readRows(database, table, key === FIRST ? null : key - 1, 1)
+    const before = found?.key === key ? found.row : null
     return { before, after: before, error: named(error, [event]) }
   }
 }
