@@ -19,6 +19,8 @@ export interface DrainOptions {
   /** A failure that no retry cures: the database is not migrated. The drain has stopped. */
   readonly onFatal?: (error: SyncError) => void
   readonly observer?: Observer | undefined
+  /** Asked before each step that only one ingress should take: whether this is the one. */
+  readonly may?: () => boolean
   readonly batch?: number
   /** Delays after a failure, and while open transactions hold records; in milliseconds. */
   readonly retry?: Delays
@@ -79,7 +81,7 @@ export class Drain {
     if (this.#stopped) return
     this.#wanted = true
     this.#urgent ||= urgent
-    if (this.#running || (this.#failing !== undefined && !urgent)) return
+    if (this.#running || !this.#may() || (this.#failing !== undefined && !urgent)) return
     if (urgent || this.#restLeft() <= 0) void this.#loop()
     else this.#rest()
   }
@@ -91,10 +93,28 @@ export class Drain {
    */
   request(): Promise<Drained> {
     if (this.#stopped) return Promise.reject(stopping())
+    if (!this.#may()) return Promise.reject(notLeading())
     return new Promise((resolve, reject) => {
       this.#waiters.push({ resolve, reject })
       this.ring(true)
     })
+  }
+
+  /**
+   * Another ingress drains from now on, and looks by itself: every ring and retry is forgotten. A batch that is being published is
+   * finished, since RabbitMQ may have it already.
+   */
+  standDown(): void {
+    clearTimeout(this.#timer)
+    this.#wanted = false
+    this.#urgent = false
+    this.#resting = false
+    this.#failing = undefined
+    this.#heldBefore = 0
+    this.#restedFrom = Number.NEGATIVE_INFINITY
+    this.#retry.reset()
+    this.#lockedBackoff.reset()
+    this.#dismissWaiters(notLeading())
   }
 
   /**
@@ -105,7 +125,7 @@ export class Drain {
     this.#owed = this.#wanted && this.#failing === undefined && !this.#stopped
     this.#stopped = true
     clearTimeout(this.#timer)
-    this.#dismissWaiters()
+    this.#dismissWaiters(stopping())
     if (this.#owed && !this.#running) void this.#loop()
     if (this.#running) await new Promise<void>((resolve) => this.#onIdle.push(resolve))
   }
@@ -113,7 +133,7 @@ export class Drain {
   async #loop(): Promise<void> {
     this.#running = true
     // No await between the last look at #wanted and #running = false: a ring in such a gap would be lost.
-    while (this.#wanted && (!this.#stopped || this.#owed)) {
+    while (this.#wanted && this.#may() && (!this.#stopped || this.#owed)) {
       this.#owed = false
       clearTimeout(this.#timer)
       this.#resting = false
@@ -138,13 +158,14 @@ export class Drain {
       }
     }
     this.#running = false
-    if (this.#stopped) this.#dismissWaiters()
+    if (this.#stopped) this.#dismissWaiters(stopping())
     for (const resolve of this.#onIdle.splice(0)) resolve()
   }
 
   #run(): Promise<Drained> {
     const { outbox, publisher, batch, observer } = this.#options
-    const run = () => emptyOutbox({ outbox, publisher, log: this.#log, batch, isStopped: () => this.#stopped })
+    const [isStopped, may] = [() => this.#stopped, () => this.#may()]
+    const run = () => emptyOutbox({ outbox, publisher, log: this.#log, batch, isStopped, may })
     return observeDrain(this.side, observer, run)
   }
 
@@ -163,6 +184,7 @@ export class Drain {
   }
 
   #failed(error: unknown): void {
+    if (error instanceof SyncError && error.code === 'SYNC_NO_LEADER') return
     const what = describe(error)
     if (error instanceof SyncError && error.code === 'SYNC_NOT_MIGRATED' && this.#options.onFatal) {
       this.#stopped = true
@@ -176,6 +198,10 @@ export class Drain {
     this.#ringIn(this.#retry.next())
   }
 
+  #may(): boolean {
+    return this.#options.may?.() ?? true
+  }
+
   #restLeft(): number {
     return this.#restedFrom + (this.#options.restMs ?? REST_MS) - performance.now()
   }
@@ -185,14 +211,15 @@ export class Drain {
     this.#resting = true
   }
 
-  #dismissWaiters(): void {
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(stopping())
+  #dismissWaiters(error: SyncError): void {
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(error)
   }
 
   #ringIn(ms: number): void {
     clearTimeout(this.#timer)
-    if (!this.#stopped) this.#timer = setTimeout(() => this.ring(true), ms)
+    if (!this.#stopped && this.#may()) this.#timer = setTimeout(() => this.ring(true), ms)
   }
 }
 
+const notLeading = () => new SyncError('SYNC_NO_LEADER', 'This ingress does not lead: another one drains.')
 const stopping = () => new SyncError('SYNC_STOPPING', 'The ingress is stopping.')

@@ -33,6 +33,8 @@ export interface EmptyOutboxOptions {
   readonly batch?: number | undefined
   /** Asked after each batch: true ends the run early. */
   readonly isStopped: () => boolean
+  /** Asked between the take and the publish as well: false leaves what was taken to the ingress that leads now. */
+  readonly may?: () => boolean
 }
 
 /**
@@ -44,13 +46,14 @@ export interface EmptyOutboxOptions {
  * @throws DatabaseError, or SyncError of the broker: what was confirmed by then is settled, the rest stays pending.
  */
 export async function emptyOutbox(options: EmptyOutboxOptions): Promise<Drained> {
-  const { outbox, log, isStopped } = options
+  const { outbox, log, isStopped, may = () => true } = options
   const started = performance.now()
   let [published, locked, oldest] = [0, 0, 0]
   let max = options.batch ?? BATCH
   let times = new Map<string, number>()
   for (;;) {
     const taken = await outbox.takeChanges(max)
+    if (!may()) throw new SyncError('SYNC_NO_LEADER', 'Another ingress leads: what was taken is left to it.')
     const events = taken.changes.map((change) => toEvent(outbox.side, change))
     times = new Map(events.map(({ id }) => [id, (times.get(id) ?? 0) + 1]))
     if (Math.max(0, ...times.values()) > AGAIN)
@@ -69,7 +72,7 @@ export async function emptyOutbox(options: EmptyOutboxOptions): Promise<Drained>
     const hidden = taken.rows === 0 && taken.locked > locked && max < WIDEST
     if (hidden) max *= 2
     locked = taken.locked
-    if ((taken.rows === 0 && !hidden) || isStopped()) break
+    if ((taken.rows === 0 && !hidden) || isStopped() || !may()) break
   }
   const ms = Math.round(performance.now() - started)
   // latencyMs: from the capture of the oldest change to its confirm.

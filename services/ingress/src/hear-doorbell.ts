@@ -30,6 +30,8 @@ export async function hearDoorbell(options: HearDoorbellOptions, signal: AbortSi
   while (!signal.aborted) {
     try {
       const why = await doorbell.waitForChanges(signal)
+      // Service Broker has given the ring to this connection: nobody else will hear it.
+      if (signal.aborted && why === 'changed') ring(false)
       if (signal.aborted) return
       if (lost !== undefined) log.info(`the ${side}'s doorbell is heard again`)
       lost = undefined

@@ -1,7 +1,9 @@
 import type { Broker, Consumer } from '@clinic-sync/broker'
-import { directionFrom, type DoorbellTest, type Side } from '@clinic-sync/contracts'
+import { directionFrom, type DoorbellTest, type LeaderFacts, type Side } from '@clinic-sync/contracts'
 import {
+  Backoff,
   DatabaseError,
+  type Delays,
   type Doorbell,
   type Observer,
   type OpenTransactions,
@@ -10,23 +12,24 @@ import {
 } from '@clinic-sync/sync'
 import type { FastifyBaseLogger } from 'fastify'
 import { setMaxListeners } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { sentence } from './describe.ts'
 import { Drain } from './drain.ts'
 import { Ears } from './ears.ts'
 import type { Outbox } from './empty-outbox.ts'
-import { hearDoorbell } from './hear-doorbell.ts'
 import { KnownState } from './known-state.ts'
-import { OpenTransactionWaits } from './open-transactions.ts'
+import { Leader } from './leader.ts'
 import { settleOutcomes } from './outcomes.ts'
 import type { HttpBells } from './routes/doorbells.ts'
 import type { ClinicDoorbell, PortalDoorbell } from './start-lines.ts'
+import { RINGS_BEFORE_COMMIT, Term } from './term.ts'
 import { testDoorbell } from './test-doorbell.ts'
 import { type Watched, watchOutbox } from './watched-outbox.ts'
 
 export interface IngressOptions {
   readonly clinic: Outbox & Doorbell & Ringer & OpenTransactions
   readonly portal: Outbox & Doorbell & Ringer
-  readonly broker: Pick<Broker, 'publishEvents' | 'consumeOutcomes' | 'onReconnect' | 'state'>
+  readonly broker: Pick<Broker, 'publishEvents' | 'consumeOutcomes' | 'onReconnect' | 'state' | 'standForLead'>
   readonly clinicDoorbell: ClinicDoorbell
   readonly portalDoorbell: PortalDoorbell
   readonly log: FastifyBaseLogger
@@ -37,33 +40,37 @@ export interface IngressOptions {
   readonly secondLookMs?: number
 }
 
-/** What SQL Server calls from within the transaction that changes something: nothing of it can be read then. */
-const RINGS_BEFORE_COMMIT: ReadonlySet<ClinicDoorbell> = new Set(['ole-automation', 'rest-endpoint', 'http'] as const)
 const RINGS_BY_HTTP: ReadonlySet<ClinicDoorbell | PortalDoorbell> = new Set([
   ...RINGS_BEFORE_COMMIT,
   'webhook',
 ] as const)
+const RETRY: Delays = { min: 200, max: 30_000 }
+const SIDES: readonly Side[] = ['clinic', 'portal']
+
+/** Somebody who drains a side's outbox when asked, and says what was published. */
+export interface Drainer {
+  /** @throws SyncError */
+  request(): Promise<{ readonly published: number }>
+}
 
 /**
- * After a call that nobody answered in time, a session of SQL Server does not call for 5 s (migrations 04 and 08): what it writes just
- * after this ingress is back, or after an answer that came too late, rings for nobody. So there is one more look when that is over:
- * after the start, and after the last ring. Milliseconds.
+ * The ingress without its HTTP face: a drain, a settler and a doorbell for each side. Of several ingresses one leads: it alone
+ * drains and hears doorbells on connections of its own; what another is told, it passes on. Any of them settles.
  */
-const SECOND_LOOK_MS = 6_000
-
-/** The ingress without its HTTP face: a drain, a settler and a doorbell for each side. */
 export class Ingress {
   readonly drains: Readonly<Record<Side, Drain>>
+  /** As `drains`, wherever the drain is. */
+  readonly drainers: Readonly<Record<Side, Drainer>>
   readonly state = new KnownState()
   readonly #options: IngressOptions
   readonly #outboxes: Readonly<Record<Side, Watched>>
   readonly #ears = new Ears()
-  readonly #waits: OpenTransactionWaits | undefined
   readonly #stopping = new AbortController()
+  readonly #leader: Leader
+  #term: Term | undefined
+  /** The end of the term before. */
+  #ended: Promise<void> = Promise.resolve()
   #consumers: Consumer[] = []
-  #hearing: Promise<void>[] = []
-  #forget: (() => void) | undefined
-  #secondLook: NodeJS.Timeout | undefined
   #failed = false
   readonly #fatal: (error: SyncError) => void
 
@@ -79,146 +86,212 @@ export class Ingress {
       this.#failed = true
     }
     this.#fatal = fatal
-    const waits = RINGS_BEFORE_COMMIT.has(options.clinicDoorbell) ? this.#waitsFor(clinic) : undefined
+    this.#leader = new Leader({
+      broker,
+      log,
+      observer,
+      onGained: () => this.#lead(),
+      onLost: () => this.#standDown(),
+      onRang: (side, passed) => this.#onRang(side, passed),
+      drain: (side) => this.drains[side].request(),
+      test: (side) => this.#test(side),
+    })
+    const may = () => this.#leader.leads
     const drain = (outbox: Outbox, look?: () => Promise<number>) =>
-      new Drain({ outbox, publisher: broker, log, onFatal: fatal, look, observer })
+      new Drain({ outbox, publisher: broker, log, onFatal: fatal, look, observer, may })
     this.drains = {
-      clinic: drain(this.#outboxes.clinic, waits && (() => waits.look())),
+      clinic: drain(this.#outboxes.clinic, async () => (await this.#term?.look()) ?? 0),
       portal: drain(this.#outboxes.portal),
     }
-    this.#waits = waits
+    const drainer = (side: Side): Drainer => ({ request: () => this.#request(side) })
+    this.drainers = { clinic: drainer('clinic'), portal: drainer('portal') }
     this.state.ask('broker', () => brokerReason(broker.state()))
+    this.state.ask(
+      'lead',
+      () => this.#leader.reason,
+      () => (this.leads ? 'leads' : 'standby'),
+    )
+    for (const side of SIDES) {
+      if (!this.#ringsByItself(side)) continue
+      this.state.ask(bellOf(side), () => {
+        if (this.#term !== undefined) return this.#term.reason(side)
+        return this.#leader.standsBy ? null : 'has not answered yet: who leads hears it'
+      })
+    }
   }
 
-  /** Drains both sides as soon as RabbitMQ is there, and then whenever something rings. Returns at once. */
+  /** Whether this one drains, of all the ingresses there are. */
+  get leads(): boolean {
+    return this.#leader.leads
+  }
+
+  /** Which ingress leads; null: none answers within some seconds. */
+  leader(): Promise<LeaderFacts | null> {
+    return this.#leader.who()
+  }
+
+  /** Leads or stands by as soon as RabbitMQ is there; who leads drains both sides, and then whenever something rings. Returns at once. */
   start(): void {
-    const { broker, clinicDoorbell, portalDoorbell, log } = this.#options
-    // Called for the first connection as well: before it, a drain could only fail.
-    this.#forget = broker.onReconnect(() => this.ringAll(true))
-    for (const outbox of Object.values(this.#outboxes)) this.#look(outbox)
+    const { broker, log } = this.#options
+    for (const outbox of Object.values(this.#outboxes)) void this.#look(outbox)
     this.#consumers = [this.#outboxes.clinic, this.#outboxes.portal].map((outbox) => {
       const settle = settleOutcomes({ outbox, log, signal: this.#stopping.signal })
       return broker.consumeOutcomes(
         directionFrom(outbox.side),
         async (batches) => {
-          if (outbox.side === 'portal') this.#lookForRulings()
-          await settle(batches)
+          if (outbox.side === 'portal') await this.#lookForRulings()
+          return settle(batches)
         },
         { check: () => outbox.check() },
       )
     })
-    if (clinicDoorbell === 'service-broker') this.#hear('clinic')
-    if (portalDoorbell === 'listen') this.#hear('portal')
-    this.#lookAgain()
+    this.#leader.start()
   }
 
   /** What the HTTP doorbells tell. Each rings, whatever the settings say. */
   readonly bells: HttpBells = {
     rang: (side) => {
-      if (this.#ringsByHttp(side)) this.#ears.heard(side)
       this.#options.observer?.rang?.(side, side === 'clinic' ? 'http' : 'webhook')
-      this.drains[side].ring()
-      if (side === 'clinic') this.#lookAgain()
+      if (this.leads) this.#onRang(side, true)
+      // A failure is passed on later.
+      else void this.#leader.pass(side).catch(() => undefined)
     },
     refused: (side, status) => this.#ears.refused(side, status),
   }
 
-  /** Asks a side's database to ring, and says whether it was heard here. */
+  /** Asks a side's database to ring, and says whether it was heard by who leads. */
   testDoorbell(side: Side): Promise<DoorbellTest> {
-    const { [side]: ringer } = this.#options
-    const name = bellOf(side)
-    return testDoorbell({
-      side,
-      doorbell: this.#doorbellOf(side),
-      ringer,
-      ears: this.#ears,
-      known: () => (this.#ringsByHttp(side) ? null : this.state.reason(name)),
-      signal: this.#stopping.signal,
-    })
+    return this.leads ? this.#test(side) : this.#leader.askToTest(side)
   }
 
-  ringAll(urgent: boolean): void {
-    for (const drain of Object.values(this.drains)) drain.ring(urgent)
-  }
-
-  /** Finishes the batches in flight on both sides; nothing is rung, drained or settled afterwards. */
-  async stop(): Promise<void> {
-    this.#forget?.()
-    clearTimeout(this.#secondLook)
+  /**
+   * Finishes the batches in flight on both sides; nothing is rung, drained or settled afterwards. The lead is given away last:
+   * whoever has it then looks into both outboxes, so that nothing is lost that was heard here before.
+   *
+   * @param deaf resolves when nothing can be heard here any more.
+   */
+  async stop(deaf: Promise<unknown> = Promise.resolve()): Promise<void> {
     this.#stopping.abort()
-    const drains = Object.values(this.drains).map((drain) => drain.stop())
-    await this.#waits?.stop()
+    const drains = SIDES.map((side) => this.drains[side].stop())
+    const ended = this.#endTerm()
     // While it is blocked RabbitMQ confirms nothing: what is in flight stays pending, and is published after the next start.
     const confirms = this.#options.broker.state().publisher !== 'blocked'
     await Promise.all([
       ...(confirms ? drains : []),
       ...this.#consumers.map((consumer) => consumer.close()),
-      ...this.#hearing,
+      ended,
+      deaf.catch(() => undefined),
     ])
+    // A doorbell's ring follows its answer.
+    await new Promise((resolve) => setImmediate(resolve))
+    await this.#leader.stop()
+  }
+
+  #lead(): void {
+    const { clinic, portal, clinicDoorbell, portalDoorbell, log, observer, secondLookMs, broker } = this.#options
+    if (this.#stopping.signal.aborted) return
+    const term = new Term(
+      {
+        clinic,
+        portal,
+        outboxes: this.#outboxes,
+        clinicDoorbell,
+        portalDoorbell,
+        ring: (side, urgent) => this.#ring(side, urgent),
+        onHeard: (side) => this.#ears.heard(side),
+        onFatal: this.#fatal,
+        log,
+        observer,
+        secondLookMs,
+      },
+      this.#ended,
+    )
+    this.#term = term
+    // Otherwise its connection rings, when it is there: before it, a drain could only fail.
+    if (broker.state().publisher !== 'connecting') for (const side of SIDES) this.drains[side].ring(true)
+  }
+
+  #standDown(): void {
+    for (const side of SIDES) this.drains[side].standDown()
+    void this.#endTerm()
+    if (!this.#stopping.signal.aborted) for (const outbox of Object.values(this.#outboxes)) void this.#look(outbox)
+  }
+
+  #endTerm(): Promise<void> {
+    const term = this.#term
+    this.#term = undefined
+    if (term !== undefined) this.#ended = Promise.all([this.#ended, term.end()]).then(() => undefined)
+    return this.#ended
+  }
+
+  /** This one leads, and was told of a ring by HTTP, here or at another one (`passed`), or that RabbitMQ is there again. */
+  #onRang(side: Side, passed: boolean): void {
+    if (passed && this.#ringsByHttp(side)) this.#ears.heard(side)
+    this.drains[side].ring(!passed)
+    if (side === 'clinic') this.#term?.lookAgain()
+  }
+
+  #ring(side: Side, urgent: boolean): void {
+    if (this.leads) this.drains[side].ring(urgent)
+    else void this.#leader.pass(side).catch(() => undefined)
+  }
+
+  /** A drain that starts after this call, wherever. Who leads may change meanwhile: then the next one is asked, once. */
+  async #request(side: Side): Promise<{ readonly published: number }> {
+    const { leads } = this
+    try {
+      return await this.#drain(side, leads)
+    } catch (error) {
+      const moved = this.leads !== leads && error instanceof SyncError && error.code === 'SYNC_NO_LEADER'
+      if (!moved || this.#stopping.signal.aborted) throw error
+      return this.#drain(side, this.leads)
+    }
+  }
+
+  #drain(side: Side, here: boolean): Promise<{ readonly published: number }> {
+    return here || this.#stopping.signal.aborted ? this.drains[side].request() : this.#leader.askToDrain(side)
+  }
+
+  #test(side: Side): Promise<DoorbellTest> {
+    return testDoorbell({
+      side,
+      doorbell: this.#doorbellOf(side),
+      ringer: this.#options[side],
+      ears: this.#ears,
+      known: () => (this.#ringsByHttp(side) ? null : this.state.reason(bellOf(side))),
+      signal: this.#stopping.signal,
+    })
   }
 
   /**
    * The clinic has had doctors' edits: its rulings on them, and the columns computed from them, are in its outbox. Service Broker
    * rings for these as for any change. An HTTP doorbell need not: what SQL Server calls from within the consumer's transaction
-   * comes before the commit. Once this ingress stops, another one must look: what is thrown here is delivered there.
+   * comes before the commit. Once this ingress stops, another one must look: what is thrown here is delivered there. So is what
+   * could not be passed on to the one that leads.
    */
-  #lookForRulings(): void {
+  async #lookForRulings(): Promise<void> {
     this.#stopping.signal.throwIfAborted()
-    if (this.#options.clinicDoorbell !== 'service-broker') this.drains.clinic.ring()
-  }
-
-  /** Where the clinic rings by HTTP: one look more, when nobody has rung for a while. */
-  #lookAgain(): void {
-    const { log, secondLookMs = SECOND_LOOK_MS } = this.#options
-    if (this.#waits === undefined || this.#stopping.signal.aborted) return
-    clearTimeout(this.#secondLook)
-    this.#secondLook = setTimeout(() => {
-      log.debug('looking once more, for those whose call was not answered in time')
-      this.drains.clinic.ring()
-    }, secondLookMs)
-  }
-
-  /** Says at once if a database is not migrated, with or without RabbitMQ. If it is down, its drain tries again. */
-  #look(outbox: Outbox): void {
-    outbox.check().catch((error: unknown) => {
-      if (error instanceof SyncError && error.code === 'SYNC_NOT_MIGRATED') this.#fatal(error)
-    })
-  }
-
-  /** Rings a side's drain for what is heard on a connection of its own; /readyz knows whether there is one. */
-  #hear(side: Side): void {
-    const name = bellOf(side)
-    this.state.expect(name)
-    const onHeard = (error: unknown) => {
-      this.state.tell(name, error === null ? null : sentence(error))
-      if (error instanceof SyncError && error.code === 'SYNC_NOT_MIGRATED') void this.#noBell(side, error)
-    }
-    const { [side]: doorbell, log, observer } = this.#options
-    const ring = (connected: boolean) => {
-      // What a new connection is for is not a ring.
-      if (!connected) {
-        this.#ears.heard(side)
-        observer?.rang?.(side, side === 'clinic' ? 'service-broker' : 'listen')
-      }
-      this.drains[side].ring(connected)
-    }
-    this.#hearing.push(hearDoorbell({ side, doorbell, ring, onHeard, log }, this.#stopping.signal))
+    if (this.#options.clinicDoorbell === 'service-broker') return
+    if (this.leads) this.drains.clinic.ring()
+    else await this.#leader.pass('clinic')
   }
 
   /**
-   * Where all but the doorbell is installed, no waiting helps: the migrations bring it. Where nothing is installed, that is said
-   * by whoever looks into the outbox. A doorbell that is there and not switched on is waited for.
+   * Says at once if a database is not migrated, with or without RabbitMQ. If it is down, whoever leads finds out when it is back;
+   * who does not looks again, for /readyz.
    */
-  async #noBell(side: Side, error: SyncError): Promise<void> {
-    const migrated = await this.#outboxes[side].check().then(
-      () => true,
-      () => false,
-    )
-    if (!migrated) return
-    const what =
-      "CLINIC_DOORBELL is service-broker, but the clinic's database has no such doorbell: `npm run sync -- migrate` installs " +
-      'it, where the engine has Service Broker, and `npm run sync -- doorbell` switches it on.'
-    this.#fatal(side === 'portal' ? error : new SyncError('SYNC_NOT_MIGRATED', what, { cause: error }))
+  async #look(outbox: Outbox): Promise<void> {
+    const { signal } = this.#stopping
+    const backoff = new Backoff(RETRY)
+    for (;;) {
+      try {
+        return await outbox.check()
+      } catch (error) {
+        if (error instanceof SyncError && error.code === 'SYNC_NOT_MIGRATED') return this.#fatal(error)
+      }
+      await sleep(backoff.next(), undefined, { signal }).catch(() => undefined)
+      if (signal.aborted || this.leads) return
+    }
   }
 
   #doorbellOf(side: Side): ClinicDoorbell | PortalDoorbell {
@@ -230,15 +303,9 @@ export class Ingress {
     return RINGS_BY_HTTP.has(this.#doorbellOf(side))
   }
 
-  /** Rings the clinic's drain when the transactions end that are open now. */
-  #waitsFor(clinic: OpenTransactions): OpenTransactionWaits {
-    const { log } = this.#options
-    const { use } = this.#outboxes.clinic
-    const database: OpenTransactions = {
-      openTransactions: () => use(() => clinic.openTransactions()),
-      awaitTransaction: (transaction, signal) => clinic.awaitTransaction(transaction, signal),
-    }
-    return new OpenTransactionWaits({ database, ring: () => this.drains.clinic.ring(), log })
+  /** Whether it is heard on a connection of its own. */
+  #ringsByItself(side: Side): boolean {
+    return !this.#ringsByHttp(side) && this.#doorbellOf(side) !== 'none'
   }
 
   #watch(outbox: Outbox): Watched {

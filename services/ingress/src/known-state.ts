@@ -5,6 +5,7 @@
 export class KnownState {
   readonly #checks = new Map<string, () => string | null>()
   readonly #reasons = new Map<string, string | null>()
+  readonly #says = new Map<string, () => string>()
 
   /** A dependency whose state is told with {@link tell}. */
   expect(name: string): void {
@@ -12,9 +13,10 @@ export class KnownState {
     this.#checks.set(name, () => this.#reasons.get(name) ?? null)
   }
 
-  /** A dependency that knows its own state: null, or the reason why it is not ready. */
-  ask(name: string, reason: () => string | null): void {
+  /** A dependency that knows its own state: null, or the reason why it is not ready. `says`: another word for `ok`. */
+  ask(name: string, reason: () => string | null, says?: () => string): void {
     this.#checks.set(name, reason)
+    if (says !== undefined) this.#says.set(name, says)
   }
 
   /** @param reason null: it answered. */
@@ -40,7 +42,7 @@ export class KnownState {
     const reasons = [...this.#checks].map(([name, reason]) => [name, reason()] as const)
     return {
       ready: reasons.every(([, reason]) => reason === null),
-      checks: Object.fromEntries(reasons.map(([name, reason]) => [name, reason ?? 'ok'])),
+      checks: Object.fromEntries(reasons.map(([name, reason]) => [name, reason ?? this.#says.get(name)?.() ?? 'ok'])),
     }
   }
 }

@@ -35,7 +35,7 @@ export async function serve(settings: ServeOptions): Promise<Served> {
   const { metrics } = settings
   const ingress = new Ingress({ observer: metrics?.observer, ...settings })
   const server = Fastify({ ...options, loggerInstance: log, requestTimeout: REQUEST_MS })
-  const { drains, bells, state } = ingress
+  const { drainers: drains, bells, state } = ingress
   const testDoorbell = (side: Side) => ingress.testDoorbell(side)
   await server.register(app, { drains, bells, testDoorbell, state, webhookSecret, webhookKeys, operatorToken, metrics })
   const url = await server
@@ -50,7 +50,8 @@ export async function serve(settings: ServeOptions): Promise<Served> {
     url,
     /** Answers the requests in flight, finishes the batches in flight. */
     async close() {
-      await Promise.all([server.close(), ingress.stop()])
+      const closed = server.close()
+      await Promise.all([closed, ingress.stop(closed)])
     },
   }
 }

@@ -1,3 +1,4 @@
+import type { Candidate, Lead } from '@clinic-sync/broker'
 import { pino } from 'pino'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -20,4 +21,36 @@ export async function until(what: string, condition: () => boolean | Promise<boo
     if (Date.now() > deadline) throw new Error(`not within ${ms} ms: ${what}`)
     await sleep(2)
   }
+}
+
+/** For a broker in memory: there is no other ingress, and this one leads until `lose`. */
+export function leadAlone() {
+  let state: Lead['state'] = 'connecting'
+  let own: Candidate | undefined
+  const lead: Lead = {
+    get state() {
+      return state
+    },
+    get leads() {
+      return state === 'leads'
+    },
+    ring: async () => undefined,
+    ask: () => Promise.reject(new Error('there is nobody to ask')),
+    close: async () => void (state = 'connecting'),
+  }
+  const gain = () => {
+    state = 'leads'
+    own?.gained()
+  }
+  const lose = () => {
+    state = 'connecting'
+    own?.lost()
+  }
+  const standForLead = (candidate: Candidate): Lead => {
+    own = candidate
+    // As with RabbitMQ, it is told later.
+    queueMicrotask(gain)
+    return lead
+  }
+  return { standForLead, lead, gain, lose }
 }

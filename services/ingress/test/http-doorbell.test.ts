@@ -5,7 +5,7 @@ import type { Simulator } from '@clinic-sync/sqlserver-simulator'
 import t, { type Test } from 'tap'
 import { serve } from '../src/serve.ts'
 import { Fake } from './fake-outbox.ts'
-import { recordingLog, until } from './help.ts'
+import { leadAlone, recordingLog, until } from './help.ts'
 import { wireTo } from './wire.ts'
 
 // A clinic that rings by HTTP, from within the statement and before the commit. RabbitMQ and the portal are in memory.
@@ -41,6 +41,7 @@ async function startIngress(t: Test, simulator: Simulator, secondLookMs: number)
         return () => undefined
       },
       state: () => ({ ready: true, publisher: 'up', consumers: [] }),
+      standForLead: leadAlone().standForLead,
     },
     log,
     onFatal: (error) => t.fail(error.message),

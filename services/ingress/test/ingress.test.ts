@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import { Ingress } from '../src/ingress.ts'
 import { startLines, type ClinicDoorbell, type PortalDoorbell } from '../src/start-lines.ts'
 import { databaseDown, Fake } from './fake-outbox.ts'
-import { recordingLog, until } from './help.ts'
+import { leadAlone, recordingLog, until } from './help.ts'
 
 /** A side with a doorbell; `ring` rings it. It is not there at all where `missing` says so, or while the side is down. */
 function withBell(fake: Fake, missing: () => Error | null) {
@@ -39,6 +39,7 @@ function start(t: Test, { clinicDoorbell = 'http', portalDoorbell = 'webhook', n
   let bell = noBell
   const bells = { clinic: withBell(clinic, () => bell), portal: withBell(portal, () => bell) }
   const { log, lines } = recordingLog()
+  const leading = leadAlone()
   const ingress = new Ingress({
     clinic: bells.clinic.side,
     portal: bells.portal.side,
@@ -55,6 +56,7 @@ function start(t: Test, { clinicDoorbell = 'http', portalDoorbell = 'webhook', n
         return () => listeners.delete(listener)
       },
       state: () => broker,
+      standForLead: leading.standForLead,
     },
     clinicDoorbell,
     portalDoorbell,
@@ -74,6 +76,7 @@ function start(t: Test, { clinicDoorbell = 'http', portalDoorbell = 'webhook', n
     listeners,
     bells,
     lines,
+    leading,
     setBell: (missing: Error | null) => (bell = missing),
     setBroker: (over: Partial<BrokerState>) => (broker = { ...state, ...over }),
   }
@@ -341,7 +344,7 @@ t.test('stopping ends everything', async (t) => {
   await ingress.stop()
   t.same([handlers.size, listeners.size], [0, 0])
   clinic.change(1)
-  ingress.ringAll(true)
+  for (const drain of Object.values(ingress.drains)) drain.ring(true)
   t.equal(clinic.pending(), 1)
 })
 

@@ -67,6 +67,7 @@ runService({
       broker: {
         onReconnect: (listener) => broker.onReconnect(listener),
         state: () => broker.state(),
+        standForLead: (candidate) => broker.standForLead(candidate),
         async publishEvents(events) {
           const confirmed = broker.publishEvents(events)
           if (armed === 'sending') setImmediate(() => reached('sending'))

@@ -49,25 +49,34 @@ t.test('everything is down: it listens, says so, keeps trying, and ends cleanly'
     const response = await fetch(`${url}/readyz`)
     return { code: response.status, ...((await response.json()) as { checks: Record<string, string> }) }
   }
-  await until('both sides have been tried', async () => !/not answered/.test(JSON.stringify(await readyz())))
+  await until('both sides have been tried', async () => {
+    const { clinic, portal } = (await readyz()).checks
+    return !/not answered/.test(`${clinic} ${portal}`)
+  })
   t.match(await readyz(), {
     code: 503,
     checks: {
       clinic: /SQL Server/,
       portal: /portal/,
       broker: /RabbitMQ/,
-      'clinic-doorbell': /SQL Server/,
-      'portal-doorbell': /portal/,
+      lead: /RabbitMQ/,
+      'clinic-doorbell': /who leads hears it/,
+      'portal-doorbell': /who leads hears it/,
     },
   })
+  const headers = { authorization: `Bearer ${SETTINGS.SYNC_OPERATOR_TOKEN}` }
+  const metrics = await (await fetch(`${url}/metrics`, { headers })).text()
+  t.match(metrics, /^clinic_sync_build_info\{service="ingress",version="\d.*\} 1$/m)
+  t.match(metrics, /^clinic_sync_database_errors_total\{side="portal",class="down"\} [1-9]/m)
+  t.notMatch(metrics, /PLANTED/)
   const trigger = await fetch(`${url}/api/sync/trigger`, {
     method: 'POST',
-    headers: { authorization: `Bearer ${SETTINGS.SYNC_OPERATOR_TOKEN}` },
+    headers,
   })
   t.equal(trigger.status, 503)
   t.match(await trigger.json(), {
-    'sql-to-postgres': { code: 'SYNC_DATABASE_DOWN', side: 'clinic' },
-    'postgres-to-sql': { code: 'SYNC_DATABASE_DOWN', side: 'portal' },
+    'sql-to-postgres': { code: 'SYNC_BROKER_DOWN', side: 'clinic' },
+    'postgres-to-sql': { code: 'SYNC_BROKER_DOWN', side: 'portal' },
   })
   for (const name of ['queue-notify', 'webhook']) {
     const answer = await fetch(`${url}/api/sync/${name}`, {

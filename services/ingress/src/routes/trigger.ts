@@ -13,11 +13,11 @@ import { type Observer, SyncError } from '@clinic-sync/sync'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { requireSecret } from '../auth.ts'
 import { sentence } from '../describe.ts'
-import type { Drain } from '../drain.ts'
+import type { Drainer } from '../ingress.ts'
 import { allowOnly } from '../methods.ts'
 
 export interface TriggerRouteOptions {
-  readonly drains: Readonly<Record<Side, Pick<Drain, 'request'>>>
+  readonly drains: Readonly<Record<Side, Drainer>>
   readonly observer?: Observer | undefined
   /** SYNC_OPERATOR_TOKEN */
   readonly token: string
