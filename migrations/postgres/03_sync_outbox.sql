@@ -146,6 +146,9 @@ $function$;
 -- many drains sent them. So the clinic has seen ids that this portal has not handed out: it was restored from a backup. Then the
 -- edit has not arrived; it stays in sight as Failed until 06 sends it anew. For the same reason an outcome of a higher version
 -- than the latest is of an event from before the restore, and says nothing of the rows that are here now.
+-- 'dead' of an edit that has gone with its row meanwhile, such as a new note whose set the clinic deleted before it had the note: nothing
+-- can come of it any more, and what was written is in sync.lost_edits. A row left Failed would call for help for ever.
+ALTER TABLE sync.lost_edits ADD COLUMN IF NOT EXISTS reason text NOT NULL DEFAULT 'deleted in the clinic';
 CREATE OR REPLACE FUNCTION sync.settle_changes(outcomes jsonb)
 RETURNS void
 LANGUAGE sql
@@ -155,11 +158,14 @@ AS $function$
     SELECT q.queue_id,
       CASE
         WHEN o.outcome IN ('queued', 'retry') THEN 'Queued'
+        WHEN gone.away AND o.outcome = 'dead' THEN 'Synced'
         WHEN o.outcome IN ('dead', 'discarded') OR o.outcome = 'stale' AND o.version = s.local_version THEN 'Failed'
         ELSE 'Synced'
       END AS status,
       o.outcome IN ('queued', 'retry') AS attempted,
       CASE
+        WHEN gone.away AND o.outcome = 'dead'
+          THEN left(concat_ws('; before that: ', 'superseded by the clinic''s delete', nullif(concat_ws(': ', o.code, o.reason), '')), 1000)
         WHEN o.outcome IN ('retry', 'dead') THEN left(concat_ws(': ', o.code, o.reason), 1000)
         WHEN o.outcome = 'queued' THEN q.last_error
         WHEN o.outcome = 'discarded' THEN 'SYNC_DISCARDED: '
@@ -175,6 +181,12 @@ AS $function$
     JOIN sync.queue AS q
       ON q.table_name = o."table" AND q.record_id = o.key AND q.queue_id <= o.version AND q.status <> 'Synced'
     LEFT JOIN sync.row_state AS s ON s.table_name = o."table" AND s.record_id = o.key
+    LEFT JOIN LATERAL (
+      SELECT true AS away FROM sync.lost_edits AS l
+      WHERE l.table_name = o."table" AND l.record_id = o.key AND l.local_version >= o.version
+        AND l.reason = 'deleted in the clinic'
+      LIMIT 1
+    ) AS gone ON true
     WHERE o.version <= coalesce(s.local_version, o.version) AND CASE
       WHEN o.outcome = 'queued' THEN q.status = 'Pending'
       WHEN o.outcome = 'retry' THEN q.status IN ('Pending', 'Queued')

@@ -283,14 +283,29 @@ t.test("a set's delete puts a new note on record that is on its way: it will fin
   await apply(event('aligner_sets', gone, set(gone)))
   const write = { aligner_set_id: gone, note_type: 'Doctor', note_text: 'on its way' }
   const version = String(await edit(doctorsClient, 'aligner_notes', born, write))
-  const settle = (outcome: 'queued' | 'dead') =>
-    portal.settleChanges([{ table: 'aligner_notes', key: born, version, outcome }])
+  const settle = (outcome: 'queued' | 'dead', at = version) =>
+    portal.settleChanges([
+      { table: 'aligner_notes', key: born, version: at, outcome, code: 'SYNC_BAD_VALUE', reason: 'no set' },
+    ])
   await settle('queued')
   t.same(await apply(event('aligner_sets', gone, null)), ['applied'])
   const lost = "SELECT lost_row ->> 'note_text' AS text, reason FROM sync.lost_edits WHERE record_id = $1"
   t.match(await db.rows(lost, [born]), [{ text: 'on its way', reason: 'deleted in the clinic' }])
   await settle('dead')
-  t.match(await db.rows('SELECT status FROM sync.queue WHERE queue_id = $1', [version]), [{ status: 'Failed' }])
+  const row = 'SELECT status, last_error FROM sync.queue WHERE queue_id = $1'
+  t.match(await db.rows(row, [version]), [
+    { status: 'Synced', last_error: "superseded by the clinic's delete; before that: SYNC_BAD_VALUE: no set" },
+  ])
+
+  await apply(event('aligner_sets', gone, set(gone)))
+  const again = String(await edit(doctorsClient, 'aligner_notes', born, write))
+  await settle('queued', again)
+  await settle('dead', again)
+  t.match(
+    await db.rows(row, [again]),
+    [{ status: 'Failed', last_error: 'SYNC_BAD_VALUE: no set' }],
+    'of a row that is there',
+  )
 })
 
 t.test("a set's delete puts the doctor's unsent edits on record, of rows that the clinic never had too", async (t) => {
