@@ -176,7 +176,7 @@ function destroySocket(model: ChannelModel): void {
 }
 
 /** A heartbeat in the URL wins. @throws SyncError SYNC_CONFIG */
-function withHeartbeat(text: string): string {
+export function withHeartbeat(text: string): string {
   let url: URL
   try {
     url = new URL(text)

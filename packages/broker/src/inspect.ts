@@ -1,5 +1,6 @@
 import { SyncError } from '@clinic-sync/sync'
 import { connect, type Channel, type ChannelModel } from 'amqplib'
+import { withHeartbeat } from './connection.ts'
 import { reasonOf } from './errors.ts'
 import { type QueueDefinition, queueDefinitions, RETRY_DELAYS_MS } from './topology.ts'
 import { within } from './wait.ts'
@@ -50,7 +51,7 @@ export async function inspectBroker(options: InspectBrokerOptions): Promise<Brok
 
 async function open(url: string, timeout: number): Promise<ChannelModel> {
   try {
-    const model = await connect(url, { timeout, clientProperties: { connection_name: 'clinic-sync doctor' } })
+    const model = await connect(withHeartbeat(url), { timeout, clientProperties: { connection_name: 'clinic-sync doctor' } })
     // The call under way is rejected as well; without a listener the process would end.
     model.on('error', () => undefined)
     return model
