@@ -1,4 +1,5 @@
 import Type, { type Static, type TObject } from 'typebox'
+import { LeaderFacts } from './leading.ts'
 import { Direction, Key } from './value.ts'
 
 const Count = Type.Integer({ minimum: 0 })
@@ -71,7 +72,7 @@ export type DeadLettersPart = Static<typeof DeadLettersPart>
 const DoorbellFigures = Type.Object({
   /** The one that the ingress is set to. */
   doorbell: Type.String(),
-  /** Null: it calls by HTTP, so that nobody knows before it rings. */
+  /** Null: it calls by HTTP, so that nobody knows before it rings; or it is the leader that hears it. */
   heard: orNull(Type.Boolean()),
   /** Why it is not heard. */
   reason: orNull(Type.String()),
@@ -81,6 +82,8 @@ const DoorbellFigures = Type.Object({
 const IngressFigures = Type.Object({
   /** Of several ingresses one leads: it drains. The others stand by. */
   lead: Type.Enum(['leads', 'standby', 'connecting']),
+  /** The one that leads; null: none answers. */
+  leader: orNull(LeaderFacts),
   startedAt: Instant,
   doorbells: Type.Object({ clinic: DoorbellFigures, portal: DoorbellFigures }),
   /** What it needs and does not have, by name. */

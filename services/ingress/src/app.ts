@@ -9,6 +9,8 @@ import { type DoorbellTestRouteOptions, doorbellTestRoute } from './routes/doorb
 import { type DoorbellRoutesOptions, doorbellRoutes } from './routes/doorbells.ts'
 import { healthRoutes } from './routes/health.ts'
 import { metricsRoute } from './routes/metrics.ts'
+import { statusRoutes } from './routes/status.ts'
+import type { StatusBoard } from './status/board.ts'
 import { type TriggerRouteOptions, triggerRoute } from './routes/trigger.ts'
 import type { KnownState } from './known-state.ts'
 
@@ -17,6 +19,8 @@ export interface AppOptions {
   readonly bells: DoorbellRoutesOptions['bells']
   readonly testDoorbell: DoorbellTestRouteOptions['testDoorbell']
   readonly state: Pick<KnownState, 'read'>
+  /** Missing: no status is told. */
+  readonly board?: Pick<StatusBoard, 'read' | 'watch'> | undefined
   /** SYNC_WEBHOOK_SECRET, for the doorbells. */
   readonly webhookSecret: string
   /** SYNC_WEBHOOK_KEYS, for signed webhooks. */
@@ -51,6 +55,7 @@ export const app: FastifyPluginAsyncTypebox<AppOptions> = async (fastify, option
   await fastify.register(doorbellRoutes, { prefix, bells, secret: webhookSecret, keys: webhookKeys })
   await fastify.register(triggerRoute, { prefix, drains, observer: metrics?.observer, token: operatorToken })
   await fastify.register(doorbellTestRoute, { prefix, testDoorbell, token: operatorToken })
+  if (options.board) await fastify.register(statusRoutes, { prefix, board: options.board, token: operatorToken })
   await fastify.register(healthRoutes, { state })
   if (metrics !== undefined) await fastify.register(metricsRoute, { metrics, token: operatorToken })
 }

@@ -49,6 +49,7 @@ runService({
       webhookKeys: parseWebhookKeys(settings.SYNC_WEBHOOK_KEYS) ?? [],
       operatorToken: settings.SYNC_OPERATOR_TOKEN,
       metrics,
+      status: { clinic, portal, broker, rabbitmqUrl: settings.RABBITMQ_URL },
     })
     keepDeadLetters(broker, { clinic, portal })
     const { state } = served.ingress

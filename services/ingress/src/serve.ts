@@ -4,6 +4,10 @@ import { cannotListen, type Metrics, type Running } from '@clinic-sync/runtime'
 import { app, options } from './app.ts'
 import { Ingress, type IngressOptions } from './ingress.ts'
 import { startLines } from './start-lines.ts'
+import { StatusBoard } from './status/board.ts'
+import { Changes } from './status/changes.ts'
+import { watchElsewhere } from './status/elsewhere.ts'
+import { type StatusOptions, statusSources } from './status/sources.ts'
 
 /** How long a client may take to send a request, in milliseconds. */
 const REQUEST_MS = 30_000
@@ -17,6 +21,8 @@ export interface ServeOptions extends IngressOptions {
   readonly webhookKeys: readonly WebhookKey[]
   readonly operatorToken: string
   readonly metrics?: Metrics | undefined
+  /** Missing: `GET /api/sync/status` is not there. */
+  readonly status?: StatusOptions | undefined
 }
 
 export interface Served extends Running {
@@ -33,11 +39,23 @@ export interface Served extends Running {
 export async function serve(settings: ServeOptions): Promise<Served> {
   const { host, port, log, webhookSecret, webhookKeys, operatorToken } = settings
   const { metrics } = settings
-  const ingress = new Ingress({ observer: metrics?.observer, ...settings })
+  const changes = new Changes()
+  const ingress = new Ingress({ ...settings, observer: changes.observerBeside(settings.observer ?? metrics?.observer) })
+  const board = settings.status && statusBoard(ingress, changes, settings, settings.status)
   const server = Fastify({ ...options, loggerInstance: log, requestTimeout: REQUEST_MS })
   const { drainers: drains, bells, state } = ingress
   const testDoorbell = (side: Side) => ingress.testDoorbell(side)
-  await server.register(app, { drains, bells, testDoorbell, state, webhookSecret, webhookKeys, operatorToken, metrics })
+  await server.register(app, {
+    drains,
+    bells,
+    testDoorbell,
+    state,
+    webhookSecret,
+    webhookKeys,
+    operatorToken,
+    metrics,
+    board,
+  })
   const url = await server
     .listen({ host, port, listenTextResolver: (address) => `listening at ${address}` })
     .catch((cause: unknown) => {
@@ -54,4 +72,30 @@ export async function serve(settings: ServeOptions): Promise<Served> {
       await Promise.all([closed, ingress.stop(closed)])
     },
   }
+}
+
+function statusBoard(ingress: Ingress, changes: Changes, settings: ServeOptions, status: StatusOptions): StatusBoard {
+  const { state } = ingress
+  const { clinicDoorbell: clinic, portalDoorbell: portal, log } = settings
+  const self = {
+    state,
+    changes,
+    leads: () => ingress.leads,
+    leader: () => ingress.leader(),
+    doorbells: { clinic, portal },
+  }
+  return new StatusBoard({
+    sources: statusSources(status, self),
+    listen: (listener) => changes.listen(listener),
+    elsewhere: (signal) =>
+      watchElsewhere(
+        {
+          ...status,
+          own: () => JSON.stringify(state.read()),
+          changed: () => changes.changed(),
+          log,
+        },
+        signal,
+      ),
+  })
 }

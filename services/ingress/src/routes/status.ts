@@ -1,0 +1,77 @@
+import { SyncStatus } from '@clinic-sync/contracts'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Readable } from 'node:stream'
+import { requireSecret } from '../auth.ts'
+import { allowOnly } from '../methods.ts'
+import type { StatusBoard } from '../status/board.ts'
+
+/** A comment so often, so that who listens and what is in between know that the line is alive. */
+const HEARTBEAT_MS = 15_000
+
+export interface StatusRoutesOptions {
+  readonly board: Pick<StatusBoard, 'read' | 'watch'>
+  /** SYNC_OPERATOR_TOKEN */
+  readonly token: string
+  readonly heartbeatMs?: number
+}
+
+/** How the sync does: once, or as server-sent events whenever something changes (`event: status`, the same JSON). Always 200. */
+export const statusRoutes: FastifyPluginAsyncTypebox<StatusRoutesOptions> = async (app, options) => {
+  const { board, token, heartbeatMs = HEARTBEAT_MS } = options
+  const onRequest = requireSecret(token)
+  const closing = new AbortController()
+  app.addHook('preClose', async () => closing.abort())
+
+  app.get('/status', { onRequest, schema: { response: { 200: SyncStatus } } }, async (_request, reply) => {
+    reply.header('cache-control', 'no-store')
+    return board.read()
+  })
+
+  app.get('/status/stream', { onRequest, exposeHeadRoute: false }, async (request, reply) => {
+    const gone = new AbortController()
+    const signal = AbortSignal.any([closing.signal, gone.signal])
+    const latest = new Latest()
+    latest.on('close', () => gone.abort())
+    request.raw.on('close', () => gone.abort())
+    const heartbeat = setInterval(() => latest.say(': here\n\n'), heartbeatMs)
+    void (async () => {
+      try {
+        for await (const status of board.watch(signal)) latest.say(`event: status\ndata: ${JSON.stringify(status)}\n\n`)
+      } finally {
+        clearInterval(heartbeat)
+        latest.push(null)
+      }
+    })()
+    reply.header('cache-control', 'no-store')
+    // Otherwise a proxy in front would keep it back until it is complete, and a stop wait for the connection's next request.
+    reply.header('x-accel-buffering', 'no').header('connection', 'close')
+    return reply.type('text/event-stream').send(latest)
+  })
+  allowOnly(app, '/status', ['GET', 'HEAD'])
+  allowOnly(app, '/status/stream', ['GET'])
+}
+
+/** Who reads too slowly gets the latest, when the line is free again: nothing piles up. */
+class Latest extends Readable {
+  #wanted = false
+  #text: string | null = null
+
+  say(text: string): void {
+    // A heartbeat says nothing that is worth a status.
+    if (this.#text === null || !text.startsWith(':')) this.#text = text
+    this.#flush()
+  }
+
+  override _read(): void {
+    this.#wanted = true
+    this.#flush()
+  }
+
+  #flush(): void {
+    if (!this.#wanted || this.#text === null || this.destroyed) return
+    const text = this.#text
+    this.#text = null
+    this.#wanted = false
+    this.push(text)
+  }
+}
