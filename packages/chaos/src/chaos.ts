@@ -16,6 +16,8 @@ export interface ChaosOptions {
   readonly nodes: number
   readonly ownDisk: boolean
   readonly pairs: boolean
+  /** In place of the faults' own patience. */
+  readonly patienceMs?: number | undefined
   readonly extent?: Extent
   readonly people?: number
   readonly pace?: number
@@ -54,7 +56,7 @@ export async function chaos(options: ChaosOptions): Promise<Chaos> {
   })
   const fit = faults.filter(({ name }) => leftOut.every(({ fault }) => fault !== name))
   const recoveries = new Recoveries(ground)
-  const checkpoints = new Checkpoints(ground, recoveries)
+  const checkpoints = new Checkpoints(ground, recoveries, options.patienceMs)
   const memory = watchMemory(ground)
   release.add('watch on memory', async () => memory.stop())
   const turns: Turn[] = []
@@ -65,19 +67,20 @@ export async function chaos(options: ChaosOptions): Promise<Chaos> {
   const turn = async (together: readonly Fault[]) => {
     const names = together.map(({ name }) => name)
     const random = stream(seed, 'turn', turns.length, ...names)
-    const recovery = await wreak(ground, together, random, recoveries)
+    const recovery = await wreak(ground, together, random, recoveries, options.patienceMs)
     const findings = await checkpoints.take()
     turns.push({ faults: names, recovery, findings })
     say(lineOf(names, recovery, findings, performance.now() - start))
   }
-  for (const fault of fit) await turn([fault])
-  const sociable = fit.filter(({ alone }) => !alone)
+  for (const fault of fit) if (!fault.finale) await turn([fault])
+  const sociable = fit.filter(({ alone, finale }) => !alone && !finale)
   const random = stream(seed, 'pairs')
   while (options.pairs && sociable.length > 1 && performance.now() - start < ms) {
     const first = random.pick(sociable)
     const second = random.pick(sociable.filter((fault) => fault !== first))
     await turn([first, second])
   }
+  for (const fault of fit) if (fault.finale) await turn([fault])
 
   say('Everybody goes home. Accounting for every edit …')
   const last = await checkpoints.take()
@@ -100,6 +103,7 @@ async function wreak(
   faults: readonly Fault[],
   random: Random,
   recoveries: Recoveries,
+  patience?: number,
 ): Promise<Recovery> {
   const { load } = ground
   const sides = new Set(faults.flatMap(({ hurts = [] }) => hurts))
@@ -113,10 +117,21 @@ async function wreak(
     }
     for (const { over } of heals) await delay(Math.max(0, over - performance.now()))
   } finally {
-    for (const { heal } of heals) await heal()
+    const healed = await Promise.allSettled(heals.map(({ heal }) => heal()))
+    for (const result of healed)
+      if (result.status === 'rejected') ground.troubles.push(`healing failed: ${String(result.reason)}`)
     for (const side of sides) load.expectFailures(side, false)
   }
-  return recoveries.measure(Math.max(...faults.map(({ patienceMs = PATIENCE_MS }) => patienceMs)))
+  const start = performance.now()
+  // What has ended by itself is trouble, and an orchestrator starts it again.
+  await ground.crew.everybodyUp().catch((error: unknown) => ground.troubles.push(String(error)))
+  const recovery = await recoveries.measure(
+    patience ?? Math.max(...faults.map(({ patienceMs = PATIENCE_MS }) => patienceMs)),
+    start,
+  )
+  const withinMs = Math.max(...faults.map((fault) => fault.withinMs ?? Number.POSITIVE_INFINITY))
+  if (!('ms' in recovery) || recovery.ms <= withinMs) return recovery
+  return { stuck: `within ${withinMs / 1_000} s: it took ${(recovery.ms / 1_000).toFixed(1)} s` }
 }
 
 /** Edits of which nobody knows whether they took place are left out. */

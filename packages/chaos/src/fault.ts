@@ -17,6 +17,10 @@ export interface Fault {
   readonly hurts?: readonly Side[]
   /** It has the stage to itself: never one of a pair. */
   readonly alone?: boolean
+  /** It comes last of all, since what it leaves behind slows down everything after it. */
+  readonly finale?: boolean
+  /** Recovery may take no longer than this, in milliseconds. Default: as long as `patienceMs`. */
+  readonly withinMs?: number
   /** After so long everything must flow again; milliseconds. Default: `PATIENCE_MS`. */
   readonly patienceMs?: number
   /** Why it cannot happen on this ground; null: it can. */

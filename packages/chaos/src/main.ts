@@ -49,6 +49,7 @@ interface Options {
   readonly nodes: number
   readonly only?: readonly Fault[]
   readonly pairs: boolean
+  readonly patience?: number
   readonly list: boolean
 }
 
@@ -74,7 +75,17 @@ async function main(options: Options): Promise<void> {
   screen.line(screen.strong(`clinic-sync: the chaos suite. Seed ${seed}, ${minutes} minutes`))
   const started = performance.now()
   const say = (line: string) => screen.line(`  ${line}`)
-  const result = await chaos({ seed, ms: minutes * 60_000, release, say, faults: only, nodes, ownDisk: true, pairs })
+  const result = await chaos({
+    seed,
+    ms: minutes * 60_000,
+    release,
+    say,
+    faults: only,
+    nodes,
+    ownDisk: true,
+    pairs,
+    patienceMs: options.patience === undefined ? undefined : options.patience * 1_000,
+  })
   report(screen, result, commandFor(options), (performance.now() - started) / 1_000)
   await finish(holds(result) ? 0 : 1)
 }
@@ -92,6 +103,7 @@ const program = new Command('npm run chaos --')
   .option('--minutes <m>', 'each fault takes one turn, then pairs of them until this is over', minutesFrom, 10)
   .option('--only <names>', 'these faults only, with commas between', named)
   .option('--nodes <n>', 'nodes of RabbitMQ: 3 in a cluster, or 1', nodesFrom, 3)
+  .option('--patience <s>', 'seconds until recovery has failed (default: 150, for some faults more)', whole)
   .option('--no-pairs', 'each fault by itself only')
   .option('--list', 'say what faults there are, and end', false)
   .option('--yes', 'asked for by habit: there is nothing to ask', false)

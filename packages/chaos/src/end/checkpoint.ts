@@ -28,12 +28,14 @@ export class Checkpoints {
   /** Versions with a dead letter, as `direction record version`. */
   readonly dead = new Set<string>()
   readonly #ground: Ground
+  readonly #restMs: number
   readonly #recoveries: Recoveries
   readonly #told = new Set<string>()
   readonly #known = new Set<string>()
 
-  constructor(ground: Ground, recoveries: Recoveries) {
+  constructor(ground: Ground, recoveries: Recoveries, restMs = REST_MS) {
     this.#ground = ground
+    this.#restMs = restMs
     this.#recoveries = recoveries
   }
 
@@ -71,7 +73,7 @@ export class Checkpoints {
         empty = rest && moving + long === 0 ? empty + 1 : 0
         return empty === 2
       },
-      REST_MS,
+      this.#restMs,
       150,
     )
   }

@@ -6,7 +6,7 @@ import { type Marks, NO_MARKS } from '../people/canaries.ts'
 export type Recovery = { readonly ms: number } | { readonly stuck: string }
 
 /**
- * Measures from now: until everything that is committed by now has arrived, and both directions pass on what is new.
+ * Measures how long it takes until everything that is committed by now has arrived, and both directions pass on what is new.
  *
  * What was stuck once is not waited for again: `from` says up to where.
  */
@@ -18,9 +18,9 @@ export class Recoveries {
     this.#ground = ground
   }
 
-  async measure(patienceMs: number): Promise<Recovery> {
+  /** @param start when the fault was over */
+  async measure(patienceMs: number, start: number): Promise<Recovery> {
     const { canaries } = this.#ground
-    const start = performance.now()
     const marks = await canaries.marks()
     let open = 0
     const [flight, arrived] = await Promise.all([

@@ -97,7 +97,7 @@ export class Crew {
     void child.ended.then(({ asked }) => {
       this.#members.delete(member)
       if (!asked && manner.step === undefined)
-        this.#died.push(`${service} has ended by itself. Its last log lines:\n${child.tail()}`)
+        this.#died.push(`${service} has ended by itself. Its last log lines:\n${child.tail(5)}`)
     })
     return member
   }
@@ -112,10 +112,33 @@ export class Crew {
     return untilReady(child, port, READY_MS)
   }
 
+  /** At least one of each service; returns at once. */
+  async startMissing(): Promise<void> {
+    for (const service of SERVICES) if (this.of(service).length === 0) await this.start(service)
+  }
+
   /** At least one of each service, all of them ready. @throws Error with the last log lines of one that is not */
   async everybodyUp(): Promise<void> {
-    for (const service of SERVICES) if (this.of(service).length === 0) await this.start(service)
+    await this.startMissing()
     await Promise.all([...this.#members].map((member) => this.ready(member)))
+  }
+
+  /** Every way, with its name. */
+  get ways(): readonly (readonly [name: string, way: Proxy])[] {
+    return [...this.#proxies]
+  }
+
+  /** What an operator does after an outage: both outboxes are drained. @throws Error if the ingress does not do it */
+  async trigger(): Promise<void> {
+    const [ingress] = this.of('ingress')
+    if (ingress === undefined) throw new Error('there is no ingress to trigger')
+    const answer = await fetch(`${ingress.url}/api/sync/trigger`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${this.operatorToken}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ direction: 'both' }),
+    })
+    await answer.body?.cancel()
+    if (!answer.ok) throw new Error(`the operator's trigger was answered with ${answer.status}`)
   }
 
   /** Ends all but one of each service. */
@@ -124,10 +147,6 @@ export class Crew {
       const [, ...others] = this.of(service)
       await Promise.all(others.map(({ child }) => child.stop()))
     }
-  }
-
-  openWays(): void {
-    for (const proxy of this.#proxies.values()) proxy.resume()
   }
 
   /** Bytes of memory of each service, by its name; the largest where there are several. */

@@ -3,7 +3,7 @@ import { openClinic } from '@clinic-sync/clinic'
 import { openPortal } from '@clinic-sync/portal'
 import { Books, type Extent } from '@clinic-sync/prove/parts'
 import { createLogger } from '@clinic-sync/runtime'
-import type { SyncDatabase } from '@clinic-sync/sync'
+import type { Operable, SyncDatabase } from '@clinic-sync/sync'
 import type mssql from 'mssql'
 import pg from 'pg'
 import { Canaries } from '../people/canaries.ts'
@@ -25,7 +25,7 @@ export interface Ground {
   readonly clinic: mssql.ConnectionPool
   readonly portal: pg.Pool
   /** To compare them. */
-  readonly sides: Readonly<Record<'clinic' | 'portal', Pick<SyncDatabase, 'readRows'>>>
+  readonly sides: Readonly<Record<'clinic' | 'portal', Pick<SyncDatabase & Operable, 'readRows' | 'requeue'>>>
   readonly say: (line: string) => void
   /** Records that a fault has made, and whose dead letters are no surprise. */
   readonly provoked: Set<string>

@@ -11,6 +11,7 @@ import { doctorsRole, type Server, TIME_ZONE } from '@clinic-sync/prove/parts'
 import { type Simulator, startSimulator } from '@clinic-sync/sqlserver-simulator'
 import pg from 'pg'
 import { openBalancer } from './balancer.ts'
+import { MOODS } from './moods.ts'
 import { WRITE_LOG } from './write-log.ts'
 
 /** Room for what the run writes and for a backlog; it is filled by a file when it shall run full. Megabytes. */
@@ -81,7 +82,7 @@ export async function openWorld({ seed, release, say, nodes, ownDisk }: WorldOpt
   await migrate({ side: 'clinic', url: clinic.url })
   await migrate({ side: 'portal', url: portal.url, withPortalTables: true })
   const doctors = `clinic_sync_chaos_${randomBytes(4).toString('hex')}`
-  await execute(portal.url, doctorsRole(doctors), WRITE_LOG)
+  await execute(portal.url, doctorsRole(doctors), WRITE_LOG, MOODS)
   if ((await switchDoorbell(clinic.url)) !== 'service-broker') throw new Error('the clinic has no Service Broker')
   const addresses = { clinic: clinic.url, portal: portal.url, rabbit: `amqp://guest:guest@127.0.0.1:${balancer.port}` }
   return {

@@ -18,9 +18,17 @@ export class Canaries {
   readonly #clinic: mssql.ConnectionPool
   readonly #portal: pg.Pool
   readonly #keys: Readonly<Record<'clinic' | 'portal', number>>
+  /** Two notes for faults that hold rows: nobody else edits them either. */
+  readonly held: Readonly<Record<'clinic' | 'portal', number>>
   #count = 0
 
-  private constructor(clinic: mssql.ConnectionPool, portal: pg.Pool, keys: Record<'clinic' | 'portal', number>) {
+  private constructor(
+    clinic: mssql.ConnectionPool,
+    portal: pg.Pool,
+    keys: Record<'clinic' | 'portal', number>,
+    held: Record<'clinic' | 'portal', number>,
+  ) {
+    this.held = held
     this.#clinic = clinic
     this.#portal = portal
     this.#keys = keys
@@ -44,8 +52,9 @@ export class Canaries {
       return key
     }
     const keys = { clinic: await make('canary of the clinic'), portal: await make('canary of the portal') }
+    const held = { clinic: await make('held in the clinic'), portal: await make('held in the portal') }
     await staff.close()
-    const canaries = new Canaries(clinic, portal, keys)
+    const canaries = new Canaries(clinic, portal, keys, held)
     const there = async () =>
       (await canaries.#inPortal(keys.clinic)) !== null && (await canaries.#inPortal(keys.portal)) !== null
     if (!(await comes(there, 60_000)))

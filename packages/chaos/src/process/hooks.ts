@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 
 /**
  * Hooks into the libraries under a service that runs exactly as in production: at a named step the process kills itself, and
- * SIGUSR2 stops its event loop for a while. Loaded before the service; development only.
+ * SIGWINCH (a signal that services leave alone) stops its event loop for a while. Loaded before the service; development only.
  *
  * Consumers: `received` (before the batch is applied), `applied`, `outcomes-published` (before it is acknowledged), `acked`.
  * Ingress: `taken` (before anything is published), `published` (confirmed, but not yet settled), `settled`, `outcome-received`,
@@ -121,6 +121,6 @@ if (step !== '') {
 
 /** As a computation that never lets go: nothing is read, nothing answered, no heartbeat sent. Milliseconds. */
 const FULL_MS = 5_000
-process.on('SIGUSR2', () => {
+process.on('SIGWINCH', () => {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FULL_MS)
 })

@@ -18,10 +18,10 @@ export interface Child {
   /** SIGTERM, and SIGKILL if it takes longer than ten seconds. */
   stop(): Promise<void>
   /**
-   * Sends a signal: SIGKILL as a crash, SIGSTOP and SIGCONT as a machine that stands still; what SIGUSR2 does is the child's own
+   * Sends a signal: SIGKILL as a crash, SIGSTOP and SIGCONT as a machine that stands still; what SIGWINCH does is the child's own
    * matter. Nothing happens once it has ended.
    */
-  signal(name: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT' | 'SIGUSR2'): void
+  signal(name: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT' | 'SIGWINCH'): void
 }
 
 export interface ChildOptions {
