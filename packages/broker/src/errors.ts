@@ -1,4 +1,4 @@
-import { SyncError, type ErrorCode } from '@clinic-sync/sync'
+import { amqpFailure, BROKER_TROUBLE, type FailureRule, SyncError } from '@clinic-sync/sync'
 
 /** Some messages were not confirmed. The code and message are those of the first failure. */
 export class PublishError extends SyncError {
@@ -14,14 +14,21 @@ export class PublishError extends SyncError {
   }
 }
 
-const WHEN_BROKER_IS_BACK: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'SYNC_BROKER_DOWN',
-  'SYNC_PUBLISH_REFUSED',
-  'SYNC_UNROUTABLE',
-])
 /** Whether the same publish may succeed later, with nothing to blame in the message. */
 export const isBrokerTrouble = (error: unknown): error is SyncError =>
-  error instanceof SyncError && WHEN_BROKER_IS_BACK.has(error.code)
+  error instanceof SyncError && BROKER_TROUBLE.has(error.code)
+
+/** RabbitMQ's reply code: amqplib has it as the error's code, and, where the handshake failed, in its words only. */
+function replyCodeOf(error: Error): number | undefined {
+  const { code } = error as { code?: unknown }
+  if (typeof code === 'number') return code
+  const told = /^Handshake terminated by server: (\d{3}) /.exec(error.message)?.[1]
+  return told === undefined ? undefined : Number(told)
+}
+
+/** What amqplib's error means. */
+export const meaningOf = (error: unknown): FailureRule =>
+  error instanceof Error ? amqpFailure(replyCodeOf(error), error.message) : amqpFailure(undefined)
 
 /** What amqplib or the socket says, for a log line. Their messages hold names of queues and hosts, no message bodies. */
 export function reasonOf(error: unknown): string {
@@ -29,7 +36,8 @@ export function reasonOf(error: unknown): string {
   const code = (error as { code?: unknown }).code
   // A connection refused on both IPv6 and IPv4 is an AggregateError without a message.
   const text = error.message === '' && code !== undefined ? String(code) : error.message
-  return text.replaceAll(/amqps?:\/\/\S+/g, '<url>')
+  const { code: known, words } = meaningOf(error)
+  return `${text.replaceAll(/amqps?:\/\/\S+/g, '<url>')}${known === '' ? '' : `: ${words}`}`
 }
 
 /** An error as fields of a log line. Of errors that are not ours only name, code and place: their messages may quote data. */

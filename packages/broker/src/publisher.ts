@@ -4,7 +4,7 @@ import type { Log } from './api.ts'
 import { sleep, within } from './wait.ts'
 import { keepChannel } from './channel.ts'
 import type { Connection } from './connection.ts'
-import { PublishError, reasonOf } from './errors.ts'
+import { meaningOf, PublishError, reasonOf } from './errors.ts'
 import { declareTopology } from './topology.ts'
 
 /**
@@ -181,10 +181,8 @@ export class Publisher {
       return new SyncError('SYNC_UNROUTABLE', `no queue for ${message.exchange} ${message.routingKey}`)
     }
     if (error === null || error === undefined) return null
-    // amqplib gives no code: 'message nacked' by the broker, or 'channel closed'.
-    return error instanceof Error && error.message === 'message nacked'
-      ? new SyncError('SYNC_PUBLISH_REFUSED', `RabbitMQ refused a message for ${message.routingKey}`, { cause: error })
-      : new SyncError('SYNC_BROKER_DOWN', 'the channel closed before the confirm', { cause: error })
+    const { error: code = 'SYNC_BROKER_DOWN', words } = meaningOf(error)
+    return new SyncError(code, `${message.routingKey}: ${words}`, { cause: error })
   }
 
   #onReturn(message: Message): void {

@@ -50,6 +50,16 @@ export const AMQP_RULES: readonly FailureRule[] = rules(
   ['Channel closed', 'the channel is closed', BROKER],
   ['Connection closed', 'the connection is closed', BROKER],
   ['Connection closing', 'the connection is closing', BROKER],
+  // amqplib keeps the reply code of a connection that is refused so late to itself.
+  [
+    'Expected ConnectionOpenOk',
+    'there is no such virtual host, or the user has no rights in it',
+    {
+      error: 'SYNC_BROKER_DOWN',
+      advice:
+        'Make the virtual host that RABBITMQ_URL names, and give the user rights in it; the services go on by themselves.',
+    },
+  ],
   ['Heartbeat timeout', 'RabbitMQ fell silent', BROKER],
   ['Socket closed abruptly', 'RabbitMQ closed the connection while it was made', BROKER],
   ['Unexpected close', 'the connection was cut', BROKER],
@@ -63,3 +73,6 @@ const UNKNOWN: FailureRule = { code: '', failure: 'down', words: 'the connection
 /** What a reply code, or what amqplib says, means. */
 export const amqpFailure = (replyCode: number | undefined, said = ''): FailureRule =>
   RULES.get(String(replyCode)) ?? BY_WORDS.find(({ code }) => said.startsWith(code)) ?? UNKNOWN
+
+/** Our codes for what RabbitMQ did not take, or could not: the same publish may succeed later, with nothing to blame in the message. */
+export const BROKER_TROUBLE: ReadonlySet<string> = new Set(AMQP_RULES.flatMap(({ error }) => error ?? []))

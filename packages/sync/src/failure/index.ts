@@ -1,4 +1,4 @@
-export { amqpFailure } from './amqp.ts'
+export { amqpFailure, BROKER_TROUBLE } from './amqp.ts'
 export { driverFailure } from './drivers.ts'
 export { explainFailure, type Explained, natureOf } from './explain.ts'
 export { postgresFailure, type PostgresFacts } from './postgres.ts'

@@ -57,6 +57,7 @@ export const tableFor = ({ policies, deletes, kinds }: Setup): Table => ({
   sources: [],
   deletes: { clinic: 'propagate', portal: deletes },
   portalInserts: true,
+  uniqueInPortal: [],
   sharedWhen: kinds ? { column: 'kind', equals: 'A' } : null,
 })
 
