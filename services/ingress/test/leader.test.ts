@@ -6,7 +6,7 @@ import { Drain } from '../src/drain.ts'
 import { Ingress, type IngressOptions } from '../src/ingress.ts'
 import { databaseDown, Fake } from './fake-outbox.ts'
 import { recordingLog, until } from './help.ts'
-import { testRabbit } from './rabbit.ts'
+import { testVhost } from '@clinic-sync/dev-services/testing'
 import { wireTo } from './wire.ts'
 
 /** A database that two ingresses share, with a doorbell that gives each ring to one of those who wait, as Service Broker does. */
@@ -115,7 +115,7 @@ const bothLead = (a: { lead(): string }, b: { lead(): string }) => a.lead() === 
 
 t.test('one drains and hears the doorbells, the other is ready and says standby; nothing is doubled', async (t) => {
   const both = sides()
-  const url = await testRabbit(t)
+  const { url } = await testVhost(t)
   const a = await join(t, url, 'a', both)
   const b = await join(t, url, 'b', both)
   t.same([a.lead(), b.lead()], ['leads', 'standby'])
@@ -150,7 +150,7 @@ t.test('one drains and hears the doorbells, the other is ready and says standby;
 
 t.test('what a standby is told by HTTP, the leader drains', async (t) => {
   const both = sides()
-  const url = await testRabbit(t)
+  const { url } = await testVhost(t)
   const settings = { clinicDoorbell: 'http', portalDoorbell: 'webhook' } as const
   const a = await join(t, url, 'a', both, settings)
   const b = await join(t, url, 'b', both, settings)
@@ -195,7 +195,7 @@ t.test('what a standby is told by HTTP, the leader drains', async (t) => {
 
 t.test('a standby settles outcomes too, and tells the leader to look for rulings before it does', async (t) => {
   const both = sides()
-  const url = await testRabbit(t)
+  const { url } = await testVhost(t)
   const settings = { clinicDoorbell: 'http', portalDoorbell: 'webhook' } as const
   const a = await join(t, url, 'a', both, settings)
   const handlers = new Map<Direction, (batches: readonly OutcomeBatch[]) => Promise<unknown>>()
@@ -224,7 +224,7 @@ t.test('a standby settles outcomes too, and tells the leader to look for rulings
 
 t.test('the leader is cut off from RabbitMQ: the other takes over, and both are heard of', async (t) => {
   const both = sides()
-  const url = await testRabbit(t)
+  const { url } = await testVhost(t)
   const wire = await wireTo(t, url)
   const a = await join(t, wire.url, 'a', both)
   const b = await join(t, url, 'b', both)

@@ -1,19 +1,22 @@
 import { connectBroker } from '@clinic-sync/broker'
 import { migrate } from '@clinic-sync/cli'
 import { parseAddress } from '@clinic-sync/clinic'
-import { testClinic, testPostgres } from '@clinic-sync/dev-services/testing'
+import { testClinic, testPostgres, testVhost } from '@clinic-sync/dev-services/testing'
 import sql from 'mssql'
 import pg from 'pg'
 import t from 'tap'
 import { recordingLog, until } from './help.ts'
-import { testRabbit } from './rabbit.ts'
 import { startService } from './service.ts'
 
 /** Two ingresses as they are run for real, with a heartbeat of a second: RabbitMQ lets go of a frozen one after two. */
 const HEARTBEAT = 1
 
 t.setTimeout(120_000)
-const [{ url: portalUrl }, rabbitUrl, simulator] = await Promise.all([testPostgres(t), testRabbit(t), testClinic(t)])
+const [{ url: portalUrl }, { url: rabbitUrl }, simulator] = await Promise.all([
+  testPostgres(t),
+  testVhost(t),
+  testClinic(t),
+])
 await migrate({ side: 'portal', url: portalUrl, withPortalTables: true })
 
 const editor = await new sql.ConnectionPool(parseAddress(simulator.url)).connect()
