@@ -7,6 +7,9 @@ import { attemptOf, nowInSeconds } from './message.ts'
 import type { OutgoingMessage } from './publisher.ts'
 import { DEAD, deadKey, discardedKey, RETRY, retryKey } from './topology.ts'
 
+/** Of a header that is no reason. amqplib encodes 64 KiB of headers at most. */
+const MAX_NAME = 512
+
 /** The copy of a message that waits in a retry queue. `retry` counts from 1. */
 export function retryCopy(
   message: ConsumeMessage,
@@ -93,8 +96,8 @@ function annotatedCopy(message: Labelled, routingKey: string, headers: Record<st
   const ours: Record<string, unknown> = {}
   for (const name of Object.values(HEADER)) {
     const value = before[name]
-    if (typeof value === 'string') ours[name] = value.slice(0, MAX_TEXT)
-    else if (typeof value === 'number') ours[name] = value
+    if (typeof value === 'string') ours[name] = value.slice(0, name === HEADER.errorMessage ? MAX_TEXT : MAX_NAME)
+    else if (isCount(value)) ours[name] = value
   }
   return copy(message, DEAD, routingKey, shortText(message.properties.appId) ?? 'unknown', { ...ours, ...headers })
 }
@@ -122,7 +125,7 @@ function copy(
   const before = headersOf(message)
   const kept = [HEADER.entityKey, HEADER.version, ...TRACE_HEADERS].flatMap((name) => {
     const value = before[name]
-    return typeof value === 'string' ? [[name, value.slice(0, 512)] as const] : []
+    return typeof value === 'string' ? [[name, value.slice(0, MAX_NAME)] as const] : []
   })
   const replays = before[HEADER.replays]
   return {
@@ -137,12 +140,15 @@ function copy(
       appId,
       headers: {
         ...Object.fromEntries(kept),
-        ...(typeof replays === 'number' && { [HEADER.replays]: replays }),
+        ...(isCount(replays) && { [HEADER.replays]: replays }),
         ...headers,
       },
     },
   }
 }
+
+/** What another client has sent as a number need not be a count. */
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
 
 /** AMQP's short strings hold 255 bytes. */
 const shortText = (value: unknown): string | null =>

@@ -58,18 +58,20 @@ export function outcomeMessage(batch: OutcomeBatch, appId: string, messageId: st
 
 /** @throws SyncError SYNC_BAD_MESSAGE that names the fields at fault, never their values */
 export function decodeEvent(message: Labelled, direction: Direction, maxBytes: number): SyncEvent {
-  const event = parse(message, maxBytes)
-  if (!syncEventValidator.Check(event)) throw wrongShape(syncEventValidator.Errors(event))
-  if (directionFrom(event.source) !== direction) throw bad(`source: does not travel ${direction}`)
-  return event
+  return decode(message, maxBytes, (event) => {
+    if (!syncEventValidator.Check(event)) throw wrongShape(syncEventValidator.Errors(event))
+    if (directionFrom(event.source) !== direction) throw bad(`source: does not travel ${direction}`)
+    return event
+  })
 }
 
 /** @throws SyncError SYNC_BAD_MESSAGE */
 export function decodeOutcomes(message: Labelled, direction: Direction, maxBytes: number): OutcomeBatch {
-  const batch = parse(message, maxBytes)
-  if (!outcomeBatchValidator.Check(batch)) throw wrongShape(outcomeBatchValidator.Errors(batch))
-  if (batch.direction !== direction) throw bad(`direction: is not ${direction}`)
-  return batch
+  return decode(message, maxBytes, (batch) => {
+    if (!outcomeBatchValidator.Check(batch)) throw wrongShape(outcomeBatchValidator.Errors(batch))
+    if (batch.direction !== direction) throw bad(`direction: is not ${direction}`)
+    return batch
+  })
 }
 
 /** Our own count of failed attempts; RabbitMQ's counters differ between its versions and count peeks as well. */
@@ -78,10 +80,19 @@ export function attemptOf(message: Pick<Labelled, 'properties'>): number {
   return typeof attempt === 'number' && Number.isInteger(attempt) && attempt >= 0 ? attempt : 0
 }
 
-function parse(message: Labelled, maxBytes: number): unknown {
-  if (message.content.length > maxBytes) throw bad(`${message.content.length} bytes; the limit is ${maxBytes}`)
+/** Whatever goes wrong with a message is the message's fault: thrown on, it would come back, and stop its queue for good. */
+function decode<T>({ content }: Labelled, maxBytes: number, validate: (value: unknown) => T): T {
+  if (content.length > maxBytes) throw bad(`${content.length} bytes; the limit is ${maxBytes}`)
   try {
-    return JSON.parse(message.content.toString('utf8'))
+    return validate(parse(content))
+  } catch (error) {
+    throw error instanceof SyncError ? error : bad('cannot be read')
+  }
+}
+
+function parse(content: Buffer): unknown {
+  try {
+    return JSON.parse(content.toString('utf8'))
   } catch {
     // Without the cause: a SyntaxError quotes the text.
     throw bad('not JSON')
