@@ -30,7 +30,7 @@ export interface LeadershipOptions extends LeadTiming {
 
 /**
  * Who holds the unacknowledged token of the queue `sync.leader` leads: its single active consumer. When its connection ends,
- * RabbitMQ gives the token to the next who waits; nothing is left behind and nobody asks. See docs/decisions/010.
+ * RabbitMQ gives the token to the next who waits; nothing is left behind and nobody asks. See docs/decisions/012.
  *
  * On a connection of its own, with a short heartbeat, so that who hangs is noticed within 15 s.
  */
