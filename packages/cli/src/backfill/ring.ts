@@ -1,3 +1,4 @@
+import type { Direction } from '@clinic-sync/contracts'
 import { SyncError } from '@clinic-sync/sync'
 import { ingressAddress } from '../ingress-address.ts'
 
@@ -7,14 +8,19 @@ import { ingressAddress } from '../ingress-address.ts'
  * @param ingressUrl such as `http://127.0.0.1:3000`.
  * @throws SyncError `SYNC_INGRESS` if it does not answer or refuses the token.
  */
-export async function ringIngress(ingressUrl: string, token: string, signal?: AbortSignal): Promise<void> {
+export async function ringIngress(
+  ingressUrl: string,
+  token: string,
+  signal?: AbortSignal,
+  direction: Direction = 'sql-to-postgres',
+): Promise<void> {
   const url = new URL(ingressAddress(ingressUrl, '/api/sync/trigger'))
   let response: Response
   try {
     response = await fetch(url, {
       method: 'POST',
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ direction: 'sql-to-postgres' }),
+      body: JSON.stringify({ direction }),
       ...(signal ? { signal } : {}),
     })
   } catch (cause) {

@@ -32,7 +32,7 @@ function unreachable({ ingress, outboxes, queues, deadLetters }: Parts): string[
   const add = (what: string, part: { readonly reachable: true } | Unreachable, advice: string) => {
     if (!part.reachable) found.push(`${what}: ${sentence(part.reason)} ${advice}`)
   }
-  add('The ingress does not answer', ingress, ADVICE.SYNC_INGRESS)
+  add('The ingress cannot be asked', ingress, ADVICE.SYNC_INGRESS)
   add("The clinic's outbox cannot be read", outboxes.clinic, ADVICE.SYNC_DATABASE_DOWN)
   add("The portal's outbox cannot be read", outboxes.portal, ADVICE.SYNC_DATABASE_DOWN)
   add('RabbitMQ cannot be asked', queues, ADVICE.SYNC_BROKER_DOWN)
