@@ -1,6 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Random, Releasers } from '@clinic-sync/demo'
-import { account, type Complaint, type Extent, finalRows, stream } from '@clinic-sync/prove/parts'
+import {
+  account,
+  type Complaint,
+  EVERYTHING,
+  type Extent,
+  finalRows,
+  historyOf,
+  stream,
+} from '@clinic-sync/prove/parts'
 import { Checkpoints, type Findings } from './end/checkpoint.ts'
 import { Recoveries, type Recovery } from './end/recovery.ts'
 import { type Fault, type Heal, PATIENCE_MS } from './fault.ts'
@@ -41,6 +49,8 @@ export interface Chaos {
   readonly deadLetters: number
   /** Largest resident memory of each service, in bytes. */
   readonly memory: Readonly<Record<string, number>>
+  /** What happened to a record, a line each, without values. */
+  history(record: string): readonly string[]
 }
 
 const EXTENT: Extent = { sets: 6, batchesPerSet: 3, notesPerSet: 5 }
@@ -83,8 +93,9 @@ export async function chaos(options: ChaosOptions): Promise<Chaos> {
   for (const fault of fit) if (fault.finale) await turn([fault])
 
   say('Everybody goes home. Accounting for every edit …')
-  const last = await checkpoints.take()
+  // First: what somebody still edited after the last look would not have arrived yet.
   await ground.load.stop()
+  const last = await checkpoints.take()
   turns.push({ faults: [], recovery: { ms: 0 }, findings: last })
   return {
     turns,
@@ -94,6 +105,7 @@ export async function chaos(options: ChaosOptions): Promise<Chaos> {
     events: ground.tap.fates.size,
     deadLetters: checkpoints.dead.size,
     memory: memory.peaks,
+    history: (record) => historyOf(record, ground.load.ledger, ground.tap.happenings, start),
   }
 }
 
@@ -111,12 +123,14 @@ async function wreak(
   const heals: { readonly heal: Heal; readonly over: number }[] = []
   try {
     for (const fault of faults) {
+      ground.tap.happened(EVERYTHING, `--- ${fault.name}`)
       const heal = await fault.inject(ground, random)
       heals.push({ heal, over: performance.now() + random.int(...fault.lastsMs) })
       if (faults.length > 1) await delay(random.int(0, 1_500))
     }
     for (const { over } of heals) await delay(Math.max(0, over - performance.now()))
   } finally {
+    ground.tap.happened(EVERYTHING, '--- is over')
     const healed = await Promise.allSettled(heals.map(({ heal }) => heal()))
     for (const result of healed)
       if (result.status === 'rejected') ground.troubles.push(`healing failed: ${String(result.reason)}`)

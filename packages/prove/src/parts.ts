@@ -1,6 +1,7 @@
 /** What packages/chaos takes from here: the people and their ledger, the schedule, the books, and the account at the end. */
 export { account, type Complaint, setWasDeleted } from './end/account.ts'
 export { Books } from './end/books.ts'
+export { EVERYTHING, type Happening, historyOf } from './end/history.ts'
 export { finalRows } from './end/rows.ts'
 export { doctorError, openDoctor } from './people/doctors.ts'
 export { Ledger, recordOf } from './people/ledger.ts'

@@ -4,6 +4,7 @@ import type { Chaos, Turn } from '../chaos.ts'
 
 /** So many lines of each kind of failure are shown. */
 const MOST_SHOWN = 25
+const MOST_HISTORIES = 4
 
 /** Whether everything holds. */
 export const holds = ({ turns, complaints }: Chaos): boolean => complaints.length === 0 && turns.every(isFine)
@@ -66,6 +67,17 @@ export function report(screen: Screen, chaos: Chaos, again: string, seconds: num
   if (lines.length > 0) screen.section('What failed')
   for (const line of lines.slice(0, MOST_SHOWN)) screen.line(`  ${screen.bad(line)}`)
   if (lines.length > MOST_SHOWN) screen.line(`  … and ${lines.length - MOST_SHOWN} more`)
+  const failed = new Set([
+    ...turns.flatMap(({ findings }) => [
+      ...findings.differences.map(recordOf),
+      ...[...findings.lost, ...findings.twice].map((line) => line.split(' ')[1] ?? ''),
+    ]),
+    ...complaints.map(({ record }) => record),
+  ])
+  for (const record of [...failed].slice(0, MOST_HISTORIES)) {
+    screen.line(`\n  What happened to ${record}:`)
+    for (const line of chaos.history(record)) screen.line(`    ${line}`)
+  }
   const fine = holds(chaos)
   screen.line(
     `\n  ${fine ? screen.good('Everything survived') : screen.bad('Not well')} after ${seconds.toFixed(0)} s.`,

@@ -19,6 +19,6 @@ BEGIN
   RETURN NEW;
 END $$;
 CREATE TRIGGER have_a_mood BEFORE INSERT OR UPDATE OF clinic_version ON sync.row_state
-FOR EACH ROW EXECUTE FUNCTION chaos.have_a_mood();
+FOR EACH ROW WHEN (coalesce(current_setting('sync.applying', true), '') = 'on') EXECUTE FUNCTION chaos.have_a_mood();
 ALTER TABLE public.aligner_notes ADD CONSTRAINT chaos_poison CHECK (note_text NOT LIKE 'poison%');
 `

@@ -1,10 +1,12 @@
 import { type ChannelModel, connect, type ConsumeMessage } from 'amqplib'
 import { outcomeBatchValidator } from '@clinic-sync/contracts'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Happening } from '@clinic-sync/prove/parts'
 
 /** Durable, and on every node: what is published while nobody listens waits. */
 const QUEUE = 'chaos.tap'
 const PREFETCH = 2_000
+const MOST_HAPPENINGS = 200_000
 
 /** One version of one record on its way in one direction. */
 export interface Version {
@@ -30,6 +32,8 @@ const NOT_FINAL = new Set(['retry'])
 export class Tap {
   readonly fates = new Map<string, Fate>()
   events = 0
+  /** What happened to which record, for whoever looks for the cause of a failure: the first so many. */
+  readonly happenings: Happening[] = []
   readonly #url: string
   #connection: ChannelModel | null = null
   #closed = false
@@ -45,6 +49,10 @@ export class Tap {
       void tap.#keep(resolve)
     })
     return tap
+  }
+
+  happened(record: string, what: string): void {
+    if (this.happenings.length < MOST_HAPPENINGS) this.happenings.push({ record, at: performance.now(), what })
   }
 
   async close(): Promise<void> {
@@ -99,6 +107,8 @@ export class Tap {
       const direction = fields.routingKey.split('.')[0] ?? ''
       this.events++
       this.#fateOf(keyOf({ direction, record, version }))
+      const attempt = Number(headers['sync-attempt']) > 0 ? `, attempt ${Number(headers['sync-attempt']) + 1}` : ''
+      this.happened(record, `${fields.routingKey} event ${version}${attempt}`)
       return
     }
     let batch: unknown
@@ -109,7 +119,8 @@ export class Tap {
     }
     if (!outcomeBatchValidator.Check(batch)) return
     const { direction } = batch
-    for (const { table, key, version, outcome } of batch.outcomes) {
+    for (const { table, key, version, outcome, code, reason } of batch.outcomes) {
+      this.happened(`${table}/${key}`, `${direction} ${outcome} ${version} ${code ?? ''} ${reason ?? ''}`.trimEnd())
       if (NOT_FINAL.has(outcome)) continue
       const fate = this.#fateOf(keyOf({ direction, record: `${table}/${key}`, version }))
       fate.final = outcome
