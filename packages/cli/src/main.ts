@@ -5,10 +5,13 @@ import { Argument, Command, InvalidArgumentError } from 'commander'
 import { adminUrl, asAdministrator } from './admin-url.ts'
 import { adviceOf } from './advice.ts'
 import { backfillCommand, summaryLines } from './backfill/command.ts'
+import { addDeadLetters } from './dead-letters/command.ts'
 import { doctorCommand } from './doctor/command.ts'
 import { doorbellCommand } from './doorbell/command.ts'
 import { environmentFrom } from './environment.ts'
 import { migrate } from './migrate/index.ts'
+import { addRequeue } from './requeue/command.ts'
+import { addStatus } from './status/command.ts'
 import { takenByNpm } from './taken-by-npm.ts'
 
 const out = process.stdout
@@ -91,6 +94,10 @@ program
       }),
     )
   })
+
+addDeadLetters(program, environment)
+addStatus(program, environment)
+addRequeue(program, environment)
 
 function tableNames(value: string, before: TableName[] = []): TableName[] {
   if (!isTableName(value)) throw new InvalidArgumentError(`Known are ${TABLE_NAMES.join(', ')}.`)

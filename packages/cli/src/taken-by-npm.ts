@@ -12,8 +12,9 @@ export function takenByNpm(
   argv: readonly string[],
   environment: Readonly<Record<string, string | undefined>>,
 ): string | null {
-  const command = program.commands.find((each) => argv.includes(each.name()))
-  if (command === undefined) return null
+  const outer = program.commands.find((each) => argv.includes(each.name()))
+  if (outer === undefined) return null
+  const command = outer.commands.find((each) => argv.includes(each.name())) ?? outer
   const taken = [...program.options, ...command.options].flatMap((option) => {
     const value = valueOf(option, environment)
     return value === undefined || got(option, argv) ? [] : [{ option, value }]

@@ -10,3 +10,4 @@ export {
 } from './rehearse.ts'
 export { replay, type ReplayOptions, type ReplayPorts, type ReplayResult, type Stop } from './replay.ts'
 export { filtered, select, type Selection, standing } from './select.ts'
+export { counted, explain, explainCause, type Explanation } from './explain.ts'

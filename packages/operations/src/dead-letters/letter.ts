@@ -67,9 +67,9 @@ function recordVersionOf(about: About | null): RecordVersion | null {
 function judged(letter: BoxedLetter, outbox: RecordVersionStatus | null): JudgedLetter {
   const supersededBy = letter.supersededBy ?? outbox?.supersededBy ?? null
   const standing = ((): Standing => {
-    if (outbox?.status === 'Synced' || (supersededBy !== null && supersededBy === letter.about?.version))
-      return 'settled'
-    if (supersededBy !== null) return 'superseded'
+    // The outbox settles a row with the record's later version too: that says more than that it is settled.
+    if (supersededBy !== null && supersededBy !== letter.about?.version) return 'superseded'
+    if (supersededBy !== null || outbox?.status === 'Synced') return 'settled'
     if (outbox?.reason?.startsWith('SYNC_DISCARDED:') === true) return 'discarded'
     return letter.about === null ? 'unclear' : 'standing'
   })()
