@@ -2,8 +2,8 @@ import { type SyncStatus, syncStatusValidator } from '@clinic-sync/contracts'
 import { SyncError } from '@clinic-sync/sync'
 import { ingressAddress } from '../ingress-address.ts'
 
-/** The ingress gives each part 10 s. */
-const ASK_MS = 20_000
+/** The ingress gives each part 10 s, and the dead letters 10 s after the others. */
+const ASK_MS = 25_000
 /** The stream sends something every 15 s, if only a comment: after such a silence the line is dead. */
 const SILENCE_MS = 45_000
 

@@ -6,15 +6,19 @@ const WAIT_MS = 3_000
 /** A look takes every letter in hand for a moment: while their number is the same, not more often than this. */
 const KEPT_MS = 60_000
 
-/** Looks at the dead letters only where it must: not where there are none, nor again and again while they stay as many. */
-export function openDeadLetterLook(url: string): (there: number) => Promise<readonly BoxedLetter[]> {
+/**
+ * Looks at the dead letters only where it must: not where there are none, nor again and again while they stay as many. Where letters
+ * stand and no row has failed any more, their marks are about to change.
+ */
+export function openDeadLetterLook(url: string): (there: number, failed: number) => Promise<readonly BoxedLetter[]> {
   let seen: { readonly letters: readonly BoxedLetter[]; readonly at: number } | undefined
-  return async (there) => {
+  return async (there, failed) => {
     if (there === 0) {
       seen = undefined
       return []
     }
-    if (seen?.letters.length === there && performance.now() - seen.at < KEPT_MS) return seen.letters
+    const isDoubtful = failed === 0 && seen?.letters.some(({ supersededBy }) => supersededBy === null)
+    if (!isDoubtful && seen?.letters.length === there && performance.now() - seen.at < KEPT_MS) return seen.letters
     try {
       const letters = await browseDeadLetters({ url, waitMs: WAIT_MS, name: 'status' })
       seen = { letters, at: performance.now() }

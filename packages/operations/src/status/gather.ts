@@ -18,8 +18,11 @@ export interface StatusSources {
   readonly portal: Pick<Operable, 'outboxStatus'>
   /** Every queue that RabbitMQ knows of ours; none: it cannot be asked. */
   queueDepths(): Promise<readonly QueueDepth[]>
-  /** Looks at the dead letters, if there are any. `there`: how many RabbitMQ has ready, by the answer above. */
-  deadLetters(there: number): Promise<readonly BoxedLetter[]>
+  /**
+   * Looks at the dead letters, if there are any. `there`: how many RabbitMQ has ready, by the answer above. `failed`: how many rows the
+   * outboxes count as Failed.
+   */
+  deadLetters(there: number, failed: number): Promise<readonly BoxedLetter[]>
   ingress(): Promise<Reachable<IngressPart>>
 }
 
@@ -29,17 +32,26 @@ const PATIENCE_MS = 10_000
 /** Asks everybody at once, and says what is wrong. Never rejects. @param patienceMs for each part */
 export async function gatherStatus(sources: StatusSources, patienceMs = PATIENCE_MS): Promise<SyncStatus> {
   const ask = <T extends { readonly reachable: true }>(what: () => Promise<T>) => answered(what, patienceMs)
-  const queues = ask(async () => queuesPart(await sources.queueDepths()))
-  const [ingress, clinic, portal, queuesFound, deadLetters] = await Promise.all([
-    ask(() => sources.ingress()),
-    ask(async () => outboxPart(await sources.clinic.outboxStatus())),
-    ask(async () => outboxPart(await sources.portal.outboxStatus())),
-    queues,
-    queues.then((found): Promise<DeadLettersPart> | DeadLettersPart =>
-      found.reachable ? ask(async () => deadLettersPart(await sources.deadLetters(lettersIn(found)))) : found,
-    ),
+  const asked = {
+    ingress: ask(() => sources.ingress()),
+    clinic: ask(async () => outboxPart(await sources.clinic.outboxStatus())),
+    portal: ask(async () => outboxPart(await sources.portal.outboxStatus())),
+    queues: ask(async () => queuesPart(await sources.queueDepths())),
+  }
+  const look = async (): Promise<DeadLettersPart> => {
+    const [found, ...outboxes] = await Promise.all([asked.queues, asked.clinic, asked.portal])
+    if (!found.reachable) return found
+    const failed = outboxes.reduce((sum, outbox) => sum + (outbox.reachable ? outbox.rows.Failed : 0), 0)
+    return ask(async () => deadLettersPart(await sources.deadLetters(lettersIn(found), failed)))
+  }
+  const [ingress, clinic, portal, queues, deadLetters] = await Promise.all([
+    asked.ingress,
+    asked.clinic,
+    asked.portal,
+    asked.queues,
+    look(),
   ])
-  const parts = { ingress, outboxes: { clinic, portal }, queues: queuesFound, deadLetters }
+  const parts = { ingress, outboxes: { clinic, portal }, queues, deadLetters }
   const problems = problemsOf(parts)
   return { ok: problems.length === 0, problems, at: new Date().toISOString(), ...parts }
 }

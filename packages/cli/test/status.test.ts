@@ -1,0 +1,232 @@
+import { connectBroker } from '@clinic-sync/broker'
+import { openClinic, openScriptConnection } from '@clinic-sync/clinic'
+import type { SyncStatus } from '@clinic-sync/contracts'
+import { testClinic, testPostgres, testVhost } from '@clinic-sync/dev-services/testing'
+import { serve, type Served } from '@clinic-sync/ingress'
+import { openPortal } from '@clinic-sync/portal'
+import { start as startPostgresToSql } from '@clinic-sync/postgres-to-sql'
+import { createLogger, type Running } from '@clinic-sync/runtime'
+import { start as startSqlToPostgres } from '@clinic-sync/sql-to-postgres'
+import { SERVICE_LOGIN, SERVICE_PASSWORD } from '@clinic-sync/sqlserver-simulator'
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import { migrate } from '../src/migrate/index.ts'
+import { requeueCommand, secondsOf } from '../src/requeue/command.ts'
+import { statusCommand, watchCommand } from '../src/status/command.ts'
+
+// The commands against the whole sync, in this process.
+const TOKEN = 'operator-token-0123456789'
+const SECRETS = /operator-token|Ali Hassan|please check/
+
+async function world(t: Test) {
+  const [simulator, postgres, vhost] = await Promise.all([testClinic(t), testPostgres(t), testVhost(t)])
+  await migrate({ side: 'portal', url: postgres.url, withPortalTables: true })
+  const login = Object.assign(new URL(simulator.url), { username: SERVICE_LOGIN, password: SERVICE_PASSWORD })
+  const environment = {
+    SQLSERVER_URL: login.href,
+    POSTGRES_URL: postgres.url,
+    RABBITMQ_URL: vhost.url,
+    CLINIC_TIME_ZONE: 'Asia/Baghdad',
+    SYNC_OPERATOR_TOKEN: TOKEN,
+    HEALTH_PORT: '0',
+    INGRESS_URL: 'http://127.0.0.1:9',
+  }
+  const log = createLogger({ name: 'test', level: 'silent' })
+  const clinic = await openClinic({ url: login.href, timeZone: environment.CLINIC_TIME_ZONE, log })
+  const portal = await openPortal({ url: postgres.url, log })
+  const broker = await connectBroker({ url: vhost.url, log, name: 'ingress' })
+  const keeper = broker.keepDeadLetters()
+  const stop = new AbortController()
+  const consumers: Running[] = []
+  const served: Served[] = []
+  const onPortal = new pg.Client(postgres.url)
+  await onPortal.connect()
+  const onClinic = openScriptConnection(simulator.url)
+  t.teardown(async () => {
+    stop.abort()
+    await Promise.all([...consumers, ...served].map((each) => each.close()))
+    await keeper.close()
+    await broker.close()
+    await Promise.all([clinic.close(), portal.close(), onPortal.end(), onClinic.close()])
+  })
+  return {
+    environment,
+    simulator,
+    clinicSql: (text: string) => onClinic.batch(text),
+    portalSql: (text: string) => onPortal.query<Record<string, unknown>>(text),
+    async startIngress(port = 0) {
+      const ingress = await serve({
+        clinic,
+        portal,
+        broker,
+        log,
+        onFatal: (error) => t.fail('the ingress ended', { error }),
+        clinicDoorbell: 'service-broker',
+        portalDoorbell: 'listen',
+        host: '127.0.0.1',
+        port,
+        webhookSecret: 'webhook-secret-0123456789',
+        webhookKeys: [],
+        operatorToken: TOKEN,
+        status: { clinic, portal, broker, rabbitmqUrl: vhost.url },
+      })
+      served.push(ingress)
+      return ingress
+    },
+    async startConsumers() {
+      const context = { environment, log, signal: stop.signal, fail: (error: unknown) => t.fail('it ended', { error }) }
+      consumers.push(...(await Promise.all([startSqlToPostgres(context), startPostgresToSql(context)])))
+    },
+  }
+}
+
+/** What a command writes. */
+function paper() {
+  const texts: string[] = []
+  return { texts, out: { write: (text: string) => texts.push(text) > 0 }, text: () => texts.join('') }
+}
+
+async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 30_000
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`not within 30 s: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+const signal = new AbortController().signal
+
+t.test('from nothing running to everything, stuck and repaired', async (t) => {
+  const { environment, simulator, clinicSql, portalSql, startIngress, startConsumers } = await world(t)
+  const ask = async (url = environment.INGRESS_URL) => {
+    const { out, text } = paper()
+    const code = await statusCommand({ environment: { ...environment, INGRESS_URL: url }, json: true, out, signal })
+    t.notMatch(text(), SECRETS)
+    return { code, status: JSON.parse(text()) as SyncStatus }
+  }
+  const lines = async (url: string) => {
+    const { out, text } = paper()
+    await statusCommand({ environment: { ...environment, INGRESS_URL: url }, json: false, out, signal })
+    t.notMatch(text(), SECRETS)
+    return text()
+  }
+
+  await clinicSql(
+    "INSERT INTO dbo.AlignerDoctors (DoctorName) VALUES (N'Dr. Layla'); INSERT INTO dbo.tblpatients (PatientName) VALUES (N'Ali Hassan')",
+  )
+  const alone = await ask()
+  t.equal(alone.code, 1)
+  t.match(alone.status, {
+    ok: false,
+    ingress: { reachable: false, reason: /^No ingress answers at http:\/\/127\.0\.0\.1:9\.$/ },
+    outboxes: { clinic: { reachable: true, rows: { Pending: 2 } }, portal: { rows: { Pending: 0 } } },
+    queues: { reachable: true },
+  })
+  t.match(await lines(environment.INGRESS_URL), /INGRESS cannot be asked: .*by itself/)
+
+  // The ingress sends; nobody applies.
+  const { url, ingress } = await startIngress()
+  const seen: SyncStatus[] = []
+  const watching = new AbortController()
+  const watch = watchCommand({
+    environment: { ...environment, INGRESS_URL: url },
+    json: true,
+    out: { write: (text: string) => seen.push(JSON.parse(text) as SyncStatus) > 0 },
+    signal: watching.signal,
+  })
+  t.teardown(() => watching.abort())
+  const last = () => seen.at(-1)
+  await until('it is queued', () => rowsOf(last()).Queued === 1)
+  t.match(last()?.problems, [/Nobody takes the events sql-to-postgres, 1 are waiting/, /postgres-to-sql/])
+
+  await startConsumers()
+  await until('all is well', () => last()?.ok === true && rowsOf(last()).Queued === 0)
+  t.match(last(), {
+    problems: [],
+    ingress: {
+      lead: 'leads',
+      leader: { pid: process.pid },
+      doorbells: { clinic: { heard: true }, portal: { heard: true } },
+    },
+    outboxes: { clinic: { rows: { Synced: 2 }, last: { table: 'aligner_doctors' } } },
+    deadLetters: { letters: 0 },
+  })
+  const asked = await ask(url)
+  t.equal(asked.code, 0)
+  t.match(await lines(url), /^In sync: nothing is on its way\./)
+
+  // While nothing happens nobody is asked, however many watch.
+  // RabbitMQ is asked every 5 s, and may tell of what has just been.
+  let quiet = Date.now()
+  for (let shown = seen.length; Date.now() - quiet < 5_500; await new Promise((resolve) => setTimeout(resolve, 50))) {
+    if (seen.length !== shown) quiet = Date.now()
+    shown = seen.length
+  }
+  const [queries, shown] = [simulator.queries(), seen.length]
+  await new Promise((resolve) => setTimeout(resolve, 1_500))
+  t.equal(simulator.queries(), queries)
+  t.equal(seen.length, shown)
+
+  // A doctor with an address that another one has: dead, and seen so.
+  await clinicSql("UPDATE dbo.AlignerDoctors SET DoctorEmail = N'a@example.org'")
+  await portalSql(
+    "BEGIN; SET LOCAL sync.applying = 'on'; INSERT INTO aligner_doctors (dr_id, doctor_name, doctor_email) VALUES (99, 'x', 'b@example.org'); COMMIT",
+  )
+  await portalSql('ALTER TABLE aligner_doctors ADD CONSTRAINT short CHECK (length(doctor_name) < 12)')
+  await clinicSql("UPDATE dbo.AlignerDoctors SET DoctorName = N'Dr. Layla Haddad'")
+  await until('it has failed', () => rowsOf(last()).Failed === 1)
+  await until(
+    'the letter is seen',
+    () => last()?.deadLetters.reachable === true && JSON.stringify(last()?.deadLetters).includes('23514'),
+  )
+  t.match(last(), {
+    ok: false,
+    problems: [/1 change of the clinic's has failed for good \(23514: 1\)/],
+    deadLetters: { causes: [{ direction: 'sql-to-postgres', cause: '23514', letters: 1, superseded: 0 }] },
+  })
+  t.match(await lines(url), /One thing needs attention:\n[^]*clinic {2}failed: 23514 1[^]*DEAD LETTERS/)
+
+  // Cured, and sent anew.
+  const said: string[] = []
+  const requeue = (more: object = {}) =>
+    requeueCommand({
+      status: ['Failed'],
+      dryRun: false,
+      environment: { ...environment, INGRESS_URL: url },
+      say: (line) => said.push(line),
+      ...more,
+    })
+  await portalSql('ALTER TABLE aligner_doctors DROP CONSTRAINT short')
+  t.ok(await requeue({ dryRun: true, side: 'clinic' }))
+  t.strictSame(said.splice(0), ["1 row of the clinic's outbox would be sent anew."])
+  t.ok(await requeue())
+  t.strictSame(said.splice(0), [
+    "1 row of the clinic's outbox set back to Pending, and published.",
+    "0 rows of the portal's outbox: there are none to send anew.",
+  ])
+  await until('it has arrived', () => rowsOf(last()).Failed === 0 && rowsOf(last()).Queued === 0)
+  t.match((await portalSql('SELECT doctor_name FROM aligner_doctors WHERE dr_id <> 99')).rows, [
+    { doctor_name: 'Dr. Layla Haddad' },
+  ])
+
+  // All of it once more: the portal has it, and says so.
+  t.ok(await requeue({ status: ['Synced'], side: 'clinic' }))
+  await until('all are settled', () => last()?.ok === true && rowsOf(last()).Pending + rowsOf(last()).Queued === 0)
+
+  // The ingress stops: the watch looks by itself, once, and is back with the ingress.
+  const before = seen.length
+  await ingress.stop()
+  watching.abort()
+  await watch
+  t.ok(seen.length >= before)
+})
+
+const rowsOf = (status: SyncStatus | undefined) =>
+  status?.outboxes.clinic.reachable === true
+    ? status.outboxes.clinic.rows
+    : { Pending: -1, Queued: -1, Synced: -1, Failed: -1 }
+
+t.test('lengths of time', async (t) => {
+  t.strictSame(['90s', '10m', '2h', '1d'].map(secondsOf), [90, 600, 7_200, 86_400])
+  for (const wrong of ['', '10', 'm', '10 m', '1w', '-1m']) t.throws(() => secondsOf(wrong))
+})
