@@ -38,3 +38,11 @@ t.test(
     t.match(said('doctor', { npm_config_json: 'true' }), /npm run sync '--' doctor --json/)
   },
 )
+
+t.test('a command within a command', async (t) => {
+  const outer = program.command('dead-letters')
+  outer.command('replay').argument('[id...]').option('--all').option('--cause <code>')
+  t.equal(right('dead-letters replay', { npm_config_all: 'true' }), 'dead-letters replay --all')
+  t.equal(right('dead-letters replay 23505', { npm_config_cause: 'true' }), 'dead-letters replay --cause 23505')
+  t.equal(said('dead-letters replay --all', { npm_config_all: 'true' }), null)
+})
