@@ -79,7 +79,7 @@ function badMessages(
     {
       what: 'headers',
       content: Buffer.from('x'),
-      headers: Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`header-${i}`, 'x'.repeat(100)])),
+      headers: Object.fromEntries(Array.from({ length: 400 }, (_, i) => [`header-${i}`, 'x'.repeat(100)])),
     },
     {
       what: 'false-headers',
@@ -92,7 +92,7 @@ function badMessages(
 const bad: Fault = {
   name: 'bad-messages',
   about:
-    'messages that are not JSON, of an unknown type or version, of 20 MB, with a thousand headers: dead, and the consumers live',
+    'messages that are not JSON, of an unknown type or version, of 20 MB, with hundreds of headers: dead, and the consumers live',
   lastsMs: [0, 0],
   alone: true,
   async inject(ground, random) {
