@@ -239,7 +239,12 @@ t.test('the whole sync', async (t) => {
     t.match(named(sick, 'broker.reachable'), { status: 'fail', found: /ECONNREFUSED/, todo: /^Start RabbitMQ/ })
     t.same(sick.checks.filter(({ area }) => area === 'broker').length, 1, 'one fail, not thirty')
     t.match(named(sick, 'ingress.ready'), { found: /rabbitmq|broker/i })
-    t.match(named(sick, 'doorbells.clinic.heard'), { status: 'ok' }, 'one area hides no other')
+    t.match(named(sick, 'clinic.reachable'), { status: 'ok' }, 'one area hides no other')
+    t.match(named(sick, 'doorbells.clinic.heard'), {
+      status: 'fail',
+      found: /RabbitMQ.*nobody hears/,
+      todo: /^Do first what else fails/,
+    })
 
     const [asJson, { text, code }] = await Promise.all([command(environment, '--json'), command(environment)])
     t.match(JSON.parse(asJson.text), { ok: false, checks: [{ id: 'settings.well-formed' }] })

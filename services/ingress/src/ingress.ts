@@ -160,8 +160,15 @@ export class Ingress {
   }
 
   /** Asks a side's database to ring, and says whether it was heard by who leads. */
-  testDoorbell(side: Side): Promise<DoorbellTest> {
-    return this.leads ? this.#test(side) : this.#leader.askToTest(side)
+  async testDoorbell(side: Side): Promise<DoorbellTest> {
+    if (this.leads) return this.#test(side)
+    try {
+      return await this.#leader.askToTest(side)
+    } catch (error) {
+      const why = sentence(error).replace(/\.$/, '')
+      const message = `${this.#leader.reason?.replace(/\.$/, '') ?? why}: nobody hears the doorbell here.`
+      return { doorbell: this.#doorbellOf(side), heard: false, ms: null, message }
+    }
   }
 
   /**

@@ -4,7 +4,7 @@ import { Backoff, type Delays, type Observer, SyncError } from '@clinic-sync/syn
 import type { FastifyBaseLogger } from 'fastify'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describe, sentence } from './describe.ts'
+import { describe } from './describe.ts'
 
 const RETRY: Delays = { min: 200, max: 30_000 }
 const SIDES: readonly Side[] = ['clinic', 'portal']
@@ -112,14 +112,11 @@ export class Leader {
     throw notUnderstood()
   }
 
+  /** Whether the one that leads hears a side's doorbell. @throws SyncError */
   async askToTest(side: Side): Promise<DoorbellTest> {
-    try {
-      const said = await this.#ask({ ask: 'test-doorbell', side })
-      if ('tested' in said) return said.tested
-      throw notUnderstood()
-    } catch (error) {
-      return { doorbell: 'none', heard: false, ms: null, message: sentence(error) }
-    }
+    const said = await this.#ask({ ask: 'test-doorbell', side })
+    if ('tested' in said) return said.tested
+    throw notUnderstood()
   }
 
   /** Who leads; null: nobody answers. */

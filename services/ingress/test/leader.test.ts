@@ -236,6 +236,11 @@ t.test('the leader is cut off from RabbitMQ: the other takes over, and both are 
   t.ok(performance.now() - from < 5_000, `${Math.round(performance.now() - from)} ms`)
   t.match(a.lead(), /Not connected to RabbitMQ/)
   await t.rejects(a.ingress.drainers.clinic.request(), { code: 'SYNC_BROKER_DOWN' })
+  t.match(await a.ingress.testDoorbell('clinic'), {
+    doorbell: 'service-broker',
+    heard: false,
+    message: /RabbitMQ.*nobody hears/,
+  })
   both.portal.change(2)
   a.ingress.bells.rang('portal')
   wire.mend()

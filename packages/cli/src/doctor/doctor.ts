@@ -108,7 +108,8 @@ function examine(
       (check) =>
         check.status === 'fail' &&
         !isConsequence(check) &&
-        (check.area === side || check.id.startsWith(`doorbells.${side}.`)),
+        // Who leads among the ingresses hears the doorbells, and without RabbitMQ nobody leads.
+        (check.area === side || check.area === 'broker' || check.id.startsWith(`doorbells.${side}.`)),
     )
   // A database that we cannot reach ourselves has its one fail already.
   if (heard?.clinic !== undefined && CLINIC_DOORBELL !== undefined && clinic !== null && 'facts' in clinic)

@@ -32,7 +32,12 @@ export function heardCheck(
   if (set === 'none') return []
   if (set === 'http') return [ok(word, title, `not rung from here: ${found}`)]
   return [
-    fail(word, title, found, explained ? `Do first what else fails of the ${side} and its doorbell.` : cureOf(set)),
+    fail(
+      word,
+      title,
+      found,
+      explained ? `Do first what else fails of the ${side}, its doorbell and RabbitMQ.` : cureOf(set),
+    ),
   ]
 }
 
