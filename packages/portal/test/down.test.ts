@@ -94,6 +94,18 @@ t.test('connections that are cut come back with the next call', async (t) => {
   }
 })
 
+t.test('a refused row costs no connection: a new one would take 20 ms for each of thousands', async (t) => {
+  const sessions = () =>
+    db.rows(
+      `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'clinic-sync' ORDER BY pid`,
+    )
+  await portal.check()
+  const before = await sessions()
+  for (let i = 0; i < 5; i++)
+    await t.rejects(portal.applyChanges([event('patients', 77, patient(77, { phone: '7'.repeat(300) }))]))
+  t.same(await sessions(), before)
+})
+
 t.test('a read-only database is down, and nothing in the work is to blame', async (t) => {
   const [row] = await db.rows('SELECT current_database() AS name')
   await db.rows(`ALTER DATABASE ${row?.name} SET default_transaction_read_only = on`)
