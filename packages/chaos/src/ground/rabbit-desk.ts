@@ -1,6 +1,8 @@
 import { type Channel, type ChannelModel, connect, type ConfirmChannel, type GetMessage } from 'amqplib'
 import { patiently } from './patience.ts'
 
+const PAGE = 200
+
 /** A connection of our own to RabbitMQ that comes back by itself: to look into queues, and to do what an operator or a fault does. */
 export class RabbitDesk {
   readonly #url: string
@@ -35,15 +37,21 @@ export class RabbitDesk {
   }
 
   /** Takes the messages out of a queue. */
-  empty(queue: string): Promise<readonly GetMessage[]> {
+  async empty(queue: string): Promise<readonly GetMessage[]> {
     const messages: GetMessage[] = []
-    return this.use(async (channel) => {
-      for (let message = await get(channel, queue); message !== false; message = await get(channel, queue)) {
-        channel.ack(message)
-        messages.push(message)
-      }
-      return messages
-    })
+    // By and by: thousands take longer than one call may.
+    for (let before = -1; messages.length > before;) {
+      before = messages.length
+      await this.use(async (channel) => {
+        for (let i = 0; i < PAGE; i++) {
+          const message = await get(channel, queue)
+          if (message === false) return
+          channel.ack(message)
+          messages.push(message)
+        }
+      })
+    }
+    return messages
   }
 
   /** Moves what waits for a retry back to its partition, as an operator may. Returns how many. */
