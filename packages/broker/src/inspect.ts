@@ -51,7 +51,10 @@ export async function inspectBroker(options: InspectBrokerOptions): Promise<Brok
 
 async function open(url: string, timeout: number): Promise<ChannelModel> {
   try {
-    const model = await connect(withHeartbeat(url), { timeout, clientProperties: { connection_name: 'clinic-sync doctor' } })
+    const model = await connect(withHeartbeat(url), {
+      timeout,
+      clientProperties: { connection_name: 'clinic-sync doctor' },
+    })
     // The call under way is rejected as well; without a listener the process would end.
     model.on('error', () => undefined)
     return model
