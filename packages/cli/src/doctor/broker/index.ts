@@ -120,15 +120,8 @@ function deadChecks({ queues }: BrokerFacts): Check[] {
 
 function howToGoOn(name: string): string {
   const queue = `RabbitMQ's management UI → Queues → ${name}`
-  // The other side never saw these: no row's LastError tells of them.
+  // Nobody's routing key: no row's LastError tells of them.
   if (name === UNROUTED)
-    return `${queue} → Get messages: each says where it was bound for. Restart the ingress, which binds every queue; then purge this one there.`
-  const [where, again] =
-    name === deadQueue('sql-to-postgres')
-      ? [
-          "LastError of the failed rows in the clinic's dbo.SyncQueue",
-          'change the row again or run npm run sync -- backfill --restart',
-        ]
-      : ["LastError (last_error) of the failed rows in the portal's sync.queue", 'change the row again']
-  return `${where} names the cause; correct it, ${again}; then purge the queue: ${queue} → Purge Messages.`
+    return `${queue} → Get messages: each says where it was bound for. Restart the ingress, which binds every queue; then replay or discard them: npm run sync -- dead-letters list`
+  return 'npm run sync -- dead-letters list names them by cause, "show ID" says what to do; correct the cause, then "replay" them, or "discard" what is given up.'
 }
