@@ -5,8 +5,9 @@
 -- Not yet run on a SQL Server. Each statement was checked against Microsoft's pages on WAITFOR, RECEIVE and RAISERROR.
 --
 -- A client that is gone without a word leaves a session that goes on waiting until SQL Server notices, and would take one ring away
--- from the client's next session. So each call writes down whose it is, and a session that is woken while another has called
--- after it rings once more: the later one hears it. Where several wait for good, each ring may wake them all, which does no harm.
+-- from the client's next session. So a session's first call, which has a time limit, writes down whose it is, and a session that is
+-- woken while another has come after it rings once more: the later one hears it. Calls without a limit, which follow, write
+-- nothing down: two sessions that both wait again and again would wake each other for ever.
 
 SET ANSI_NULLS, ANSI_PADDING, ANSI_WARNINGS, ARITHABORT, CONCAT_NULL_YIELDS_NULL, QUOTED_IDENTIFIER ON
 SET NUMERIC_ROUNDABORT OFF
@@ -55,7 +56,7 @@ BEGIN
   END
 
   -- A number is nobody else's as long as its session lives.
-  UPDATE sync.Settings SET Value = @session WHERE Name = N'WaitingSession' AND Value <> @session
+  IF @TimeoutMs > 0 UPDATE sync.Settings SET Value = @session WHERE Name = N'WaitingSession' AND Value <> @session
 
   WHILE 1 = 1
   BEGIN

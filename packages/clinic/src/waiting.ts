@@ -29,7 +29,7 @@ export function openWaiting(url: string, log: Logger, patience: Patience): Waiti
     await hangUp()
     signal.throwIfAborted()
     line = openLine(url, log, patience)
-    // Hardly waits: whatever is rung from here on is kept until the next call.
+    // Hardly waits: whatever is rung from here on is kept until the next call. Its limit says that this session is a new one.
     await line.ask('sync.WaitForChanges', { TimeoutMs: [sql.Int, 1] })
     return 'connected'
   }
