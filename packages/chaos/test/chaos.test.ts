@@ -7,16 +7,7 @@ t.setTimeout(150_000)
 
 const SEED = 7
 /** The cheap ones: a few seconds each. The others are what `npm run chaos` is for. */
-const CHEAP = [
-  'kill-applied',
-  'kill-published',
-  'cut',
-  'portal-cut',
-  'portal-restart',
-  'clinic-restart',
-  'poison',
-  'bad-messages',
-]
+const CHEAP = ['kill-applied', 'kill-published', 'cut', 'portal-restart', 'poison']
 const COMMAND = `npm run chaos -- --minutes 0 --seed ${SEED} --nodes 1 --only ${CHEAP.join(',')}`
 
 /** Collects what a person would read. */
@@ -61,5 +52,6 @@ t.test(`cheap faults under load: nothing is lost, doubled or different (${COMMAN
 
 t.test('every fault has a name of its own, and says what it does', async (t) => {
   t.equal(new Set(FAULTS.map(({ name }) => name)).size, FAULTS.length)
-  for (const { about, lastsMs } of FAULTS) t.ok(about.length > 10 && lastsMs[0] <= lastsMs[1])
+  const wrong = FAULTS.filter(({ about, lastsMs }) => about.length < 10 || lastsMs[0] > lastsMs[1])
+  t.same(wrong, [])
 })
