@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Child, freePort, startChild, untilReady } from '@clinic-sync/demo'
+import { type Child, startChild, untilReady } from '@clinic-sync/demo'
+import { freePorts } from '@clinic-sync/dev-services/chaos'
 import { byWayOf, openProxy, placeOf, type Proxy } from '@clinic-sync/dev-services/proxy'
 import { type Server, SERVERS, type Service, SERVICES } from '@clinic-sync/prove/parts'
 
@@ -84,7 +85,8 @@ export class Crew {
 
   /** Starts a service, beside those that are there. Returns at once. */
   async start(service: Service, manner: Manner = {}): Promise<Member> {
-    const port = await freePort()
+    // Out of the range that the proxies and all outgoing connections take theirs from.
+    const [port = 0] = await freePorts(1)
     if (this.#closed) throw new Error('Stopping.')
     const child = startChild({
       name: service,

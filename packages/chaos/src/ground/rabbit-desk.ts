@@ -91,7 +91,7 @@ export class RabbitDesk {
   }
 
   async #connect() {
-    const connection = await withLimit(connect(this.#url, { timeout: 5_000 }))
+    const connection = await withLimit(connect(this.#url, { timeout: 5_000, noDelay: true }))
     const gone = () => {
       this.#open = null
     }

@@ -63,7 +63,7 @@ export class Tap {
   async #keep(onOpen: () => void): Promise<void> {
     while (!this.#closed) {
       try {
-        const connection = await connect(this.#url, { timeout: 5_000 })
+        const connection = await connect(this.#url, { timeout: 5_000, noDelay: true })
         this.#connection = connection
         const gone = new Promise<void>((resolve) => {
           connection.on('close', () => resolve())
