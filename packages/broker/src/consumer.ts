@@ -198,7 +198,7 @@ export class BatchConsumer implements Consumer {
           if ((await failureOf(this.#options.consume.check)) !== null) return 'down'
         } else if (!isBrokerTrouble(error)) unexpected.push(error)
         this.#logFailure(batch, error, attempt)
-        if (performance.now() - since > holdMs) return 'held'
+        if (performance.now() - since > holdMs || this.#options.intake.overflows) return 'held'
         continue
       }
       if (lost.aborted) return 'lost'
