@@ -67,12 +67,13 @@ t.test('a transaction rings once, at its commit: its edits of a record are one e
   t.same(texts().slice(before + 2), ['d'])
 })
 
-t.test('idle, the ingress sends not one byte to the portal', async (t) => {
+t.test('idle, the ingress sends the portal nothing but a sign of life', async (t) => {
   await bench.settled()
   const before = wire.sent()
   await delay(QUIET_MS)
   const ready = await fetch(`${bench.url}/readyz`)
-  t.equal(wire.sent() - before, 0)
+  // A Sync message has 5 bytes, is no query, and goes every 10 s; the least query has more.
+  t.ok([0, 5].includes(wire.sent() - before), `${wire.sent() - before} bytes`)
   t.match(await ready.json(), { status: 'ready', checks: { portal: 'ok', 'portal-doorbell': 'ok' } })
   await edit('the counter counts')
   await until('it arrives', () => texts().includes('the counter counts'))
