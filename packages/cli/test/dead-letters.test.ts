@@ -99,6 +99,7 @@ t.test('list, show and rehearse: what, why, what to do; the constraint by name, 
     /Rehearsal +It would be refused again: aligner_doctors\/2: aligner_doctors \(no_secret\) violates .*\(23514\)\./,
   )
   t.match(shown, /Nothing of it has stayed/)
+  t.notMatch(shown, /does not count here/, 'which is said of a value that a ruling leaves out')
   t.notMatch(listed + shown, /Secret A/)
 })
 
@@ -134,7 +135,7 @@ t.test(
     await rename('Fine', 1)
     await drain()
     const listed = await list()
-    t.match(listed, /2 dead letters; 1 of them are over/)
+    t.match(listed, /2 dead letters; 1 of them is over/)
     t.match(listed, /aligner_doctors\/1 .* superseded by \d+/)
     await inYard(async (yard, letters) => {
       t.strictSame(
@@ -159,9 +160,9 @@ t.test(
     }
     await inYard(async (yard, letters) => {
       await t.rejects(discardCommand(yard, letters, { ...options, yes: false, input: { isTTY: false } as never }), {
-        code: 'SYNC_CONFIG',
+        code: 'SYNC_USAGE',
       })
-      await t.rejects(discardCommand(yard, letters, { ...options, why: ' ' }), { code: 'SYNC_CONFIG' })
+      await t.rejects(discardCommand(yard, letters, { ...options, why: ' ' }), { code: 'SYNC_USAGE' })
       t.ok(await discardCommand(yard, letters, options))
     })
     t.match(said, [/^2 dead letters discarded by Sara/])

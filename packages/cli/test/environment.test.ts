@@ -13,7 +13,7 @@ t.test('the environment wins over the file that was named', async (t) => {
 
 t.test('a file that was named and cannot be read is an error; without a name there need be none', async (t) => {
   const missing = join(t.testdir(), 'no.env')
-  t.throws(() => environmentFrom(missing, {}), { code: 'SYNC_CONFIG', message: /no\.env.*--env-file/ })
+  t.throws(() => environmentFrom(missing, {}), { code: 'SYNC_USAGE', message: /no\.env.*--env-file/ })
   t.equal(environmentFrom(undefined, { LOG_LEVEL: 'info' }).LOG_LEVEL, 'info')
 })
 

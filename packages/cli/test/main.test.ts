@@ -46,6 +46,12 @@ t.test('a flag that npm has kept stops the command before anything is done', asy
   t.same([code, connections], [1, 0])
 })
 
+t.test('what is wrong with the command itself is not looked for in the settings', async (t) => {
+  const { text, code } = await run(t.testdir(), ['requeue', '--key', '5'])
+  t.equal(text, '--key needs --table. Correct the command; with --help it says what it takes.\n')
+  t.equal(code, 1)
+})
+
 t.test('a doorbell that cannot be switched on: to run the same command is not the advice', async (t) => {
   const { url } = await testClinic(t)
   const clinic = openScriptConnection(url)

@@ -4,6 +4,7 @@
  */
 export const ADVICE = {
   SYNC_CONFIG: 'Correct the setting it names; .env.example explains each one.',
+  SYNC_USAGE: 'Correct the command; with --help it says what it takes.',
   SYNC_NOT_MIGRATED: 'Run `npm run sync -- migrate`, then start again.',
   SYNC_NO_DOORBELL:
     'Run `npm run sync -- doorbell`, which switches on the one that CLINIC_DOORBELL names, or says what it needs.',

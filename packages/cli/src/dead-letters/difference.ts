@@ -21,8 +21,9 @@ export function rehearsalLines({ rehearsal, reason, wanted }: Rehearsed, values:
             ? 'No column would change.'
             : 'The record in the target, before → after:'
   const shown = values ? literal : kind
+  const note = passes({ rehearsal }) ? 'which does not count here' : 'which is not taken'
   const width = Math.max(0, ...found.map(({ column }) => column.length))
-  return [head, row, ...found.map((each) => `  ${each.column.padEnd(width)}  ${change(each, shown)}`)]
+  return [head, row, ...found.map((each) => `  ${each.column.padEnd(width)}  ${change(each, shown, note)}`)]
 }
 
 function outcomeLine({ outcome, code, reason }: { outcome: string; code?: string; reason?: string }): string {
@@ -34,9 +35,13 @@ function outcomeLine({ outcome, code, reason }: { outcome: string; code?: string
 
 const refusedLine = (why: string) => `It would be refused again: ${why.replace(/[.]?$/, '.')}`
 
-function change({ before, after, kept }: ColumnDifference, shown: (value: Value | undefined) => string): string {
+function change(
+  { before, after, kept }: ColumnDifference,
+  shown: (value: Value | undefined) => string,
+  note: string,
+): string {
   const arrow = before === after ? `${shown(before)}, stays` : `${shown(before)} → ${shown(after)}`
-  return kept ? `${arrow} (the event has another value, which does not count here)` : arrow
+  return kept ? `${arrow} (the event has another value, ${note})` : arrow
 }
 
 /** What a value is, without saying it. */
@@ -56,4 +61,5 @@ export function shortLine(rehearsed: Rehearsed): string {
   return `${letter.id}${record}: ${rehearsalLines(rehearsed, false)[0] ?? ''}`
 }
 
-export const passes = ({ rehearsal }: Rehearsed): boolean => rehearsal !== null && wouldPass(rehearsal)
+export const passes = ({ rehearsal }: Pick<Rehearsed, 'rehearsal'>): boolean =>
+  rehearsal !== null && wouldPass(rehearsal)

@@ -15,14 +15,14 @@ export interface DiscardOptions {
   readonly progress: Progress
 }
 
-/** Gives letters up, after asking. @returns whether it did. @throws SyncError SYNC_CONFIG where nobody can be asked. */
+/** Gives letters up, after asking. @returns whether it did. @throws SyncError SYNC_USAGE where nobody can be asked. */
 export async function discardCommand(
   yard: Yard,
   letters: readonly JudgedLetter[],
   options: DiscardOptions,
 ): Promise<boolean> {
   const { who = userInfo().username, why, yes, out, progress } = options
-  if (why.trim() === '') throw new SyncError('SYNC_CONFIG', '--why must say why, in a few words')
+  if (why.trim() === '') throw new SyncError('SYNC_USAGE', '--why must say why, in a few words')
   if (!yes && !(await confirmed(letters.length, options))) {
     out.write('Nothing was discarded.\n')
     return false
@@ -46,7 +46,7 @@ export async function discardCommand(
 }
 
 async function confirmed(count: number, { input, out }: DiscardOptions): Promise<boolean> {
-  if (!input.isTTY) throw new SyncError('SYNC_CONFIG', 'Nobody can be asked here whether to discard: add --yes')
+  if (!input.isTTY) throw new SyncError('SYNC_USAGE', 'Nobody can be asked here whether to discard: add --yes')
   const question = createInterface({ input, output: out })
   try {
     const answer = await question.question(

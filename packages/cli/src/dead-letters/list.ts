@@ -37,8 +37,8 @@ export function listLines(letters: readonly JudgedLetter[], limit: number): stri
   const head =
     over === 0
       ? `${counted(letters.length, 'dead letter')}.`
-      : `${counted(letters.length, 'dead letter')}; ${over === letters.length ? 'all' : over.toLocaleString('en')} of them are ` +
-        'over, since their change or a later one has arrived: `npm run sync -- dead-letters discard --superseded --why "…"` removes them.'
+      : `${counted(letters.length, 'dead letter')}; ${areOver(over, letters.length)}, ` +
+        'since the change or a later one has arrived: `npm run sync -- dead-letters discard --superseded --why "…"` removes them.'
   const groups = new Map<string, JudgedLetter[]>()
   for (const each of letters) {
     const name = `${each.direction ?? 'unknown direction'}  ${each.letter.errorCode}`
@@ -46,6 +46,12 @@ export function listLines(letters: readonly JudgedLetter[], limit: number): stri
   }
   const sorted = [...groups].toSorted(([, a], [, b]) => b.length - a.length)
   return [head, ...sorted.flatMap(([name, group]) => groupLines(name, group, limit))]
+}
+
+function areOver(over: number, of: number): string {
+  if (of === 1) return 'it is over'
+  if (over === of) return 'all of them are over'
+  return `${over.toLocaleString('en')} of them ${over === 1 ? 'is' : 'are'} over`
 }
 
 function groupLines(name: string, group: readonly JudgedLetter[], limit: number): string[] {

@@ -46,7 +46,7 @@ export interface RequeueCommand extends Options {
  */
 export async function requeueCommand({ environment, say, side, ...options }: RequeueCommand): Promise<boolean> {
   const { status, table, key, olderThan, dryRun } = options
-  if (key !== undefined && table === undefined) throw new SyncError('SYNC_CONFIG', '--key needs --table.')
+  if (key !== undefined && table === undefined) throw new SyncError('SYNC_USAGE', '--key needs --table.')
   const filter: RequeueFilter = {
     status,
     dryRun,

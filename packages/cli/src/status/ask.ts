@@ -14,10 +14,17 @@ export interface IngressToAsk {
   readonly token: string
 }
 
-/** @throws SyncError SYNC_INGRESS where nobody answers, or somebody else. */
-export async function askStatus(ingress: IngressToAsk, signal: AbortSignal): Promise<SyncStatus> {
-  const response = await send(ingress, '/api/sync/status', AbortSignal.any([signal, AbortSignal.timeout(ASK_MS)]))
-  return statusIn(await response.json().catch(() => null))
+/** @throws SyncError SYNC_INGRESS where nobody answers in time, or somebody else. */
+export async function askStatus(ingress: IngressToAsk, signal: AbortSignal, within = ASK_MS): Promise<SyncStatus> {
+  // A timer of our own: in Node 20 an AbortSignal.timeout that only AbortSignal.any refers to may be collected, and never fires.
+  const late = new AbortController()
+  const timer = setTimeout(() => late.abort(), within)
+  try {
+    const response = await send(ingress, '/api/sync/status', AbortSignal.any([signal, late.signal]))
+    return statusIn(await response.json().catch(() => null))
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 /**
