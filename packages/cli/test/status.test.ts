@@ -8,10 +8,15 @@ import { start as startPostgresToSql } from '@clinic-sync/postgres-to-sql'
 import { createLogger, type Running } from '@clinic-sync/runtime'
 import { start as startSqlToPostgres } from '@clinic-sync/sql-to-postgres'
 import { SERVICE_LOGIN, SERVICE_PASSWORD } from '@clinic-sync/sqlserver-simulator'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { migrate } from '../src/migrate/index.ts'
 import { requeueCommand, secondsOf } from '../src/requeue/command.ts'
+import { askStatus } from '../src/status/ask.ts'
 import { statusCommand, watchCommand } from '../src/status/command.ts'
 
 // The commands against the whole sync, in this process.
@@ -230,3 +235,24 @@ t.test('lengths of time', async (t) => {
   t.strictSame(['90s', '10m', '2h', '1d'].map(secondsOf), [90, 600, 7_200, 86_400])
   for (const wrong of ['', '10', 'm', '10 m', '1w', '-1m']) t.throws(() => secondsOf(wrong))
 })
+
+t.test(
+  'an ingress that takes the connection and never answers is given up, whatever is collected meanwhile',
+  async (t) => {
+    const frozen = createServer(() => undefined).listen(0, '127.0.0.1')
+    await once(frozen, 'listening')
+    t.teardown(() => frozen.close())
+    const address = frozen.address()
+    const url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    const collecting = setInterval(collect, 100)
+    t.teardown(() => clearInterval(collecting))
+    const guard = new AbortController()
+    const tooLong = setTimeout(() => guard.abort(new Error('not given up')), 10_000)
+    t.teardown(() => clearTimeout(tooLong))
+    const asked = performance.now()
+    await t.rejects(askStatus({ url, token: TOKEN }, guard.signal, 1_000), { code: 'SYNC_INGRESS' })
+    t.ok(performance.now() - asked < 5_000)
+  },
+)
