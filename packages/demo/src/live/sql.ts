@@ -4,7 +4,7 @@ import type { Arrival } from './arrivals.ts'
 
 /** Said when a statement changed nothing in the portal, so that it does not look like a lost change. */
 export const NOTHING_ARRIVED =
-  '  Nothing reached the portal: no synced column of a patient with an aligner set changed.'
+  '  Nothing reached the portal: no synced column of a patient with an aligner set changed, or it waits or is refused (see status).'
 
 /**
  * Sends one T-SQL statement to the clinic as a person would, and shows what SQL Server answers.
