@@ -206,7 +206,8 @@ t.test('from nothing running to everything, stuck and repaired', async (t) => {
   t.strictSame(said.splice(0), ["1 row of the clinic's outbox would be sent anew."])
   t.ok(await requeue())
   t.strictSame(said.splice(0), [
-    "1 row of the clinic's outbox set back to Pending, and published.",
+    "1 row of the clinic's outbox set back to Pending. Ringing the ingress …",
+    'They are published.',
     "0 rows of the portal's outbox: there are none to send anew.",
   ])
   await until('it has arrived', () => rowsOf(last()).Failed === 0 && rowsOf(last()).Queued === 0)

@@ -89,17 +89,19 @@ async function open(
 
 /** The rows are Pending by then: whoever drains next finds them, so a ring that fails is said, and loses nothing. */
 async function ring(side: Side, environment: Environment, what: string, say: (line: string) => void): Promise<boolean> {
+  // Said first: a long drain, or an ingress that hangs, may take its time to answer.
+  say(`${what}. Ringing the ingress …`)
   try {
     const { INGRESS_URL: url, SYNC_OPERATOR_TOKEN: token } = readSettings(
       ['INGRESS_URL', 'SYNC_OPERATOR_TOKEN'],
       environment,
     )
     await ringIngress(url, token, undefined, directionFrom(side))
-    say(`${what}, and published.`)
+    say('They are published.')
     return true
   } catch (error) {
     if (!(error instanceof SyncError)) throw error
-    say(`${what}; they go with the next drain: ${error.message} ${error.advice}`)
+    say(`They go with the next drain: ${error.message} ${error.advice}`)
     return false
   }
 }
