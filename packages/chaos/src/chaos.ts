@@ -6,6 +6,7 @@ import {
   EVERYTHING,
   type Extent,
   finalRows,
+  type Happening,
   historyOf,
   stream,
 } from '@clinic-sync/prove/parts'
@@ -78,6 +79,7 @@ export async function chaos(options: ChaosOptions): Promise<Chaos> {
     const names = together.map(({ name }) => name)
     const random = stream(seed, 'turn', turns.length, ...names)
     const recovery = await wreak(ground, together, random, recoveries, options.patienceMs)
+    if ('stuck' in recovery) say(`      ${names.join(' + ')}: not recovered ${recovery.stuck}`)
     const findings = await checkpoints.take()
     turns.push({ faults: names, recovery, findings })
     say(lineOf(names, recovery, findings, performance.now() - start))
@@ -105,7 +107,7 @@ export async function chaos(options: ChaosOptions): Promise<Chaos> {
     events: ground.tap.fates.size,
     deadLetters: checkpoints.dead.size,
     memory: memory.peaks,
-    history: (record) => historyOf(record, ground.load.ledger, ground.tap.happenings, start),
+    history: (record) => historyOf(record, ground.load.ledger, around(record, ground.tap.happenings), start),
   }
 }
 
@@ -156,6 +158,16 @@ async function accounts(ground: Ground, deadVersions: ReadonlySet<string>): Prom
   const dead = new Set([...deadVersions].map((key) => key.split(' ')[1] ?? ''))
   const complaints = account({ seed: world.seed, ledger: load.ledger, rows, conflicts, lost, dead })
   return complaints.filter(({ record }) => !load.unsure.has(record))
+}
+
+/** What happened to a record, and the faults within 20 s of that. */
+function around(record: string, happenings: readonly Happening[]): readonly Happening[] {
+  const own = happenings.filter((happening) => happening.record === record)
+  return happenings
+    .filter(
+      (happening) => happening.record === EVERYTHING && own.some(({ at }) => Math.abs(at - happening.at) < 20_000),
+    )
+    .concat(own)
 }
 
 function watchMemory({ crew }: Ground) {

@@ -1,5 +1,6 @@
 import { deadQueue, DIRECTIONS, eventQueues, outcomeQueue, retryQueue, UNROUTED } from '@clinic-sync/broker'
 import { compareSides, type Difference } from '@clinic-sync/demo'
+import { isTableName } from '@clinic-sync/mapping'
 import { mayDie, recordOf } from '@clinic-sync/prove/parts'
 import { comes, patiently } from '../ground/patience.ts'
 import type { Ground } from '../ground/ground.ts'
@@ -12,6 +13,7 @@ const MOVING = [...DIRECTIONS.flatMap(eventQueues), ...DIRECTIONS.map(outcomeQue
 const LONG_RETRIES = [retryQueue(2), retryQueue(3)]
 const DEAD = [...DIRECTIONS.map(deadQueue), UNROUTED]
 const REST_MS = 120_000
+const HEARS_MS = 10_000
 
 /** What was found since the checkpoint before. */
 export interface Findings {
@@ -54,7 +56,9 @@ export class Checkpoints {
         .filter((found) => this.#isNews(found))
       troubles.push(...letters.troubles, ...(await this.#failedRows()), ...crew.takeDied())
       troubles.push(...load.failures.splice(0), ...this.#ground.troubles.splice(0))
-      return { lost: this.#lost(), twice: await this.#twice(), differences, troubles, deadLetters: letters.count }
+      // What we listen by may have been cut off as well, and hear it a little later.
+      await comes(async () => this.#unaccounted().length === 0, HEARS_MS)
+      return { lost: await this.#lost(), twice: await this.#twice(), differences, troubles, deadLetters: letters.count }
     } finally {
       load.resume()
     }
@@ -122,23 +126,35 @@ export class Checkpoints {
       .filter((line) => !this.#known.has(line) && this.#known.add(line))
   }
 
+  /** An outcome that we have not heard, but the ingress has, is in the outbox. */
+  async #lost(): Promise<string[]> {
+    const lost: string[] = []
+    for (const key of this.#unaccounted()) {
+      this.#told.add(key)
+      const { direction, record, version } = versionOf(key)
+      const [table = '', id] = record.split('/')
+      const side = this.#ground.sides[direction === 'sql-to-postgres' ? 'clinic' : 'portal']
+      if (!isTableName(table)) continue
+      const [known] = await patiently(() => side.recordVersions([{ table, key: Number(id), version }]))
+      if (known?.status !== 'Synced' && known?.status !== 'Failed')
+        lost.push(`${key}: no outcome, ${known?.status ?? 'nothing'} in the outbox`)
+    }
+    return lost
+  }
+
   /** Events without an outcome, unless a newer version of the record has one, or it is in the dead-letter queue. */
-  #lost(): string[] {
+  #unaccounted(): string[] {
     const newest = new Map<string, bigint>()
     for (const [key, { final }] of this.#ground.tap.fates) {
       const { direction, record, version } = versionOf(key)
       const way = `${direction} ${record}`
       if (final !== null && BigInt(version) > (newest.get(way) ?? -1n)) newest.set(way, BigInt(version))
     }
-    const lost: string[] = []
-    for (const [key, { final }] of this.#ground.tap.fates) {
-      if (final !== null || this.#told.has(key) || this.dead.has(key)) continue
+    return [...this.#ground.tap.fates].flatMap(([key, { final }]) => {
+      if (final !== null || this.#told.has(key) || this.dead.has(key)) return []
       const { direction, record, version } = versionOf(key)
-      if ((newest.get(`${direction} ${record}`) ?? -1n) > BigInt(version)) continue
-      this.#told.add(key)
-      lost.push(`${key}: no outcome`)
-    }
-    return lost
+      return (newest.get(`${direction} ${record}`) ?? -1n) > BigInt(version) ? [] : [key]
+    })
   }
 
   /** By the portal's own log of writes; and by what was reported for the clinic. */

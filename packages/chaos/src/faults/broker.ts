@@ -5,6 +5,7 @@ import type { RabbitNode } from '@clinic-sync/dev-services/chaos'
 import type { Fault } from '../fault.ts'
 import type { Ground } from '../ground/ground.ts'
 import { patiently } from '../ground/patience.ts'
+import { traceAll } from '../ground/world.ts'
 
 const needsCluster = ({ world: { rabbit } }: Ground) =>
   rabbit.nodes.length > 1 ? null : 'it needs a cluster of three nodes: --nodes 3'
@@ -32,7 +33,10 @@ const restart: Fault = {
   lastsMs: [0, 3_000],
   async inject({ world: { rabbit } }) {
     await Promise.all(rabbit.nodes.map((node) => node.kill()))
-    return async () => void (await Promise.all(rabbit.nodes.map((node) => node.start())))
+    return async () => {
+      await Promise.all(rabbit.nodes.map((node) => node.start()))
+      await traceAll(rabbit)
+    }
   },
 }
 
@@ -44,7 +48,10 @@ const leaderKilled: Fault = {
   async inject(ground, random) {
     const node = await leaderOf(ground, eventQueue('sql-to-postgres', random.int(0, PARTITIONS - 1)))
     await node.kill()
-    return () => node.start()
+    return async () => {
+      await node.start()
+      await traceAll(ground.world.rabbit)
+    }
   },
 }
 
@@ -97,7 +104,8 @@ const queueDeleted: Fault = {
       await delay(1_000)
       const filter = { status: ['Queued'] as const, dryRun: false }
       for (const side of [sides.clinic, sides.portal]) await patiently(() => side.requeue(filter))
-      await crew.trigger()
+      // Beside another fault, the ingress may not have its connections back yet.
+      await patiently(() => crew.trigger(), 90_000)
     }
   },
 }

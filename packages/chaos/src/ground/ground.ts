@@ -25,7 +25,9 @@ export interface Ground {
   readonly clinic: mssql.ConnectionPool
   readonly portal: pg.Pool
   /** To compare them. */
-  readonly sides: Readonly<Record<'clinic' | 'portal', Pick<SyncDatabase & Operable, 'readRows' | 'requeue'>>>
+  readonly sides: Readonly<
+    Record<'clinic' | 'portal', Pick<SyncDatabase & Operable, 'readRows' | 'requeue' | 'recordVersions'>>
+  >
   readonly say: (line: string) => void
   /** Records that a fault has made, and whose dead letters are no surprise. */
   readonly provoked: Set<string>

@@ -5,6 +5,13 @@ import type { Happening } from '@clinic-sync/prove/parts'
 
 /** Durable, and on every node: what is published while nobody listens waits. */
 const QUEUE = 'chaos.tap'
+/**
+ * RabbitMQ's own copy of what is published. A queue of ours bound to the exchanges themselves would take what has no other queue to go
+ * to, and `mandatory` would never tell.
+ */
+const TRACE = 'amq.rabbitmq.trace'
+const EVENTS = 'sync.events'
+const OUTCOMES = 'sync.outcomes'
 const PREFETCH = 2_000
 const MOST_HAPPENINGS = 200_000
 
@@ -25,10 +32,20 @@ export interface Fate {
   readonly writes: Set<string>
 }
 
+/** The headers of a copy. */
+interface Traced {
+  readonly exchange_name?: string
+  readonly routing_keys?: readonly string[]
+  readonly properties?: { readonly headers?: Record<string, unknown>; readonly message_id?: string }
+}
+
 const WRITES = new Set(['applied', 'conflict'])
 const NOT_FINAL = new Set(['retry'])
 
-/** Listens beside the services to every event and outcome; it misses none, whatever happens to the broker's nodes. */
+/**
+ * Listens beside the services to every event and outcome. What it hears waits for it while it is cut off; what a node has taken just
+ * before it was killed it may miss.
+ */
 export class Tap {
   readonly fates = new Map<string, Fate>()
   events = 0
@@ -87,7 +104,7 @@ export class Tap {
       durable: true,
       arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': 1_000_000 },
     })
-    for (const exchange of ['sync.events', 'sync.outcomes']) await channel.bindQueue(QUEUE, exchange, '#')
+    for (const exchange of [EVENTS, OUTCOMES]) await channel.bindQueue(QUEUE, TRACE, `publish.${exchange}`)
     await channel.prefetch(PREFETCH)
     await channel.consume(QUEUE, (message) => {
       if (message === null) {
@@ -99,16 +116,18 @@ export class Tap {
     })
   }
 
-  #hear({ content, fields, properties }: ConsumeMessage): void {
-    if (fields.exchange === 'sync.events') {
-      const headers: Record<string, unknown> = properties.headers ?? {}
+  #hear({ content, properties }: ConsumeMessage): void {
+    const { exchange_name: exchange, routing_keys: keys, properties: own } = (properties.headers ?? {}) as Traced
+    if (exchange === EVENTS) {
+      const headers = own?.headers ?? {}
       const { 'sync-entity-key': record, 'sync-version': version } = headers
       if (typeof record !== 'string' || typeof version !== 'string') return
-      const direction = fields.routingKey.split('.')[0] ?? ''
+      const routingKey = keys?.[0] ?? ''
+      const direction = routingKey.split('.')[0] ?? ''
       this.events++
       this.#fateOf(keyOf({ direction, record, version }))
       const attempt = Number(headers['sync-attempt']) > 0 ? `, attempt ${Number(headers['sync-attempt']) + 1}` : ''
-      this.happened(record, `${fields.routingKey} event ${version}${attempt}`)
+      this.happened(record, `${routingKey} event ${version}${attempt}`)
       return
     }
     let batch: unknown
@@ -124,7 +143,7 @@ export class Tap {
       if (NOT_FINAL.has(outcome)) continue
       const fate = this.#fateOf(keyOf({ direction, record: `${table}/${key}`, version }))
       fate.final = outcome
-      if (WRITES.has(outcome)) fate.writes.add(String(properties.messageId))
+      if (WRITES.has(outcome)) fate.writes.add(String(own?.message_id))
     }
   }
 

@@ -12,6 +12,7 @@ import { type Simulator, startSimulator } from '@clinic-sync/sqlserver-simulator
 import pg from 'pg'
 import { openBalancer } from './balancer.ts'
 import { MOODS } from './moods.ts'
+import { patiently } from './patience.ts'
 import { WRITE_LOG } from './write-log.ts'
 
 /** Room for what the run writes and for a backlog; it is filled by a file when it shall run full. Megabytes. */
@@ -65,6 +66,7 @@ export async function openWorld({ seed, release, say, nodes, ownDisk }: WorldOpt
   const rabbit = await startRabbitNodes(nodes)
   release.add('RabbitMQ', () => rabbit.stop())
   say(`RabbitMQ: ${rabbit.version}, ${nodes === 1 ? 'one node' : `${nodes} nodes in a cluster`} of its own`)
+  await traceAll(rabbit)
   const balancer = await openBalancer(rabbit.nodes.map(({ port }) => port))
   release.add('load balancer', () => balancer.close())
   const clinic = await startSimulator({ migrated: false })
@@ -97,6 +99,11 @@ export async function openWorld({ seed, release, say, nodes, ownDisk }: WorldOpt
     disk,
     folder,
   }
+}
+
+/** The nodes copy what is published to whoever listens: see `Tap`. A node that has been started again does not, until it is told anew. */
+export async function traceAll({ nodes }: RabbitNodes): Promise<void> {
+  await Promise.all(nodes.map((node) => patiently(() => node.control('trace_on'))))
 }
 
 /** Runs statements one by one: some may not share a transaction. */
