@@ -34,6 +34,8 @@ export interface KeeperOptions extends KeepDeadLettersOptions {
 interface Known {
   /** Record → the lowest version of its dead letters that nothing has superseded. Null: nobody has looked yet. */
   dead: Map<string, bigint> | null
+  /** As `dead`, of what was reported since the last look began: the letter comes after its outcome, and may be in none of them. */
+  died: Map<string, bigint>
   /** Record → the highest version that has succeeded, of those that may have superseded a dead letter. */
   succeeded: Map<string, bigint>
   /** Outcomes may have been settled elsewhere: look before trusting `dead`. */
@@ -61,7 +63,14 @@ export class Keeper {
 
   constructor(options: KeeperOptions) {
     this.#options = options
-    const known = (): Known => ({ dead: null, succeeded: new Map(), sure: false, asked: new Set(), wanted: false })
+    const known = (): Known => ({
+      dead: null,
+      died: new Map(),
+      succeeded: new Map(),
+      sure: false,
+      asked: new Set(),
+      wanted: false,
+    })
     this.#known = { 'sql-to-postgres': known(), 'postgres-to-sql': known() }
     for (const direction of DIRECTIONS) this.look(direction)
   }
@@ -78,7 +87,8 @@ export class Keeper {
       const at = BigInt(version)
       const dead = known.dead?.get(record)
       if (outcome === 'dead') {
-        if (dead === undefined || at < dead) known.dead?.set(record, at)
+        lower(known.died, record, at)
+        if (known.dead !== null) lower(known.dead, record, at)
       } else if (known.dead === null ? known.succeeded.size < MAX_UNSEEN : dead !== undefined && dead <= at) {
         raise(known.succeeded, record, at)
         wanted = true
@@ -138,8 +148,9 @@ export class Keeper {
     const { url, name, log } = this.#options
     const known = this.#known[direction]
     known.wanted = false
-    const { succeeded } = known
+    const { succeeded, died } = known
     known.succeeded = new Map()
+    known.died = new Map()
     let box: DeadLetterBox | undefined
     try {
       box = await openDeadLetterBox({ url, queues: [deadQueue(direction)], waitMs: LOCK_MS, name: `${name} keeping` })
@@ -148,10 +159,16 @@ export class Keeper {
       const changed = box.letters.filter((letter) => isRabbits(letter) || newer(letter) !== null)
       for (const chunk of chunks(changed)) await this.#rewrite(direction, box, chunk, newer)
       known.dead = deadOf(box.letters.filter((letter) => newer(letter) === null))
+      const there = new Set(
+        box.letters.flatMap(({ about }) => (about === null ? [] : `${recordOf(about)}@${about.version}`)),
+      )
+      for (const [record, version] of [...died, ...known.died])
+        if (!there.has(`${record}@${version}`)) lower(known.dead, record, version)
       if (changed.length > 0) log.info({ direction, letters: changed.length }, 'dead letters say what became of them')
     } catch (error) {
       known.wanted = true
       for (const [record, version] of succeeded) raise(known.succeeded, record, version)
+      for (const [record, version] of died) lower(known.died, record, version)
       throw error
     } finally {
       await box?.close()
@@ -242,11 +259,14 @@ function deadOf(letters: readonly BoxedLetter[]): Map<string, bigint> {
   const dead = new Map<string, bigint>()
   for (const { about, supersededBy: by } of letters) {
     if (about === null || by !== null) continue
-    const record = recordOf(about)
-    const lowest = dead.get(record)
-    if (lowest === undefined || BigInt(about.version) < lowest) dead.set(record, BigInt(about.version))
+    lower(dead, recordOf(about), BigInt(about.version))
   }
   return dead
+}
+
+function lower(versions: Map<string, bigint>, record: string, version: bigint): void {
+  const known = versions.get(record)
+  if (known === undefined || version < known) versions.set(record, version)
 }
 
 function raise(versions: Map<string, bigint>, record: string, version: bigint): void {

@@ -113,6 +113,51 @@ t.test(
   },
 )
 
+t.test('a dead letter that comes while the others are looked at is not forgotten', async (t) => {
+  const rabbit = await testRabbit(t)
+  const broker = await testBroker(t, rabbit.url)
+  await broker.ready()
+  const die = (key: number) => {
+    const { content, options } = eventMessage(note(key, 1), 'test')
+    const failure = { type: 'permanent', code: '22001', message: 'too long' } as const
+    const copy = deadCopy({ content, properties: options }, { direction, queue: 'a queue', appId: 'test', failure })
+    rabbit.channel.publish(copy.exchange, copy.routingKey, copy.content, copy.options)
+    return rabbit.channel.waitForConfirms()
+  }
+  const settled = settling(t, broker)
+  const settle = async (key: number, version: string, outcome: Outcome['outcome']) => {
+    const before = settled.length
+    await broker.publishOutcomes({ direction, outcomes: [{ table: 'aligner_notes', key, version, outcome }] })
+    await until('it is settled', () => settled.length > before)
+  }
+  await die(1)
+  const asked = new Set<number>()
+  broker.keepDeadLetters({
+    restMs: 20,
+    versionsOf: async (_, records) => {
+      // The letters are in hand by now.
+      if (records.some(({ key }) => key === 2)) {
+        await settle(3, '1', 'dead')
+        await die(3)
+      }
+      for (const { key } of records) asked.add(key)
+      return records.map(() => ({ supersededBy: null }))
+    },
+  })
+  await until('the first look', () => asked.has(1))
+  await die(2)
+  // The first outcome that it hears calls for a look.
+  await settle(9, '1', 'applied')
+  await until('the second look', () => asked.has(2))
+  await settle(3, '2', 'applied')
+  const found = await letters(rabbit, (all) => all.some((each) => HEADER.supersededBy in headers(each)))
+  t.same(found.map((each) => [about(each), headers(each)[HEADER.supersededBy] ?? null]).toSorted(), [
+    ['aligner_notes/1', null],
+    ['aligner_notes/2', null],
+    ['aligner_notes/3', '2'],
+  ])
+})
+
 t.test(
   'thousands of dead letters and a flood of outcomes: a look where one of these records is among them, else none',
   async (t) => {
