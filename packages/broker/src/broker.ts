@@ -166,10 +166,7 @@ class RabbitBroker implements Broker {
         {
           handle: (batch) => Promise.resolve({ copies: report(batch) }),
           giveUp: (batch) => Promise.resolve(report(batch)),
-          // Only what a database holds up goes round, and here is none.
-          again: () => {
-            throw new TypeError('a copy of a dead letter waits for no database')
-          },
+          // Nothing goes round: a copy made by us would not say any more why RabbitMQ has given it up.
         },
       )
     })

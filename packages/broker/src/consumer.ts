@@ -53,8 +53,8 @@ export interface BatchConsumerOptions {
   readonly consume: ConsumeOptions
   /** Works on a batch. `room`: how many of it may be put off. */
   readonly handle: (batch: readonly Delivered[], room: number) => Promise<Handled>
-  /** The message as it was, for the end of its own queue. */
-  readonly again: (delivered: Delivered) => OutgoingMessage
+  /** The message as it was, for the end of its own queue. Missing: it stays in hand, however long. */
+  readonly again?: (delivered: Delivered) => OutgoingMessage
   /** `handle` has failed several times in a way nobody foresaw: what to publish instead. */
   readonly giveUp: (batch: readonly Delivered[], error: unknown) => Promise<readonly OutgoingMessage[]>
   /** Told of copies that are stored now, before the batch is acknowledged. */
@@ -198,7 +198,8 @@ export class BatchConsumer implements Consumer {
           if ((await failureOf(this.#options.consume.check)) !== null) return 'down'
         } else if (!isBrokerTrouble(error)) unexpected.push(error)
         this.#logFailure(batch, error, attempt)
-        if (performance.now() - since > holdMs || this.#options.intake.overflows) return 'held'
+        const tooLong = performance.now() - since > holdMs || this.#options.intake.overflows
+        if (tooLong && this.#options.again !== undefined) return 'held'
         continue
       }
       if (lost.aborted) return 'lost'
@@ -234,6 +235,7 @@ export class BatchConsumer implements Consumer {
    */
   async #sendRound(inHand: readonly Delivered[], open: Open): Promise<Result> {
     const { publisher, again, log, label } = this.#options
+    if (again === undefined) return 'lost'
     for (let attempt = 0; !open.noMore.aborted; attempt++) {
       try {
         await publisher.publish(inHand.map(again))
@@ -252,8 +254,8 @@ export class BatchConsumer implements Consumer {
   /** Before all goes back to its queue: what has gone back often is stored anew, so that an outage never uses up its deliveries. */
   async #renew(inHand: readonly Delivered[], open: Open): Promise<void> {
     const worn = inHand.filter(({ message }) => deliveriesOf(message) >= WORN)
-    if (worn.length === 0) return
     const { publisher, again } = this.#options
+    if (worn.length === 0 || again === undefined) return
     try {
       await publisher.publish(worn.map(again))
       if (!open.lost.aborted) for (const { message } of worn) open.channel.ack(message)

@@ -1,6 +1,10 @@
 import { DatabaseError, partitionOf } from '@clinic-sync/sync'
 import t from 'tap'
-import { deadQueue, eventQueue, outcomeQueue, type EventBatch } from '../src/index.ts'
+import { deadQueue, eventQueue, outcomeQueue, rejectedQueue, type EventBatch } from '../src/index.ts'
+import { Connection } from '../src/connection.ts'
+import { BatchConsumer } from '../src/consumer.ts'
+import { Intake } from '../src/intake.ts'
+import { Publisher } from '../src/publisher.ts'
 import { keepLines, note, testBroker, until } from './support/helpers.ts'
 import { testRabbit } from './support/rabbit.ts'
 
@@ -99,4 +103,38 @@ t.test('outcomes go round as well', async (t) => {
   await consumer.close()
   t.equal((await rabbit.channel.checkQueue(outcomeQueue(direction))).messageCount, 0)
   t.equal((await rabbit.channel.checkQueue(deadQueue(direction))).messageCount, 0)
+})
+
+t.test('what must not go round stays in hand, and goes on once RabbitMQ takes what comes of it', async (t) => {
+  const broker = await testBroker(t, rabbit.url)
+  await broker.ready()
+  const from = rejectedQueue(direction)
+  const log = keepLines()
+  const connection = new Connection(rabbit.url, 'test', log)
+  const publisher = new Publisher({ connection, log, label: 'test', retryDelaysMs: [], onReady: () => undefined })
+  let calls = 0
+  const consumer = new BatchConsumer({
+    connection,
+    intake: new Intake(),
+    // Never started: it refuses everything.
+    publisher,
+    log,
+    label: 'test',
+    queues: [from],
+    retryDelaysMs: [5_000, 60_000, 600_000],
+    consume: { check: () => Promise.resolve(), holdMs: 0 },
+    handle: async ([each]) => {
+      const { message } = each ?? {}
+      const content = message?.content ?? Buffer.of()
+      const copy = { exchange: '', routingKey: from, content, options: { messageId: 'a copy' } }
+      return { copies: ++calls < 4 ? [copy] : [] }
+    },
+    giveUp: () => Promise.resolve([]),
+  })
+  connection.start()
+  rabbit.channel.sendToQueue(from, Buffer.from('a message'))
+  await until('it is handled when it can be', () => calls === 4)
+  await consumer.close()
+  await connection.close()
+  t.equal((await rabbit.channel.checkQueue(from)).messageCount, 0)
 })
