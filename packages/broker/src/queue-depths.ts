@@ -5,6 +5,7 @@ import { within } from './wait.ts'
 
 /** For all queues together: who asks is a scrape, which has a time limit of its own. */
 const READ_MS = 3_000
+const CLOSE_MS = 2_000
 
 /** Asks RabbitMQ how much each queue holds, by passive declarations on one channel, which stays open from one time to the next. */
 export class QueueDepths {
@@ -50,7 +51,9 @@ export class QueueDepths {
     // Without a listener the refusal would end the process.
     channel.on('error', forget)
     channel.on('close', forget)
-    this.#channel = channel
-    return channel
+    // Another who asks, a scrape or a status, was first: one channel that nobody uses would stay for each such time.
+    if (this.#channel === null) this.#channel = channel
+    else void within(CLOSE_MS, channel.close())
+    return this.#channel
   }
 }
