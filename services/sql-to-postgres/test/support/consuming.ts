@@ -24,8 +24,9 @@ export async function consumeInto(
   const log = keepLines()
   t.teardown(() => target.close())
   const broker = await testBroker(t, rabbit.url, { retryDelaysMs, log })
-  const consumer = startEventConsumer({ broker, direction, target, log, patienceMs })
+  // What is applied before the way to publish is open is applied again, and reported as a duplicate.
   await broker.ready()
+  const consumer = startEventConsumer({ broker, direction, target, log, patienceMs })
   return { broker, consumer }
 }
 
