@@ -7,7 +7,8 @@
 -- A client that is gone without a word leaves a session that goes on waiting until SQL Server notices, and would take one ring away
 -- from the client's next session. So a session's first call, which has a time limit, writes down whose it is, and a session that is
 -- woken while another has come after it rings once more: the later one hears it. Calls without a limit, which follow, write
--- nothing down: two sessions that both wait again and again would wake each other for ever.
+-- nothing down: two sessions that both wait again and again would wake each other for ever. And where the later one is gone, the
+-- session that rings for it hears that ring itself: it rings for it once a second at most.
 
 SET ANSI_NULLS, ANSI_PADDING, ANSI_WARNINGS, ARITHABORT, CONCAT_NULL_YIELDS_NULL, QUOTED_IDENTIFIER ON
 SET NUMERIC_ROUNDABORT OFF
@@ -34,6 +35,7 @@ BEGIN
   SET TRANSACTION ISOLATION LEVEL READ COMMITTED
   DECLARE @message TABLE (Handle uniqueidentifier NOT NULL, TypeName nvarchar(256) COLLATE DATABASE_DEFAULT NOT NULL)
   DECLARE @handle uniqueidentifier, @rang bit = 0, @rounds int = 0, @why nvarchar(400)
+  DECLARE @rangOn datetime2(3) = CONVERT(datetime2(3), SESSION_CONTEXT(N'clinic-sync rang on'))
   DECLARE @session nvarchar(11) = CAST(@@SPID AS nvarchar(11)), @left int = @TimeoutMs, @timeout int
 
   IF @TimeoutMs IS NULL OR @TimeoutMs < 0
@@ -101,8 +103,13 @@ BEGIN
     RECEIVE TOP (1000) conversation_handle, message_type_name FROM sync.DoorbellQueue INTO @message;
   END
 
-  IF @rang = 1 AND EXISTS (SELECT 1 FROM sync.Settings WHERE Name = N'WaitingSession' AND Value <> @session)
+  IF @rang = 1 AND (@rangOn IS NULL OR @rangOn < DATEADD(second, -1, SYSUTCDATETIME()))
+    AND EXISTS (SELECT 1 FROM sync.Settings WHERE Name = N'WaitingSession' AND Value <> @session)
+  BEGIN
+    SET @rangOn = SYSUTCDATETIME()
+    EXEC sys.sp_set_session_context @key = N'clinic-sync rang on', @value = @rangOn
     EXEC sync.RingServiceBroker
+  END
 
   SELECT @rang AS Rang
 END

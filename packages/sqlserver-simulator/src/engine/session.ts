@@ -33,6 +33,8 @@ export class Session {
   error = 0
   /** Until then, ms since 1970, the doorbell's HTTP call is left out. */
   quietUntil = 0
+  /** When it rang the doorbell for the session that waits, ms since 1970. */
+  rangOn = 0
   /** Sends a message at once, ahead of the answer that is being worked on: RAISERROR … WITH NOWAIT. */
   say: (message: string) => void = () => {}
   /** Told when a transaction begins or ends, for the driver's sake. */

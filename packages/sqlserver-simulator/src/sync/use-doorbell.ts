@@ -124,9 +124,15 @@ export const waitForChanges: Procedure = {
     if (doorbellOf(work) !== 'service-broker')
       throw thrown(51_211, 'sync.WaitForChanges: this doorbell is not switched on')
     const { id } = work.session
-    broker.waiter = id
+    // Its first call has a time limit; those without one, which follow, would have two sessions wake each other for ever.
+    if ((timeout as number) > 0) broker.waiter = id
     const rang = await broker.bell.wait(timeout as number, signal)
-    if (rang && broker.waiter !== id && work.db.applied.has(HEARTBEAT)) broker.bell.ring()
+    const passesOn = broker.waiter !== id && work.db.applied.has(HEARTBEAT)
+    // Once a second at most: where the later session is gone, this one hears what it rings.
+    if (rang && passesOn && Date.now() - work.session.rangOn > 1000) {
+      work.session.rangOn = Date.now()
+      broker.bell.ring()
+    }
     return [{ columns: [resultColumn('Rang', BIT)], rows: [[rang]], count: 1 }]
   },
 }

@@ -172,6 +172,28 @@ t.test('a session that waits for a client that is gone takes no ring away', { sk
   while (await young.heard());
 })
 
+t.test(
+  'a session that waits while a later one is gone hears each change, and not its own rings for ever',
+  { skip },
+  async (t) => {
+    const { forever } = await listening()
+    const { heard } = await ears()
+    t.equal(await heard(), false)
+    let rings = 0
+    let isOver = false
+    const hearing = (async () => {
+      for (; !isOver && rings < 20; rings++) await forever()
+    })()
+    await run(DOCTOR)
+    await new Promise((resolve) => setTimeout(resolve, 2 * SILENCE))
+    t.ok(rings === 1 || rings === 2, `${rings} rings`)
+    isOver = true
+    await run(DOCTOR)
+    await hearing
+    while (await heard());
+  },
+)
+
 t.test('who waits can be told that it still does, as often as one likes', { skip }, async (t) => {
   await listening()
   const messages: string[] = []
