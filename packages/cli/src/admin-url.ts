@@ -19,6 +19,11 @@ export function adminUrl(environment: Environment): string {
   return admin
 }
 
+/** The portal's address with the role that installs: POSTGRES_ADMIN_URL, or POSTGRES_URL where that one may do all. */
+export const portalAdminUrl = (environment: Environment): string =>
+  readSettings(['POSTGRES_ADMIN_URL'], environment).POSTGRES_ADMIN_URL ||
+  readSettings(['POSTGRES_URL'], environment).POSTGRES_URL
+
 /** The same settings, where everything of the clinic is done with the login that installs. @throws SyncError SYNC_CONFIG */
 export const asAdministrator = (environment: Environment): Environment => ({
   ...environment,

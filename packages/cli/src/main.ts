@@ -2,7 +2,7 @@ import { isTableName, TABLE_NAMES, type TableName } from '@clinic-sync/mapping'
 import { readSettings } from '@clinic-sync/runtime'
 import { SyncError } from '@clinic-sync/sync'
 import { Argument, Command, InvalidArgumentError } from 'commander'
-import { adminUrl, asAdministrator } from './admin-url.ts'
+import { adminUrl, asAdministrator, portalAdminUrl } from './admin-url.ts'
 import { adviceOf } from './advice.ts'
 import { backfillCommand, summaryLines } from './backfill/command.ts'
 import { addDeadLetters } from './dead-letters/command.ts'
@@ -37,7 +37,7 @@ program
       const where =
         each === 'clinic'
           ? { url: adminUrl(settings), doorbell: readSettings(['CLINIC_DOORBELL'], settings).CLINIC_DOORBELL }
-          : { url: readSettings(['POSTGRES_URL'], settings).POSTGRES_URL }
+          : { url: portalAdminUrl(settings) }
       await migrate({ side: each, ...where, onLine: say, ...options })
     }
   })

@@ -44,6 +44,12 @@ export const SETTINGS = {
     fallback: '',
   },
   POSTGRES_URL: address('postgres://user:password@host:port/database', 'postgres', 'postgresql'),
+  /** '' where POSTGRES_URL's login owns the portal's tables. */
+  POSTGRES_ADMIN_URL: {
+    ...address('postgres://user:password@host:port/database', 'postgres', 'postgresql'),
+    schema: Type.Union([Type.Literal(''), Type.String({ pattern: '^postgres(ql)?://[^\\s/?#]+' })]),
+    fallback: '',
+  },
   RABBITMQ_URL: address('amqp://user:password@host:port/vhost, or amqps://', 'amqp', 'amqps'),
   CLINIC_TIME_ZONE: plain(Type.String({ minLength: 1 }), 'a time zone such as Asia/Baghdad', 'Asia/Baghdad'),
   SYNC_WEBHOOK_SECRET: secret(key, 'at least 16 characters'),
