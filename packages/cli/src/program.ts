@@ -1,0 +1,116 @@
+import { readFileSync } from 'node:fs'
+import { isTableName, TABLE_NAMES, type TableName } from '@clinic-sync/mapping'
+import { readSettings } from '@clinic-sync/runtime'
+import { Argument, Command, InvalidArgumentError } from 'commander'
+import { adminUrl, asAdministrator, portalAdminUrl } from './admin-url.ts'
+import { backfillCommand, summaryLines } from './backfill/command.ts'
+import { addDeadLetters } from './dead-letters/command.ts'
+import { doctorCommand } from './doctor/command.ts'
+import { doorbellCommand } from './doorbell/command.ts'
+import { environmentFrom } from './environment.ts'
+import { migrate } from './migrate/index.ts'
+import { addRequeue } from './requeue/command.ts'
+import { addStatus } from './status/command.ts'
+
+/** The version that is installed: this package's, which all packages share. */
+export const VERSION = versionIn(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+
+/** All commands of `npm run sync --`, with what each does. Reads no setting before a command is run. */
+export function syncProgram(): Command {
+  const out = process.stdout
+  const say = (line: string) => void out.write(`${line}\n`)
+
+  const program = new Command('sync')
+    .version(VERSION, '-V, --version', 'say which version of clinic-sync this is')
+    .description('Commands for the operator of clinic-sync. Settings come from the environment and .env.')
+    .option('--env-file <file>', 'read the settings that the environment lacks from this file (default: .env)')
+    .showHelpAfterError()
+
+  /** Read once a command runs: the option may stand before or behind the command's name. */
+  const environment = () => environmentFrom(program.opts<{ envFile?: string }>().envFile)
+
+  program
+    .command('migrate')
+    .description('bring the schema sync of both databases, or of one, up to date')
+    .addArgument(new Argument('[side]', 'which database').choices(['clinic', 'portal']))
+    .option('--dry-run', 'say what would be applied, and do nothing', false)
+    .option('--with-portal-tables', "also create the portal's own tables, for a portal that starts without them", false)
+    .action(async (side: 'clinic' | 'portal' | undefined, options: { dryRun: boolean; withPortalTables: boolean }) => {
+      const settings = environment()
+      for (const each of side === undefined ? (['clinic', 'portal'] as const) : [side]) {
+        const where =
+          each === 'clinic'
+            ? { url: adminUrl(settings), doorbell: readSettings(['CLINIC_DOORBELL'], settings).CLINIC_DOORBELL }
+            : { url: portalAdminUrl(settings) }
+        await migrate({ side: each, ...where, onLine: say, ...options })
+      }
+    })
+
+  program
+    .command('doorbell')
+    .description('make the clinic’s database ring as CLINIC_DOORBELL says, and ring once')
+    .option('--show', 'only say what is set', false)
+    .action(async ({ show }: { show: boolean }) => {
+      if (!(await doorbellCommand({ environment: environment(), show, say }))) process.exitCode = 1
+    })
+
+  program
+    .command('backfill')
+    .description('queue every row in scope, parents first, and wait until it has arrived in the portal')
+    .option('-t, --table <table...>', `only these: ${TABLE_NAMES.join(', ')}`, tableNames)
+    .option('--restart', 'start over instead of going on after the last interruption', false)
+    .action(async (options: { table?: TableName[]; restart: boolean }) => {
+      const stop = new AbortController()
+      process.once('SIGINT', () => stop.abort())
+      process.once('SIGTERM', () => stop.abort())
+      try {
+        const tables = options.table ? { tables: options.table } : {}
+        const result = await backfillCommand({
+          ...tables,
+          restart: options.restart,
+          environment: environment(),
+          out,
+          signal: stop.signal,
+        })
+        for (const line of summaryLines(result)) say(line)
+        if (result.dead > 0 || result.unsettled > 0) process.exitCode = 1
+      } catch (error) {
+        if (!stop.signal.aborted) throw error
+        say('Interrupted. What was queued still arrives; run it again to go on from here.')
+        process.exitCode = 130
+      }
+    })
+
+  program
+    .command('doctor')
+    .description('look at everything that the sync needs, and say what to do about what is wrong')
+    .option('--json', 'print { ok, checks } and nothing else', false)
+    .option('--as-admin', 'look at the clinic with the login of SQLSERVER_ADMIN_URL, which may see more', false)
+    .action(async ({ json, asAdmin }: { json: boolean; asAdmin: boolean }) => {
+      const settings = environment()
+      // Ends now: a connection that hangs would keep the process for as long as it does.
+      process.exit(
+        await doctorCommand({
+          environment: asAdmin ? asAdministrator(settings) : settings,
+          json,
+          envFile: program.opts<{ envFile?: string }>().envFile,
+          out,
+        }),
+      )
+    })
+
+  addDeadLetters(program, environment)
+  addStatus(program, environment)
+  addRequeue(program, environment)
+  return program
+}
+
+function tableNames(value: string, before: TableName[] = []): TableName[] {
+  if (!isTableName(value)) throw new InvalidArgumentError(`Known are ${TABLE_NAMES.join(', ')}.`)
+  return [...before, value]
+}
+
+function versionIn(text: string): string {
+  const { version } = JSON.parse(text) as { version: string }
+  return version
+}
