@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { dirname, isAbsolute, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { SyncError } from '@clinic-sync/sync'
 import Value from 'typebox/value'
@@ -7,7 +8,9 @@ import { SETTINGS, type Setting, type SettingName, type Settings } from './setti
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * Reads and checks the settings that a service needs, once.
+ * Reads and checks the settings that a service needs, once. Files that a URL names (a certificate) count from the folder of the
+ * file that the URL is in, where `<NAME>_FILE` gave it, else from the current folder: so the same file of secrets is right on
+ * the host and in a container.
  *
  * @param names the settings wanted; the others may be missing or wrong
  * @throws SyncError SYNC_CONFIG: one sentence that names the setting, never its value
@@ -37,8 +40,9 @@ export function withEnvFile(environment: Environment, path = '.env'): Environmen
 }
 
 function readSetting(name: SettingName, environment: Environment): unknown {
-  const { schema, expected, fallback, secret, url }: Setting = SETTINGS[name]
-  const text = textOf(name, secret, environment)
+  const setting: Setting = SETTINGS[name]
+  const { schema, expected, fallback, url } = setting
+  const text = textOf(name, setting, environment)
   if (text === undefined) {
     if (fallback !== undefined) return fallback
     const file = withoutFile.has(environment) ? '; there is no .env in the current folder' : ''
@@ -50,16 +54,29 @@ function readSetting(name: SettingName, environment: Environment): unknown {
 }
 
 /** The setting's text, from the variable or, for a secret, from the file it names. Empty means not set. */
-function textOf(name: SettingName, secret: boolean, environment: Environment): string | undefined {
+function textOf(name: SettingName, { secret, files }: Setting, environment: Environment): string | undefined {
   const direct = environment[name]?.trim() || undefined
   const path = secret ? environment[`${name}_FILE`]?.trim() || undefined : undefined
   if (path === undefined) return direct
   if (direct !== undefined) throw wrong(name, `${name} and ${name}_FILE are both set: keep one`)
   try {
-    return readFileSync(path, 'utf8').trim() || undefined
+    const text = readFileSync(path, 'utf8').trim() || undefined
+    return text && countedFrom(dirname(path), text, files ?? [])
   } catch (cause) {
     throw wrong(name, `the file that ${name}_FILE names cannot be read`, cause)
   }
+}
+
+/** The URL with its files' paths made absolute. What is no URL stays as it is: its check says so. */
+function countedFrom(folder: string, text: string, files: readonly string[]): string {
+  if (files.length === 0 || !URL.canParse(text)) return text
+  const url = new URL(text)
+  const relative = files.flatMap((name) => {
+    const path = url.searchParams.get(name)
+    return path === null || path === '' || isAbsolute(path) ? [] : [[name, resolve(folder, path)] as const]
+  })
+  for (const [name, path] of relative) url.searchParams.set(name, path)
+  return relative.length === 0 ? text : url.href
 }
 
 const wrong = (name: SettingName, sentence: string, cause?: unknown) =>

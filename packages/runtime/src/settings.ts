@@ -12,6 +12,8 @@ export interface Setting<S extends TSchema = TSchema> {
   /** May also be given as the path of a file, in `<NAME>_FILE`. Its value is never shown. */
   readonly secret: boolean
   readonly url: boolean
+  /** The URL's parameters that name files: see `readSettings`. */
+  readonly files?: readonly string[]
 }
 
 const plain = <S extends TSchema>(schema: S, expected: string, fallback: Static<S>) => ({
@@ -23,12 +25,16 @@ const plain = <S extends TSchema>(schema: S, expected: string, fallback: Static<
 })
 const secret = <S extends TSchema>(schema: S, expected: string) => ({ schema, expected, secret: true, url: false })
 /** The pattern catches another scheme; that it is a URL at all (a port, say, that is a number) is checked besides. */
-const address = (expected: string, ...schemes: string[]) => ({
+const address = (files: readonly string[], expected: string, ...schemes: string[]) => ({
   schema: Type.String({ pattern: `^(${schemes.join('|')})://[^\\s/?#]+` }),
   expected,
   secret: true,
   url: true,
+  files,
 })
+const CLINIC_FILES = ['ca']
+const PORTAL_FILES = ['sslrootcert', 'sslcert', 'sslkey']
+const BROKER_FILES = ['cacertfile', 'certfile', 'keyfile']
 
 const port = Type.Integer({ minimum: 0, maximum: 65_535 })
 /** 16 characters cannot be guessed; an empty or default-looking secret would be. */
@@ -36,21 +42,21 @@ const key = Type.String({ minLength: 16, maxLength: 512 })
 
 /** Every setting of every service, by the name of its environment variable. */
 export const SETTINGS = {
-  SQLSERVER_URL: address('mssql://user:password@host:port/database', 'mssql'),
+  SQLSERVER_URL: address(CLINIC_FILES, 'mssql://user:password@host:port/database', 'mssql'),
   /** '' where SQLSERVER_URL's login may do everything itself. */
   SQLSERVER_ADMIN_URL: {
-    ...address('mssql://user:password@host:port/database', 'mssql'),
+    ...address(CLINIC_FILES, 'mssql://user:password@host:port/database', 'mssql'),
     schema: Type.Union([Type.Literal(''), Type.String({ pattern: '^mssql://[^\\s/?#]+' })]),
     fallback: '',
   },
-  POSTGRES_URL: address('postgres://user:password@host:port/database', 'postgres', 'postgresql'),
+  POSTGRES_URL: address(PORTAL_FILES, 'postgres://user:password@host:port/database', 'postgres', 'postgresql'),
   /** '' where POSTGRES_URL's login owns the portal's tables. */
   POSTGRES_ADMIN_URL: {
-    ...address('postgres://user:password@host:port/database', 'postgres', 'postgresql'),
+    ...address(PORTAL_FILES, 'postgres://user:password@host:port/database', 'postgres', 'postgresql'),
     schema: Type.Union([Type.Literal(''), Type.String({ pattern: '^postgres(ql)?://[^\\s/?#]+' })]),
     fallback: '',
   },
-  RABBITMQ_URL: address('amqp://user:password@host:port/vhost, or amqps://', 'amqp', 'amqps'),
+  RABBITMQ_URL: address(BROKER_FILES, 'amqp://user:password@host:port/vhost, or amqps://', 'amqp', 'amqps'),
   CLINIC_TIME_ZONE: plain(Type.String({ minLength: 1 }), 'a time zone such as Asia/Baghdad', 'Asia/Baghdad'),
   SYNC_WEBHOOK_SECRET: secret(key, 'at least 16 characters'),
   /** '' for none; else read it with `parseWebhookKeys`. */

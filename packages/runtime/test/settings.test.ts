@@ -102,6 +102,35 @@ t.test('a secret may come from a file', async (t) => {
   t.equal(readSettings(['INGRESS_HOST'], { INGRESS_HOST_FILE: file }).INGRESS_HOST, '127.0.0.1', 'only secrets')
 })
 
+t.test("a certificate's path counts from the folder of the file that names it", async (t) => {
+  const folder = t.testdir({
+    clinic: 'mssql://u:p%40%2B@host:1/c?encrypt=true&ca=ca/clinic%20one.crt\n',
+    portal: 'postgres://u:p@host/d?sslmode=verify-full&sslrootcert=../p.crt&sslkey=/etc/k.pem',
+    broker: 'amqps://u:p@host/%2Fv?cacertfile=ca/r.crt&certfile=c.pem&heartbeat=5',
+    none: 'amqps://u:p%41@host?a=b%20c',
+    broken: 'amqps://u:p@host:port?cacertfile=ca/r.crt',
+  })
+  const read = <N extends SettingName>(name: N, file: string) =>
+    new URL(readSettings([name], { [`${name}_FILE`]: join(folder, file) })[name] as string)
+  const clinic = read('SQLSERVER_URL', 'clinic')
+  t.equal(clinic.searchParams.get('ca'), join(folder, 'ca/clinic one.crt'))
+  t.equal(clinic.href.split('?')[0], 'mssql://u:p%40%2B@host:1/c', 'the rest is as it was')
+  t.equal(read('SQLSERVER_ADMIN_URL', 'clinic').href, clinic.href)
+  const portal = read('POSTGRES_URL', 'portal').searchParams
+  t.equal(portal.get('sslrootcert'), join(folder, '../p.crt'))
+  t.equal(portal.get('sslkey'), '/etc/k.pem', 'an absolute one stays')
+  const broker = read('RABBITMQ_URL', 'broker')
+  t.equal(broker.searchParams.get('cacertfile'), join(folder, 'ca/r.crt'))
+  t.equal(broker.searchParams.get('certfile'), join(folder, 'c.pem'))
+  t.equal(broker.searchParams.get('heartbeat'), '5')
+  t.equal(broker.pathname, '/%2Fv')
+  const file = join(folder, 'none')
+  t.equal(readSettings(['RABBITMQ_URL'], { RABBITMQ_URL_FILE: file }).RABBITMQ_URL, 'amqps://u:p%41@host?a=b%20c')
+  const here = 'amqps://u:p@host?cacertfile=ca/r.crt'
+  t.equal(readSettings(['RABBITMQ_URL'], { RABBITMQ_URL: here }).RABBITMQ_URL, here, 'from the current folder')
+  t.match(complaint(() => read('RABBITMQ_URL', 'broken')).message, /^RABBITMQ_URL must be amqp:/)
+})
+
 t.test('the environment wins over the .env file, and the file may be missing', async (t) => {
   const file = join(t.testdir({ env: 'A=file\nB=file\n' }), 'env')
   t.strictSame(withEnvFile({ A: 'environment' }, file), { A: 'environment', B: 'file' })
