@@ -10,6 +10,7 @@ export {
 } from './dead-letters/box.ts'
 export { contentOf, directionOf, openSender, type Sender, type SenderOptions } from './dead-letters/send.ts'
 export { connectBroker } from './broker.ts'
+export { type DefinitionsOptions, rabbitmqDefinitions } from './definitions.ts'
 export { PublishError } from './errors.ts'
 export { startEventConsumer, type EventConsumerOptions, type Step } from './event-consumer.ts'
 export { deadCopy, type DeadCopyOptions } from './failed.ts'
@@ -23,6 +24,14 @@ export {
   TRACE_HEADERS,
 } from './headers.ts'
 export { type BrokerFacts, inspectBroker, type InspectBrokerOptions, type QueueFacts } from './inspect.ts'
+export {
+  BROKER_RIGHTS,
+  BROKER_USERS,
+  type BrokerUser,
+  type Permissions,
+  type TopicPermissions,
+  type UserRights,
+} from './permissions.ts'
 export {
   DEAD,
   deadKey,

@@ -5,7 +5,7 @@ import { keepChannel, type Watched } from './channel.ts'
 import { Connection } from './connection.ts'
 import type { Publisher } from './publisher.ts'
 import { PATIENCE_MS, Rings } from './rings.ts'
-import { declareTopology, LEADER } from './topology.ts'
+import { declareTopology, LEADER, leaderKey } from './topology.ts'
 import { within } from './wait.ts'
 
 /**
@@ -116,7 +116,7 @@ export class Leadership implements Lead {
       await channel.prefetch(1)
       await this.#rings.open(channel, abandon)
       // One token more does no harm: the queue keeps one beside the one that is held. None would mean that nobody leads.
-      channel.sendToQueue(LEADER, Buffer.from('token'), { persistent: true })
+      channel.publish(LEADER, leaderKey, Buffer.from('token'), { persistent: true })
       const receive = (token: ConsumeMessage | null) => {
         if (token === null) return abandon('RabbitMQ cancelled the consumer of the token: was the queue deleted?')
         if (lost.aborted || this.#stop.signal.aborted) return

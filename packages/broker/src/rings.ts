@@ -152,8 +152,7 @@ export class Rings {
     if (replyTo === this.#inbox || !this.#options.leads()) return
     if (type === RING && passedRingValidator.Check(said)) this.#options.candidate.rang(said.side)
     else if (type === QUESTION && leaderQuestionValidator.Check(said)) {
-      if (typeof replyTo === 'string' && typeof correlationId === 'string')
-        void this.#reply(said, replyTo, correlationId)
+      if (typeof correlationId === 'string') void this.#reply(said, correlationId)
     } else this.#options.log.warn({ type: String(type).slice(0, 40) }, 'what another ingress said is not understood')
   }
 
@@ -165,12 +164,15 @@ export class Rings {
     else asked.answer(said)
   }
 
-  /** Says at once that it is at work, and again and again until it has the answer: the asker gives up on silence only. */
-  async #reply(question: LeaderQuestion, to: string, id: string): Promise<void> {
+  /**
+   * Says at once that it is at work, and again and again until it has the answer: the asker gives up on silence only. To all: who has
+   * not asked passes it over, and a login that may publish to any queue by its name is not needed.
+   */
+  async #reply(question: LeaderQuestion, id: string): Promise<void> {
     const { candidate, publisher, log, patienceMs } = this.#options
     const say = (answer: LeaderAnswer) =>
       publisher
-        .publish([this.#message('', to, ANSWER, answer, id)])
+        .publish([this.#message(RINGS, '', ANSWER, answer, id)])
         // Who has asked may be gone, or RabbitMQ: then nobody waits.
         .catch((error: unknown) => log.debug(describe(error), 'an answer did not reach who asked'))
     void say({ working: true })

@@ -26,8 +26,9 @@ export const rejectedQueue = (direction: Direction) => `sync.rejected.${directio
 /** Dead letters that an operator has given up, with who and why; and their routing key on the exchange of dead letters. */
 export const DISCARDED = 'sync.discarded'
 export const discardedKey = 'discarded'
-/** Holds the token of who leads among several ingresses (leader.ts), and is published to by name. */
+/** Holds the token of who leads among several ingresses (leader.ts). Exchange and queue: nobody needs the default exchange. */
 export const LEADER = 'sync.leader'
+export const leaderKey = 'token'
 /** Every ingress hears what is said here, in an exclusive queue of its own (rings.ts). */
 export const RINGS = 'sync.rings'
 
@@ -61,10 +62,28 @@ const quorum = (args: Record<string, unknown>) => ({
   arguments: { 'x-queue-type': 'quorum', ...args },
 })
 
+/** An exchange as it must be. All are durable. */
+export interface ExchangeDefinition {
+  readonly name: string
+  readonly type: 'topic' | 'fanout' | 'direct'
+  /** Where goes what no queue is bound for. */
+  readonly alternateExchange?: string
+}
+
+/** Every exchange, an alternate one before the one that names it. */
+export const EXCHANGES: readonly ExchangeDefinition[] = [
+  { name: EVENTS, type: 'topic' },
+  { name: RETRY, type: 'topic' },
+  { name: OUTCOMES, type: 'topic' },
+  { name: UNROUTED, type: 'fanout' },
+  { name: RINGS, type: 'fanout' },
+  { name: LEADER, type: 'direct' },
+  { name: DEAD, type: 'topic', alternateExchange: UNROUTED },
+]
+
 /** A queue as it must be, and how messages reach it. */
 export interface QueueDefinition {
   readonly name: string
-  /** Empty: it is bound to none, but published to by its name. */
   readonly exchange: string
   readonly pattern: string
   readonly options: { readonly durable: boolean; readonly arguments: Readonly<Record<string, unknown>> }
@@ -98,8 +117,8 @@ export function queueDefinitions(retryDelaysMs: readonly number[]): readonly Que
     },
     {
       name: LEADER,
-      exchange: '',
-      pattern: '',
+      exchange: LEADER,
+      pattern: leaderKey,
       options: quorum({ 'x-single-active-consumer': true, 'x-delivery-limit': NEVER, 'x-max-length': 1 }),
     },
     ...retryDelaysMs.map((delay, index) => ({
@@ -147,14 +166,9 @@ const eventDefinition = (direction: Direction, partition: number): QueueDefiniti
  * closes the channel: give the queue a new name, never other arguments.
  */
 export async function declareTopology(channel: Channel, retryDelaysMs: readonly number[]): Promise<void> {
-  await channel.assertExchange(EVENTS, 'topic', { durable: true })
-  await channel.assertExchange(RETRY, 'topic', { durable: true })
-  await channel.assertExchange(OUTCOMES, 'topic', { durable: true })
-  await channel.assertExchange(UNROUTED, 'fanout', { durable: true })
-  await channel.assertExchange(RINGS, 'fanout', { durable: true })
-  await channel.assertExchange(DEAD, 'topic', { durable: true, alternateExchange: UNROUTED })
+  for (const { name, type, ...rest } of EXCHANGES) await channel.assertExchange(name, type, { durable: true, ...rest })
   for (const { name, exchange, pattern, options } of queueDefinitions(retryDelaysMs)) {
     await channel.assertQueue(name, options)
-    if (exchange !== '') await channel.bindQueue(name, exchange, pattern)
+    await channel.bindQueue(name, exchange, pattern)
   }
 }
