@@ -141,7 +141,11 @@ t.test('from nothing running to everything, stuck and repaired', async (t) => {
   })
   t.teardown(() => watching.abort())
   const last = () => seen.at(-1)
-  await until('it is queued', () => rowsOf(last()).Queued === 1)
+  await until('it is queued, and the doorbells are heard', () => {
+    const { ingress } = last() ?? {}
+    const heard = ingress?.reachable === true && Object.values(ingress.doorbells).every((bell) => bell.heard === true)
+    return heard && rowsOf(last()).Queued === 1
+  })
   t.match(last()?.problems, [/Nobody takes the events sql-to-postgres, 1 are waiting/, /postgres-to-sql/])
 
   await startConsumers()
