@@ -11,19 +11,24 @@ export interface Running {
   readonly operatorToken: string
 }
 
-const FILE = join(tmpdir(), 'clinic-sync-demo.json')
+const NAME = 'clinic-sync-demo.json'
 
-/** Notes where the demo runs; the returned function takes the note away. Readable by its owner only: URLs hold passwords. */
-export async function noteRunning(running: Running): Promise<() => Promise<void>> {
-  await rm(FILE, { force: true })
-  await writeFile(FILE, JSON.stringify(running), { mode: 0o600, flag: 'wx' })
-  return () => rm(FILE, { force: true })
+/**
+ * Notes where the demo runs; the returned function takes the note away. Readable by its owner only: URLs hold passwords.
+ *
+ * @param folder TMPDIR of who looks for it, where that is another.
+ */
+export async function noteRunning(running: Running, folder = tmpdir()): Promise<() => Promise<void>> {
+  const file = join(folder, NAME)
+  await rm(file, { force: true })
+  await writeFile(file, JSON.stringify(running), { mode: 0o600, flag: 'wx' })
+  return () => rm(file, { force: true })
 }
 
 /** The running demo, if there is one. */
 export async function findRunning(): Promise<Running | undefined> {
   try {
-    const note: unknown = JSON.parse(await readFile(FILE, 'utf8'))
+    const note: unknown = JSON.parse(await readFile(join(tmpdir(), NAME), 'utf8'))
     if (typeof note !== 'object' || note === null) return undefined
     const { clinic, portal, ingressUrl, operatorToken } = note as Partial<Running>
     if (!clinic || !portal || !ingressUrl || !operatorToken) return undefined
