@@ -11,6 +11,7 @@ import { environmentFrom } from './environment.ts'
 import { migrate } from './migrate/index.ts'
 import { addRequeue } from './requeue/command.ts'
 import { addStatus } from './status/command.ts'
+import { addTakeOver } from './take-over/command.ts'
 
 /** The version that is installed: this package's, which all packages share. */
 export const VERSION = versionIn(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
@@ -102,6 +103,7 @@ export function syncProgram(): Command {
   addDeadLetters(program, environment)
   addStatus(program, environment)
   addRequeue(program, environment)
+  addTakeOver(program, environment)
   return program
 }
 

@@ -7,10 +7,13 @@
 import { randomBytes } from 'node:crypto'
 import type { Simulator } from '@clinic-sync/sqlserver-simulator'
 import pg from 'pg'
-import { startPostgres } from './postgres.ts'
+import { startPostgres, type PostgresOptions } from './postgres.ts'
 import { createVhost, deleteVhost } from './rabbit-management.ts'
 import { startRabbit } from './rabbit.ts'
-import type { DevService, RabbitService } from './service.ts'
+import type { DevService, RabbitService, ServiceOptions } from './service.ts'
+
+export { type Authority, type Identity, makeAuthority, makeSelfSigned } from './certificates.ts'
+export { tdsWithTls } from './tds-tls.ts'
 
 /** The part of tap's test object that is used. */
 export type Test = { teardown(finish: () => unknown): unknown }
@@ -56,18 +59,30 @@ export async function testVhost(t: Test): Promise<{ url: string; name: string; m
 
 /**
  * A RabbitMQ for this test alone, for tests that restart or end the server under its clients (3 s to start).
+ *
+ * @param options `tls`: it listens for encrypted connections as well, at `tlsUrl`.
  */
-export async function testRabbitServer(t: Test): Promise<RabbitService & Required<Pick<RabbitService, 'restart'>>> {
-  const service = await startRabbit({ ways: ['private', 'package'] })
+export async function testRabbitServer(
+  t: Test,
+  options: Pick<ServiceOptions, 'tls'> = {},
+): Promise<RabbitService & Required<Pick<RabbitService, 'restart'>>> {
+  const service = await startRabbit({ ...options, ways: ['private', 'package'] })
   t.teardown(() => service.stop())
   const { restart } = service
   if (!restart) throw new Error('only a private RabbitMQ can be restarted')
   return { ...service, restart }
 }
 
-/** A Postgres for this test alone, for tests that restart the server under its clients (1 s to start). */
-export async function testPostgresServer(t: Test): Promise<DevService & Required<Pick<DevService, 'restart'>>> {
-  const service = await startPostgres({ ways: ['embedded', 'private'] })
+/**
+ * A Postgres for this test alone, for tests that restart the server under its clients (1 s to start).
+ *
+ * @param options `tls`: it takes encrypted connections as well, with this certificate.
+ */
+export async function testPostgresServer(
+  t: Test,
+  options: Pick<PostgresOptions, 'tls'> = {},
+): Promise<DevService & Required<Pick<DevService, 'restart'>>> {
+  const service = await startPostgres({ ...options, ways: ['embedded', 'private'] })
   t.teardown(() => service.stop())
   const { restart } = service
   if (!restart) throw new Error('only a private Postgres can be restarted')
@@ -77,12 +92,16 @@ export async function testPostgresServer(t: Test): Promise<DevService & Required
 /**
  * A fresh simulated clinic in this process; ended at teardown. Never SQLSERVER_URL: that may be somebody's real clinic.
  *
- * @param options `migrated` (default true): the clinic's tables and the schema `sync` are in place.
+ * @param options `migrated` (default true): the clinic's tables and the schema `sync` are in place. `original`, where they are not: the
+ *   original system's outbox is.
  */
-export async function testClinic(t: Test, options: { migrated?: boolean } = {}): Promise<Simulator> {
+export async function testClinic(
+  t: Test,
+  options: { migrated?: boolean; original?: boolean } = {},
+): Promise<Simulator> {
   // Loaded only when needed: most test files use no clinic.
   const { startSimulator } = await import('@clinic-sync/sqlserver-simulator')
-  const simulator = await startSimulator({ migrated: options.migrated ?? true })
+  const simulator = await startSimulator({ migrated: options.migrated ?? true, original: options.original ?? false })
   t.teardown(() => simulator.stop())
   return simulator
 }

@@ -14,6 +14,8 @@ export interface SimulatorOptions {
   readonly password?: string
   /** Whether the schema `sync` is there at the start; true by default. */
   readonly migrated?: boolean
+  /** Where it is not migrated: the original system's outbox, dbo.SyncQueue, is there, to be filled and taken over. */
+  readonly original?: boolean
   /** The mapping that `sync.ApplyPortalChanges` goes by; for tests of other mappings. */
   readonly tables?: readonly Table[]
   /** Gets a line for what goes wrong inside the simulator; never a value of the clinic's. */
@@ -62,11 +64,12 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     host = '127.0.0.1',
     password = 'Simulator_1',
     migrated = true,
+    original = false,
     tables = mappedTables,
     log = () => {},
   } = options
   const db = openDatabase(DATABASE, tables)
-  const server = new Server({ db, migrations: new Migrations(db, migrated), password, log })
+  const server = new Server({ db, migrations: new Migrations(db, migrated, original), password, log })
   const port = await server.listen(wanted, host)
   const urlFor = (login: string, secret: string) =>
     `mssql://${login}:${encodeURIComponent(secret)}@${host}:${port}/${DATABASE}?encrypt=false`

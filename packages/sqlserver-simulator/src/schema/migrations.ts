@@ -3,6 +3,7 @@ import type { Table } from '../engine/table.ts'
 import { nowDatetime2 } from '../engine/clock.ts'
 import { Transaction } from '../engine/transaction.ts'
 import { DOORBELLS } from '../sync/doorbells.ts'
+import { SET_ASIDE, takeOver } from './take-over.ts'
 import { createdBy, type MigrationFile, normal, passwordIn, readByHand, readMigrations } from './migration-files.ts'
 
 const [DEFAULT_DOORBELL] = DOORBELLS
@@ -26,9 +27,16 @@ export class Migrations {
   /** Per file, the batches that have not come yet. */
   readonly #left = new Map<MigrationFile, Set<string>>()
 
-  /** `migrated`: all is there that such an engine can have, and the default doorbell is switched on. */
-  constructor(db: Database, migrated: boolean) {
+  #original: boolean
+
+  /**
+   * `migrated`: all is there that such an engine can have, and the default doorbell is switched on. `original`, where it is not: the
+   * original system's SyncQueue is there.
+   */
+  constructor(db: Database, migrated: boolean, original = false) {
     this.#db = db
+    this.#original = original && !migrated
+    db.hide('dbo', SET_ASIDE)
     this.#settings = db.table('sync', 'Settings')
     this.#triggers = db.triggers
     for (const file of [...this.#files, ...readByHand()]) {
@@ -50,6 +58,7 @@ export class Migrations {
     for (const { trigger } of DOORBELLS) this.#remake(trigger, null)
     if (!migrated) {
       this.#hideAll()
+      if (this.#original) db.install('dbo', 'SyncQueue')
       return
     }
     const missing = DOORBELLS.filter(({ name }) => name === CANNOT)
@@ -72,6 +81,10 @@ export class Migrations {
       for (const [schema, name] of file.creates) this.#db.install(schema, name)
       if (file.createsRole) this.#db.hasRole = true
       this.#db.applied.add(file.name)
+      if (this.#original && file.creates.some(([, name]) => name === 'SyncQueue')) {
+        takeOver(this.#db)
+        this.#original = false
+      }
     }
     for (const name of triggersIn(batch)) this.#remake(name, batch)
     this.#db.servicePassword = passwordIn(text) ?? this.#db.servicePassword

@@ -25,6 +25,19 @@ export const syncTables = (nextId: () => bigint, nextConflict: () => bigint): re
     ],
     { indexes: [['TableName', 'RecordID']] },
   ),
+  // Where an original's outbox is set aside; there is none otherwise.
+  table('dbo', 'SyncQueue_original', [
+    key('QueueID', 'bigint'),
+    c('TableName', 'nvarchar(100)'),
+    c('RecordID', 'int'),
+    c('Operation', 'nvarchar(20)'),
+    c('JsonData', 'nvarchar(max)'),
+    c('Status', 'nvarchar(20)'),
+    c('CreatedAt', 'datetime2(3)'),
+    c('Attempts', 'int'),
+    c('LastAttempt', 'datetime2(3)'),
+    c('LastError', 'nvarchar(1000)'),
+  ]),
   table(
     'sync',
     'RowState',

@@ -95,7 +95,7 @@ function outboxFacts({ db, tx }: Work, { table, at }: Outbox): Facts {
     // A sequence that has given no number yet shows the first.
     LastQueueID: String(db.queueId > 0n ? db.queueId : 1n),
     HighestSeenPortalVersion: String(seen.reduce((highest, version) => (version > highest ? version : highest), 0n)),
-    OriginalQueue: 'absent',
+    OriginalQueue: db.isInstalled('dbo', 'SyncQueue_original') ? 'present' : 'absent',
   }
 }
 
