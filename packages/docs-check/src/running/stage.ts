@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync } from 'node:fs'
 import { cp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
@@ -55,6 +55,7 @@ export async function setStage(release: Releasers, say: (line: string) => void):
   release.add('portal connection', () => portal.end())
   const bin = join(folder, 'bin')
   mkdirSync(bin)
+  await keepWhatTsxKnows(folder)
   for (const name of ['docker', 'docker-compose']) await writeFile(join(bin, name), DOCKER, { mode: 0o755 })
   const own = Object.entries(process.env).filter(([name]) => !NOT_THE_READERS.test(name))
   let folders = 0
@@ -84,6 +85,12 @@ export async function setStage(release: Releasers, say: (line: string) => void):
       return project
     },
   }
+}
+
+/** What tsx has compiled is found again below the blocks' own TMPDIR: else each of their processes would compile it anew, 2 s. */
+async function keepWhatTsxKnows(folder: string): Promise<void> {
+  const cache = `tsx-${process.geteuid?.() ?? ''}`
+  if (existsSync(join(tmpdir(), cache))) await symlink(join(tmpdir(), cache), join(folder, cache))
 }
 
 /** The demo's own words, none of them in colour. */
