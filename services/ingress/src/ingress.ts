@@ -330,7 +330,8 @@ export class Ingress {
 const bellOf = (side: Side) => `${side}-doorbell`
 
 function brokerReason({ ready, publisher }: ReturnType<Broker['state']>): string | null {
-  if (publisher === 'blocked') return 'RabbitMQ takes no messages: it is out of memory or disk.'
+  if (publisher === 'blocked')
+    return 'RabbitMQ takes no messages: it is out of memory or disk. Free some, or give it more; it goes on by itself.'
   if (publisher !== 'up') return 'Not connected to RabbitMQ.'
   return ready ? null : 'Outcomes are not consumed: RabbitMQ or a database is not reachable.'
 }
