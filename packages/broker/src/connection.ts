@@ -1,5 +1,6 @@
 import { connect, type ChannelModel } from 'amqplib'
-import { backoffMs, SyncError } from '@clinic-sync/sync'
+import { backoffMs } from '@clinic-sync/sync'
+import { type BrokerAddress, brokerAddress } from './address.ts'
 import type { Log } from './api.ts'
 import { sleep, within } from './wait.ts'
 import { reasonOf } from './errors.ts'
@@ -8,11 +9,6 @@ import { reasonOf } from './errors.ts'
 const STABLE_MS = 5_000
 /** For the TCP connection and each step of the handshake: longer without a byte from there, and the attempt is given up. */
 const CONNECT_TIMEOUT_MS = 10_000
-/**
- * RabbitMQ and we send something at least twice in this time, and each gives the other up after two of them without a byte: within
- * 24 s, also where TCP's keepalive is still answered by something in between.
- */
-const HEARTBEAT_SECONDS = 8
 
 /**
  * One connection to RabbitMQ that comes back until closed.
@@ -23,7 +19,7 @@ const HEARTBEAT_SECONDS = 8
  * that happens on a connection is raced against its end.
  */
 export class Connection {
-  readonly #url: string
+  readonly #address: BrokerAddress
   readonly #label: string
   readonly #log: Log
   readonly #connectTimeoutMs: number
@@ -37,9 +33,10 @@ export class Connection {
   /** Called when RabbitMQ blocks this connection (memory or disk alarm) and when it lets go. */
   onBlocked: (blocked: boolean) => void = () => undefined
 
+  /** @throws SyncError SYNC_CONFIG for a URL that cannot be used */
   constructor(url: string, label: string, log: Log, connectTimeoutMs = CONNECT_TIMEOUT_MS) {
     this.#connectTimeoutMs = connectTimeoutMs
-    this.#url = withHeartbeat(url)
+    this.#address = brokerAddress(url)
     this.#label = label
     this.#log = log
   }
@@ -126,7 +123,8 @@ export class Connection {
   }
 
   #open(): Promise<ChannelModel> {
-    return connect(this.#url, {
+    return connect(this.#address.url, {
+      ...this.#address.tls,
       // Without it, Nagle's algorithm holds an acknowledgement back for up to 40 ms.
       noDelay: true,
       timeout: this.#connectTimeoutMs,
@@ -173,19 +171,4 @@ const isOpen = (model: ChannelModel) =>
 /** After a heartbeat timeout amqplib only ends its half of the socket, which would stay open to a dead peer. */
 function destroySocket(model: ChannelModel): void {
   inside(model).stream?.destroy?.()
-}
-
-/** A heartbeat in the URL wins. @throws SyncError SYNC_CONFIG */
-export function withHeartbeat(text: string): string {
-  let url: URL
-  try {
-    url = new URL(text)
-  } catch {
-    throw new SyncError('SYNC_CONFIG', 'RABBITMQ_URL is not a URL')
-  }
-  if (url.protocol !== 'amqp:' && url.protocol !== 'amqps:') {
-    throw new SyncError('SYNC_CONFIG', 'RABBITMQ_URL must begin with amqp:// or amqps://')
-  }
-  if (!url.searchParams.has('heartbeat')) url.searchParams.set('heartbeat', String(HEARTBEAT_SECONDS))
-  return url.href
 }

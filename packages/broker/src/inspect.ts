@@ -1,6 +1,6 @@
 import { SyncError } from '@clinic-sync/sync'
 import { connect, type Channel, type ChannelModel } from 'amqplib'
-import { withHeartbeat } from './connection.ts'
+import { brokerAddress } from './address.ts'
 import { reasonOf } from './errors.ts'
 import { type QueueDefinition, queueDefinitions, RETRY_DELAYS_MS } from './topology.ts'
 import { within } from './wait.ts'
@@ -50,8 +50,10 @@ export async function inspectBroker(options: InspectBrokerOptions): Promise<Brok
 }
 
 async function open(url: string, timeout: number): Promise<ChannelModel> {
+  const address = brokerAddress(url)
   try {
-    const model = await connect(withHeartbeat(url), {
+    const model = await connect(address.url, {
+      ...address.tls,
       timeout,
       clientProperties: { connection_name: 'clinic-sync doctor' },
     })

@@ -1,12 +1,21 @@
-import { SyncError } from '@clinic-sync/sync'
+import type { X509Certificate } from 'node:crypto'
+import { SyncError, trustedCertificates } from '@clinic-sync/sync'
 import type { config } from 'mssql'
 
-const PARAMETERS = new Set(['encrypt', 'trustServerCertificate', 'instanceName', 'domain'])
+const PARAMETERS = new Set([
+  'encrypt',
+  'trustServerCertificate',
+  'ca',
+  'hostNameInCertificate',
+  'instanceName',
+  'domain',
+])
 
 /**
  * Reads `mssql://user:password@host:port/database?encrypt=true&trustServerCertificate=false`. User, password and database
  * are percent-decoded. `encrypt` defaults to true, `trustServerCertificate` to false; `instanceName` finds the port
- * through SQL Browser (UDP 1434); `domain` logs in with NTLM.
+ * through SQL Browser (UDP 1434); `domain` logs in with NTLM. `ca` is a file of certificates to trust in place of Node's
+ * authorities; `hostNameInCertificate` is the name that the certificate must have, where it is not the host's.
  *
  * @throws SyncError SYNC_CONFIG that says what is wrong without repeating the URL, which holds a password.
  */
@@ -28,6 +37,7 @@ export function parseAddress(url: string): config & { server: string; database: 
   }
   const encrypt = flag(searchParams, 'encrypt', true)
   const trustServerCertificate = flag(searchParams, 'trustServerCertificate', false)
+  const tls = { encrypt, trustServerCertificate, ...trust(searchParams, encrypt, trustServerCertificate) }
   const instanceName = searchParams.get('instanceName')
   const domain = searchParams.get('domain')
   if (instanceName !== null && parsed.port !== '')
@@ -39,9 +49,34 @@ export function parseAddress(url: string): config & { server: string; database: 
     password: decode(parsed.password, 'password'),
     ...(parsed.port === '' ? {} : { port: Number(parsed.port) }),
     ...(domain === null ? {} : { domain }),
-    options: { encrypt, trustServerCertificate, ...(instanceName === null ? {} : { instanceName }) },
+    options: { ...tls, ...(instanceName === null ? {} : { instanceName }) },
   }
 }
+
+/** Whom tedious trusts, and for which name. It takes no check of ours, but a name in the host's place. */
+function trust(parameters: URLSearchParams, encrypt: boolean, trustsAny: boolean): object {
+  const [path, name] = [parameters.get('ca') || null, parameters.get('hostNameInCertificate') || null]
+  if (path === null && name === null) return {}
+  if (!encrypt || trustsAny)
+    throw wrong(
+      `its ${path === null ? 'hostNameInCertificate' : 'ca'} would not be looked at with ${encrypt ? 'trustServerCertificate=true' : 'encrypt=false'}; leave one of them out`,
+    )
+  if (path === null) return { serverName: name }
+  const { ca, all, allowPartialTrustChain } = trustedCertificates({ setting: 'SQLSERVER_URL', parameter: 'ca' }, path)
+  const [only, second] = all
+  // The server's own, which nobody but it can use: the one that SQL Server makes for itself is for SSL_Self_Signed_Fallback.
+  const isOwn = only !== undefined && second === undefined && !only.ca && only.checkIssued(only)
+  const serverName = name ?? (isOwn ? nameOf(only) : undefined)
+  return {
+    cryptoCredentialsDetails: { ca, allowPartialTrustChain },
+    ...(serverName === undefined ? {} : { serverName }),
+  }
+}
+
+/** The first name that a certificate is for; wildcards are no names. */
+const nameOf = ({ subjectAltName, subject }: X509Certificate): string | undefined =>
+  /DNS:([^*,\s]+)/.exec(subjectAltName ?? '')?.[1] ??
+  (subjectAltName === undefined ? /^CN=([^*\n]+)$/m.exec(subject)?.[1] : undefined)
 
 function wrong(what: string): SyncError {
   return new SyncError('SYNC_CONFIG', `SQLSERVER_URL cannot be used: ${what}.`)

@@ -2,6 +2,7 @@ import type { Change, Key } from '@clinic-sync/contracts'
 import { isTableName, type TableName, tableNamed, tables } from '@clinic-sync/mapping'
 import {
   type BackfillPage,
+  type Comparable,
   DatabaseError,
   type Doorbell,
   type KeyedRow,
@@ -22,6 +23,7 @@ import { operating } from './operating.ts'
 import { openPool } from './pool.ts'
 import { rowFrom } from './values.ts'
 import { rehearse } from './rehearse.ts'
+import { comparable, restorable, type Restorable } from './restoring.ts'
 import { ringDoorbell } from './ring.ts'
 import { openWaiting } from './waiting.ts'
 import { openZone, type Zone } from './zone.ts'
@@ -47,7 +49,7 @@ export interface OpenRow {
 }
 
 /** The clinic's database. */
-export interface Clinic extends SyncDatabase, Doorbell, Ringer, OpenTransactions, Operable {
+export interface Clinic extends SyncDatabase, Doorbell, Ringer, OpenTransactions, Operable, Comparable, Restorable {
   readonly side: 'clinic'
   /**
    * Queues the next `max` synced rows of `table` and moves the stored watermark, in one transaction, so that an
@@ -119,6 +121,8 @@ export async function openClinic({ url, timeZone, log, patience = PATIENCE }: Cl
     awaitTransaction: (transaction, signal) => awaiting.wait(transaction, signal),
 
     ...operating(pool),
+    ...comparable(pool),
+    ...restorable(pool),
 
     ringDoorbell: () => ringDoorbell(pool),
 

@@ -4,6 +4,7 @@ import sql from 'mssql'
 import type { Logger } from 'pino'
 import { parseAddress } from './address.ts'
 import { toDatabaseError } from './errors.ts'
+import { mustEncrypt } from './must-encrypt.ts'
 
 /** Values of a procedure's parameters, by name without the @. */
 export type Inputs = Readonly<Record<string, readonly [type: sql.ISqlType | (() => sql.ISqlType), value: unknown]>>
@@ -28,6 +29,8 @@ export interface Pool {
   collect(text: string, inputs: Inputs, doing: string): Promise<Collected>
   /** Runs a batch as it is, without sp_executesql, and gives the rows of its first result set. @throws the driver's error */
   batch(text: string): Promise<readonly Record<string, unknown>[]>
+  /** How many connections have been made so far. */
+  connections(): number
   close(): Promise<void>
 }
 
@@ -84,6 +87,7 @@ export function openPool(options: PoolOptions): Pool {
   let loginNumber: number | undefined
   let pool: Promise<sql.ConnectionPool> | undefined
   let closed = false
+  let made = 0
 
   function connected(): Promise<sql.ConnectionPool> {
     if (closed) return Promise.reject(new sql.ConnectionError('closed', 'ENOTOPEN'))
@@ -103,12 +107,14 @@ export function openPool(options: PoolOptions): Pool {
       pool: { min: 0, max: maxConnections, idleTimeoutMillis: 60_000 },
       options: { ...address.options, appName: 'clinic-sync', cancelTimeout: patience.answerMs - patience.statementMs },
       beforeConnect(connection: Closable) {
+        if (address.options?.encrypt !== false) mustEncrypt(connection)
         connection.on('errorMessage', ({ number }) => {
           loginNumber = number
         })
         connection.on('connect', (error) => {
           if (error !== undefined) return
           connections.add(connection)
+          made++
           // tedious has set 30 s: 40 s until a dead peer is noticed.
           connection.socket?.setKeepAlive(true, KEEPALIVE_MS)
         })
@@ -173,6 +179,7 @@ export function openPool(options: PoolOptions): Pool {
       const result = await request.batch<Record<string, unknown>>(text)
       return result.recordsets[0] ?? []
     },
+    connections: () => made,
     async close() {
       closed = true
       const opened = await pool?.catch(() => undefined)

@@ -72,7 +72,7 @@ async function startIn(
   guarded: Guarded,
   found: PostgresBinaries,
   kind: string,
-  { durable = true, env: outer = process.env, settings: own = {} }: PostgresOptions,
+  { durable = true, env: outer = process.env, settings: own = {}, tls }: PostgresOptions,
 ): Promise<DevService> {
   const { folder } = guarded
   const user = isRoot() ? await unprivilegedUser() : undefined
@@ -82,6 +82,11 @@ async function startIn(
   const passwordFile = join(folder, 'password')
   const password = randomBytes(18).toString('base64url')
   await writeFile(passwordFile, `${password}\n`, { mode: user ? 0o644 : 0o600 })
+  const identity = [join(folder, 'server.crt'), join(folder, 'server.key')] as const
+  if (tls) {
+    await writeFile(identity[0], tls.cert)
+    await writeFile(identity[1], tls.key, { mode: 0o600 })
+  }
   if (user) await guarded.own(user)
   const common = { env, graceMs: 5_000, ...(user ? { user } : {}) }
 
@@ -115,6 +120,7 @@ async function startIn(
     timezone: 'UTC',
     log_timezone: 'UTC',
     ...(durable ? {} : { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', autovacuum: 'off' }),
+    ...(tls && { ssl: 'on', ssl_cert_file: identity[0], ssl_key_file: identity[1] }),
     ...own,
   }
   const spec = {

@@ -38,17 +38,22 @@ export async function installedRabbit(env: NodeJS.ProcessEnv): Promise<Installed
 export async function startPrivateRabbit(installed: InstalledRabbit, options: ServiceOptions): Promise<RabbitService> {
   const guarded = await Guarded.open()
   try {
-    return await startIn(guarded, installed, options.env ?? process.env)
+    return await startIn(guarded, installed, options)
   } catch (error) {
     await guarded.close()
     throw error
   }
 }
 
-async function startIn(guarded: Guarded, installed: InstalledRabbit, outer: NodeJS.ProcessEnv): Promise<RabbitService> {
+async function startIn(
+  guarded: Guarded,
+  installed: InstalledRabbit,
+  { env: outer = process.env, tls }: ServiceOptions,
+): Promise<RabbitService> {
   const { folder } = guarded
-  const [port = 0, distribution = 0, epmdPort = 0, management = 0] = await freePorts(4)
-  await writeConfiguration(folder, port, management)
+  const [port = 0, distribution = 0, epmdPort = 0, management = 0, tlsPort = 0] = await freePorts(5)
+  const encrypted = tls ? await writeIdentity(folder, tlsPort, tls) : []
+  await writeConfiguration(folder, port, management, encrypted)
   const env = {
     PATH: outer.PATH ?? '/usr/bin:/bin',
     LANG: 'C.UTF-8',
@@ -88,6 +93,7 @@ async function startIn(guarded: Guarded, installed: InstalledRabbit, outer: Node
   return {
     url: `amqp://guest:guest@127.0.0.1:${port}`,
     managementUrl,
+    ...(tls && { tlsUrl: `amqps://guest:guest@127.0.0.1:${tlsPort}` }),
     how: `RabbitMQ: private instance of ${installed.server} ${version} on port ${port}`,
     stop: () => guarded.close(),
     restart: async () => {
@@ -98,7 +104,28 @@ async function startIn(guarded: Guarded, installed: InstalledRabbit, outer: Node
   }
 }
 
-async function writeConfiguration(folder: string, port: number, management: number): Promise<void> {
+/** Certificate and key, and the settings that use them. A client's certificate is checked, by the same, if it shows one. */
+async function writeIdentity(
+  folder: string,
+  port: number,
+  { cert, key }: { readonly cert: string; readonly key: string },
+): Promise<string[]> {
+  await writeFile(join(folder, 'server.crt'), cert)
+  await writeFile(join(folder, 'server.key'), key, { mode: 0o600 })
+  return [
+    `listeners.ssl.1 = 127.0.0.1:${port}`,
+    `ssl_options.cacertfile = ${join(folder, 'server.crt')}`,
+    `ssl_options.certfile = ${join(folder, 'server.crt')}`,
+    `ssl_options.keyfile = ${join(folder, 'server.key')}`,
+  ]
+}
+
+async function writeConfiguration(
+  folder: string,
+  port: number,
+  management: number,
+  encrypted: readonly string[],
+): Promise<void> {
   await mkdir(join(folder, 'home'))
   await writeFile(join(folder, 'enabled_plugins'), '[rabbitmq_management].\n')
   // Sourced by the start script in place of /etc/rabbitmq/rabbitmq-env.conf.
@@ -107,6 +134,7 @@ async function writeConfiguration(folder: string, port: number, management: numb
     join(folder, 'rabbitmq.conf'),
     [
       `listeners.tcp.1 = 127.0.0.1:${port}`,
+      ...encrypted,
       'management.tcp.ip = 127.0.0.1',
       `management.tcp.port = ${management}`,
       // The default watermark is made for servers; a laptop's full disk shall not block the demo's publishers.

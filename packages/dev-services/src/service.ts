@@ -13,7 +13,11 @@ export type DevService = {
 }
 
 /** RabbitMQ, with its management API (`http://user:password@host:port`) where one is known. */
-export type RabbitService = DevService & { managementUrl?: string }
+export type RabbitService = DevService & {
+  managementUrl?: string
+  /** `amqps://…`, where it was started with a certificate. */
+  tlsUrl?: string
+}
 
 /** SQL Server, with the address of the least-privilege login that the services should use, where there is one. */
 export type SqlServerService = DevService & { serviceUrl?: string }
@@ -29,6 +33,8 @@ export type ServiceOptions = {
   env?: NodeJS.ProcessEnv
   /** Only these ways are tried, in the usual order. Default: all. */
   ways?: readonly Way[]
+  /** Certificate and key (PEM) of a Postgres or RabbitMQ that is started here: it takes encrypted connections as well. */
+  tls?: { readonly cert: string; readonly key: string }
 }
 
 /** The ways to a service, in the order in which they are tried. */

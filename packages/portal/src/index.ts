@@ -1,3 +1,4 @@
+export { portalAddress, type PortalAddress } from './address.ts'
 export {
   type ColumnFacts,
   inspectPortal,

@@ -1,6 +1,7 @@
 import { TLSSocket } from 'node:tls'
 import { PATIENCE, type Patience } from '@clinic-sync/sync'
 import pg from 'pg'
+import { portalAddress } from './address.ts'
 import { toDatabaseError } from './failure.ts'
 
 /** What this package needs of a logger; pino's fits. */
@@ -12,9 +13,9 @@ export interface Log {
 /** Every value as the text that Postgres printed: JavaScript's numbers would round bigint and numeric. */
 const AS_TEXT = { getTypeParser: () => (text: string) => text } as unknown as pg.CustomTypesConfig
 
-/** Settings of every connection to the portal. */
+/** Settings of every connection to the portal. @throws SyncError SYNC_CONFIG for a URL that cannot be used */
 export const connectionSettings = (url: string, patience: Patience = PATIENCE): pg.ClientConfig => ({
-  connectionString: url,
+  ...portalAddress(url),
   application_name: 'clinic-sync',
   // A dead peer is noticed after 10 s of silence and 10 probes, without one query. pg's own delay is 0: the kernel's 2 hours.
   keepAlive: true,

@@ -1,4 +1,5 @@
 import { TABLE_NAMES } from '@clinic-sync/mapping'
+import { portalAddress } from '@clinic-sync/portal'
 import { DatabaseError, SyncError } from '@clinic-sync/sync'
 import pg from 'pg'
 import { lineAt, type MigrationFile } from './files.ts'
@@ -14,10 +15,8 @@ const EXISTS = "SELECT to_regclass('sync.migrations') IS NOT NULL AS there"
 
 /** Connects to the portal for migrating. One connection, closed by `close`. */
 export async function portalTarget(url: string): Promise<MigrationTarget> {
-  let client: pg.Client
+  const client = new pg.Client({ ...portalAddress(url), application_name: 'clinic-sync migrate' })
   try {
-    // The URL may name a file, such as a certificate, that cannot be read.
-    client = new pg.Client({ connectionString: url, application_name: 'clinic-sync migrate' })
     // A connection that dies between two queries must not end the process; the next query reports it.
     client.on('error', () => undefined)
     await client.connect()

@@ -2,7 +2,7 @@ import { byCode, type FailureRule, rules } from './rule.ts'
 
 const CERTIFICATE = {
   advice:
-    'Let the server have a certificate that is trusted here (NODE_EXTRA_CA_CERTS), or say in the URL how to treat it.',
+    'Name the certificate to trust in the URL (SQL Server: ca, Postgres: sslrootcert, RabbitMQ: cacertfile), or let the server have one that is trusted here.',
 } as const
 
 /** Codes of Node's sockets, and of mssql and tedious, where no server has answered with an error of its own. */
@@ -27,16 +27,19 @@ export const DRIVER_RULES: readonly FailureRule[] = [
     ['EALREADYCONNECTED', 'the driver has lost its connection'],
     ['ECLOSE', 'the connection was cut'],
     ['ECONNCLOSED', 'the connection is closed'],
-    ['EENCRYPT', 'the server does not encrypt'],
+    ['EENCRYPT', 'the server takes encrypted connections only'],
     ['EINSTLOOKUP', 'SQL Server Browser does not know the instance, or does not answer'],
     ['EINVALIDSTATE', 'the driver has lost its connection'],
     ['ELOGIN', 'the login failed'],
     ['ENOCONN', 'the connection is closed'],
+    ['ENOENCRYPT', 'the server does not encrypt, and the URL wants it to'],
     ['ENOTOPEN', 'the connection is closed'],
     ['ESOCKET', 'the connection failed'],
     ['ETIMEOUT', 'no answer in time'],
     // TLS
     ['CERT_HAS_EXPIRED', "the server's certificate has expired", CERTIFICATE],
+    ['CERT_NOT_YET_VALID', "the server's certificate is not valid yet", CERTIFICATE],
+    ['CERT_SIGNATURE_FAILURE', "the server's certificate is not trusted here", CERTIFICATE],
     ['DEPTH_ZERO_SELF_SIGNED_CERT', "the server's certificate is its own", CERTIFICATE],
     ['ERR_TLS_CERT_ALTNAME_INVALID', "the server's certificate is for another name", CERTIFICATE],
     ['SELF_SIGNED_CERT_IN_CHAIN', "the server's certificate is not trusted here", CERTIFICATE],
