@@ -30,6 +30,7 @@ import { unannotated } from './headers.ts'
 import { observeCopies, observePublish } from './observe.ts'
 import { freshCopy } from './failed.ts'
 import { Intake } from './intake.ts'
+import { Topology } from './prepare.ts'
 import { Publisher, type OutgoingMessage } from './publisher.ts'
 import { QueueDepths } from './queue-depths.ts'
 import {
@@ -50,7 +51,8 @@ const MAX_MESSAGE_BYTES = 15 * 1024 * 1024
 const FLUSH_MS = 10_000
 
 /**
- * Starts connecting to RabbitMQ and returns without waiting for it: see `ready`. The topology is declared on every connection.
+ * Starts connecting to RabbitMQ and returns without waiting for it: see `ready`. The topology is
+ * declared, or looked for, before each channel.
  *
  * Publishing and consuming have a connection each: RabbitMQ stops reading from one that publishes while it is out of
  * memory or disk, and with it the acknowledgements that would free some.
@@ -66,6 +68,7 @@ class RabbitBroker implements Broker {
   readonly #publishing: Connection
   readonly #consuming: Connection
   readonly #intake = new Intake()
+  readonly #topology: Topology
   readonly #publisher: Publisher
   readonly #depths: QueueDepths
   readonly #consumers = new Set<BatchConsumer>()
@@ -85,11 +88,12 @@ class RabbitBroker implements Broker {
     this.#consuming.onReconnected = () => observer?.reconnected?.('consuming')
     const queues = queueDefinitions(retryDelaysMs).map(({ name: queue }) => queue)
     this.#depths = new QueueDepths(this.#consuming, queues)
+    this.#topology = new Topology(retryDelaysMs, log)
     this.#publisher = new Publisher({
       connection: this.#publishing,
       log,
       label: `${name} publishing`,
-      retryDelaysMs,
+      topology: this.#topology,
       onReady: () => {
         for (const listener of this.#listeners) this.#call(listener)
       },
@@ -179,9 +183,9 @@ class RabbitBroker implements Broker {
   }
 
   standForLead(candidate: Candidate, timing: LeadTiming = {}): Lead {
-    const { url, log, name, retryDelaysMs } = this.#options
-    const publisher = this.#publisher
-    const lead = new Leadership({ url, log, name, publisher, retryDelaysMs, candidate, ...timing })
+    const { url, log, name } = this.#options
+    const [publisher, topology] = [this.#publisher, this.#topology]
+    const lead = new Leadership({ url, log, name, publisher, topology, candidate, ...timing })
     this.#leads.add(lead)
     return lead
   }
@@ -286,7 +290,7 @@ class RabbitBroker implements Broker {
     consume: ConsumeOptions,
     work: Pick<BatchConsumerOptions, 'handle' | 'again' | 'giveUp' | 'onCopies'>,
   ): Consumer {
-    const { log, name, retryDelaysMs } = this.#options
+    const { log, name } = this.#options
     this.#startConsuming()
     const consumer = new BatchConsumer({
       connection: this.#consuming,
@@ -295,7 +299,7 @@ class RabbitBroker implements Broker {
       log,
       label: name,
       queues,
-      retryDelaysMs,
+      topology: this.#topology,
       consume,
       ...work,
     })

@@ -6,6 +6,7 @@ import { deadCopy, retryCopy } from './failed.ts'
 import { aboutOf } from './headers.ts'
 import { attemptOf, decodeEvent } from './message.ts'
 import type { OutgoingMessage } from './publisher.ts'
+import { strayed } from './strayed.ts'
 
 export interface EventWork {
   readonly direction: Direction
@@ -27,7 +28,13 @@ export async function handleEvents(batch: readonly Delivered[], room: number, wo
   const events: Decoded[] = []
   const bad: Refused[] = []
   for (const delivered of batch) {
-    const { message, waited } = delivered
+    const { message, queue, waited } = delivered
+    const error = strayed(message, work.direction, queue)
+    if (error !== null) {
+      // Its headers may name a change that is none of theirs.
+      bad.push({ delivered, error, about: null })
+      continue
+    }
     try {
       const event = decodeEvent(message, work.direction, work.maxMessageBytes)
       events.push({ delivered, event, attempt: attemptOf(message), ...(waited !== null && { waited }) })

@@ -6,6 +6,7 @@ import type { Delivered } from './consumer.ts'
 import { deadCopy } from './failed.ts'
 import { decodeOutcomes, outcomeMessage } from './message.ts'
 import type { OutgoingMessage } from './publisher.ts'
+import { strayed } from './strayed.ts'
 import { outcomeQueue } from './topology.ts'
 
 export interface OutcomeWork {
@@ -23,6 +24,8 @@ export async function handleOutcomes(batch: readonly Delivered[], work: OutcomeW
   const copies: OutgoingMessage[] = []
   for (const delivered of batch) {
     try {
+      const stray = strayed(delivered.message, work.direction, delivered.queue)
+      if (stray !== null) throw stray
       batches.push(decodeOutcomes(delivered.message, work.direction, work.maxMessageBytes))
     } catch (error) {
       if (!(error instanceof SyncError)) throw error

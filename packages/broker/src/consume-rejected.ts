@@ -6,6 +6,7 @@ import type { Delivered } from './consumer.ts'
 import { type About, aboutOf, type Labelled, unannotated } from './headers.ts'
 import { decodeEvent, outcomeMessage } from './message.ts'
 import type { OutgoingMessage } from './publisher.ts'
+import { strayed } from './strayed.ts'
 
 export interface RejectedWork {
   readonly direction: Direction
@@ -20,7 +21,15 @@ export interface RejectedWork {
  */
 export function handleRejected(batch: readonly Delivered[], work: RejectedWork): OutgoingMessage[] {
   const { direction, appId, log } = work
-  const outcomes = batch.flatMap(({ message }): Outcome[] => {
+  const outcomes = batch.flatMap(({ message, queue }): Outcome[] => {
+    const stray = strayed(message, direction, queue)
+    if (stray !== null) {
+      log.error(
+        { direction, code: stray.code, reason: stray.message },
+        'a message that RabbitMQ has not given up is passed over',
+      )
+      return []
+    }
     const about = changeOf(message, work)
     const { code, message: reason } = unannotated(message)
     log.error({ direction, about, code, reason }, 'RabbitMQ has dead-lettered a message')

@@ -9,7 +9,7 @@ import { describe, isBrokerTrouble, reasonOf } from './errors.ts'
 import type { OutgoingMessage, Publisher } from './publisher.ts'
 import { Deliveries, type TakenMessage } from './deliveries.ts'
 import type { Intake } from './intake.ts'
-import { declareTopology } from './topology.ts'
+import type { Topology } from './prepare.ts'
 
 /**
  * RabbitMQ closes the channel of a delivery unacknowledged for 30 minutes, and each return to the queue counts as a delivery. So what
@@ -49,7 +49,7 @@ export interface BatchConsumerOptions {
   readonly log: Log
   readonly label: string
   readonly queues: readonly string[]
-  readonly retryDelaysMs: readonly number[]
+  readonly topology: Topology
   readonly consume: ConsumeOptions
   /** Works on a batch. `room`: how many of it may be put off. */
   readonly handle: (batch: readonly Delivered[], room: number) => Promise<Handled>
@@ -97,8 +97,9 @@ export class BatchConsumer implements Consumer {
       signal: this.#stop.signal,
       label: options.label,
       log: options.log,
-      open: (model) => {
+      open: async (model) => {
         options.intake.attach(model)
+        await options.topology.prepare(model)
         return model.createChannel()
       },
       use: (watched) => this.#use(watched),
@@ -120,8 +121,7 @@ export class BatchConsumer implements Consumer {
 
   async #use(watched: Watched<Channel>): Promise<void> {
     const { channel, lost } = watched
-    const { queues, label, retryDelaysMs } = this.#options
-    await declareTopology(channel, retryDelaysMs)
+    const { queues, label } = this.#options
     // Made once a channel, not once a batch: Node 20's AbortSignal.any leaks while its sources live.
     const noMore = AbortSignal.any([lost, this.#stopping.signal])
     const deliveries = new Deliveries(this.#limits, this.#options.intake, noMore)

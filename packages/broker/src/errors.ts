@@ -19,7 +19,7 @@ export const isBrokerTrouble = (error: unknown): error is SyncError =>
   error instanceof SyncError && BROKER_TROUBLE.has(error.code)
 
 /** RabbitMQ's reply code: amqplib has it as the error's code, and, where the handshake failed, in its words only. */
-function replyCodeOf(error: Error): number | undefined {
+export function replyCodeOf(error: Error): number | undefined {
   const { code } = error as { code?: unknown }
   if (typeof code === 'number') return code
   const told = /^Handshake terminated by server: (\d{3}) /.exec(error.message)?.[1]
@@ -33,6 +33,7 @@ export const meaningOf = (error: unknown): FailureRule =>
 /** What amqplib or the socket says, for a log line. Their messages hold names of queues and hosts, no message bodies. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'connection closed'
+  if (error instanceof SyncError) return `${error.message}. ${error.advice}`
   const code = (error as { code?: unknown }).code
   // A connection refused on both IPv6 and IPv4 is an AggregateError without a message.
   const text = error.message === '' && code !== undefined ? String(code) : error.message

@@ -1,3 +1,4 @@
+export { brokerAddress, type BrokerAddress } from './address.ts'
 export * from './api.ts'
 export {
   type BoxedLetter,
@@ -24,6 +25,7 @@ export {
   TRACE_HEADERS,
 } from './headers.ts'
 export { type BrokerFacts, inspectBroker, type InspectBrokerOptions, type QueueFacts } from './inspect.ts'
+export { declareBroker, type DeclareBrokerOptions, type DeclaredBroker } from './prepare.ts'
 export {
   BROKER_RIGHTS,
   BROKER_USERS,

@@ -1,6 +1,7 @@
 import { SyncError } from '@clinic-sync/sync'
-import { connect, type Channel, type ChannelModel } from 'amqplib'
+import { connect, type ChannelModel } from 'amqplib'
 import { brokerAddress } from './address.ts'
+import { attempt } from './attempt.ts'
 import { reasonOf } from './errors.ts'
 import { type QueueDefinition, queueDefinitions, RETRY_DELAYS_MS } from './topology.ts'
 import { within } from './wait.ts'
@@ -65,38 +66,18 @@ async function open(url: string, timeout: number): Promise<ChannelModel> {
   }
 }
 
-/** A refusal closes the channel, so each look has its own. */
 async function inspectQueue(model: ChannelModel, { name, options }: QueueDefinition): Promise<QueueFacts> {
   const found = await attempt(model, (channel) => channel.checkQueue(name), 404)
-  if (found === null) return { name, state: 'missing', messages: 0, consumers: 0 }
-  const declared = await attempt(model, (channel) => channel.assertQueue(name, options), 406)
+  if ('refused' in found) return { name, state: 'missing', messages: 0, consumers: 0 }
+  // A login that may not declare (403) cannot find out whether the arguments are ours.
+  const declared = await attempt(model, (channel) => channel.assertQueue(name, options), 403, 406)
   return {
     name,
-    state: declared === null ? 'misfit' : 'ok',
-    messages: found.messageCount,
-    consumers: found.consumerCount,
+    state: 'refused' in declared && declared.refused === 406 ? 'misfit' : 'ok',
+    messages: found.answer.messageCount,
+    consumers: found.answer.consumerCount,
   }
 }
-
-/** @returns null where RabbitMQ refuses with `code`. @throws any other failure */
-async function attempt<T>(model: ChannelModel, ask: (channel: Channel) => Promise<T>, code: number): Promise<T | null> {
-  const channel = await model.createChannel()
-  let refusal: unknown
-  channel.on('error', (error: unknown) => {
-    refusal = error
-  })
-  try {
-    const answer = await ask(channel)
-    await within(1_000, channel.close())
-    return answer
-  } catch (error) {
-    if (codeOf(refusal) === code || codeOf(error) === code) return null
-    throw error
-  }
-}
-
-const codeOf = (error: unknown): unknown =>
-  typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
 
 function versionOf(model: ChannelModel): string | null {
   const { serverProperties } = model.connection as unknown as { serverProperties?: { version?: unknown } }

@@ -3,9 +3,10 @@ import type { Channel, ConsumeMessage } from 'amqplib'
 import type { Candidate, Lead, LeadState, LeadTiming, Log } from './api.ts'
 import { keepChannel, type Watched } from './channel.ts'
 import { Connection } from './connection.ts'
+import type { Topology } from './prepare.ts'
 import type { Publisher } from './publisher.ts'
 import { PATIENCE_MS, Rings } from './rings.ts'
-import { declareTopology, LEADER, leaderKey } from './topology.ts'
+import { LEADER, leaderKey } from './topology.ts'
 import { within } from './wait.ts'
 
 /**
@@ -24,7 +25,7 @@ export interface LeadershipOptions extends LeadTiming {
   readonly log: Log
   readonly name: string
   readonly publisher: Publisher
-  readonly retryDelaysMs: readonly number[]
+  readonly topology: Topology
   readonly candidate: Candidate
 }
 
@@ -61,7 +62,10 @@ export class Leadership implements Lead {
       signal: this.#stop.signal,
       label: `${name} leading`,
       log,
-      open: (model) => model.createChannel(),
+      open: async (model) => {
+        await options.topology.prepare(model)
+        return model.createChannel()
+      },
       use: (watched) => this.#use(watched),
     })
   }
@@ -93,7 +97,7 @@ export class Leadership implements Lead {
   }
 
   async #use({ channel, lost, abandon }: Watched<Channel>): Promise<void> {
-    const { retryDelaysMs, candidate } = this.#options
+    const { candidate } = this.#options
     let renewal: NodeJS.Timeout | undefined
     let ended: () => void = () => undefined
     const over = new Promise<void>((resolve) => (ended = resolve))
@@ -112,7 +116,6 @@ export class Leadership implements Lead {
     lost.addEventListener('abort', onLost, { once: true })
     if (lost.aborted || this.#stop.signal.aborted) return this.#lose()
     try {
-      await declareTopology(channel, retryDelaysMs)
       await channel.prefetch(1)
       await this.#rings.open(channel, abandon)
       // One token more does no harm: the queue keeps one beside the one that is held. None would mean that nobody leads.

@@ -5,7 +5,7 @@ import { sleep, within } from './wait.ts'
 import { keepChannel } from './channel.ts'
 import type { Connection } from './connection.ts'
 import { meaningOf, PublishError, reasonOf } from './errors.ts'
-import { declareTopology } from './topology.ts'
+import type { Topology } from './prepare.ts'
 
 /**
  * Messages on their way at a time. Of 1, 200 and 1000 the last published most: 1.0k, 13k, 17k a second (two cores,
@@ -31,7 +31,7 @@ export interface PublisherOptions {
   readonly connection: Connection
   readonly log: Log
   readonly label: string
-  readonly retryDelaysMs: readonly number[]
+  readonly topology: Topology
   readonly onReady: () => void
 }
 
@@ -67,14 +67,16 @@ export class Publisher {
       log,
       label,
       signal: this.#stop.signal,
-      open: (model) => model.createConfirmChannel(),
+      open: async (model) => {
+        await this.#options.topology.prepare(model)
+        return model.createConfirmChannel()
+      },
       use: async ({ channel, lost }) => {
         channel.on('return', (message) => this.#onReturn(message))
         channel.on('drain', () => {
           this.#full = false
           this.#pump()
         })
-        await declareTopology(channel, this.#options.retryDelaysMs)
         if (lost.aborted) return
         this.#channel = channel
         this.#options.onReady()

@@ -1,9 +1,10 @@
 import { DatabaseError, partitionOf } from '@clinic-sync/sync'
 import t from 'tap'
-import { deadQueue, eventQueue, outcomeQueue, rejectedQueue, type EventBatch } from '../src/index.ts'
+import { deadQueue, eventQueue, outcomeQueue, rejectedQueue, RETRY_DELAYS_MS, type EventBatch } from '../src/index.ts'
 import { Connection } from '../src/connection.ts'
 import { BatchConsumer } from '../src/consumer.ts'
 import { Intake } from '../src/intake.ts'
+import { Topology } from '../src/prepare.ts'
 import { Publisher } from '../src/publisher.ts'
 import { keepLines, note, testBroker, until } from './support/helpers.ts'
 import { testRabbit } from './support/rabbit.ts'
@@ -111,7 +112,8 @@ t.test('what must not go round stays in hand, and goes on once RabbitMQ takes wh
   const from = rejectedQueue(direction)
   const log = keepLines()
   const connection = new Connection(rabbit.url, 'test', log)
-  const publisher = new Publisher({ connection, log, label: 'test', retryDelaysMs: [], onReady: () => undefined })
+  const topology = new Topology(RETRY_DELAYS_MS, log)
+  const publisher = new Publisher({ connection, log, label: 'test', topology, onReady: () => undefined })
   let calls = 0
   const consumer = new BatchConsumer({
     connection,
@@ -121,7 +123,7 @@ t.test('what must not go round stays in hand, and goes on once RabbitMQ takes wh
     log,
     label: 'test',
     queues: [from],
-    retryDelaysMs: [5_000, 60_000, 600_000],
+    topology,
     consume: { check: () => Promise.resolve(), holdMs: 0 },
     handle: async ([each]) => {
       const { message } = each ?? {}

@@ -1,7 +1,7 @@
 export { startDevServices, type DevServices, type DevServicesOptions } from './dev-services.ts'
 export { parseDevServicesFlags, type DevServicesFlags } from './flags.ts'
 export { startPostgres, type PostgresOptions } from './postgres.ts'
-export { createVhost, deleteVhost } from './rabbit-management.ts'
+export { createVhost, deleteVhost, managementCall } from './rabbit-management.ts'
 export { startRabbit } from './rabbit.ts'
 export {
   NoServiceError,

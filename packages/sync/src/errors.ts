@@ -19,7 +19,10 @@ export const ADVICE = {
   SYNC_INGRESS:
     'Check that the ingress runs and that INGRESS_URL and SYNC_OPERATOR_TOKEN are those it was started with.',
   SYNC_BROKER_DOWN: 'Check that RabbitMQ runs and can be reached with RABBITMQ_URL; the service reconnects by itself.',
-  SYNC_UNROUTABLE: 'A queue is missing in RabbitMQ: restart the service, which declares them all.',
+  SYNC_UNROUTABLE:
+    'A queue or its binding is missing in RabbitMQ: npm run sync -- migrate broker declares them all; the services go on by themselves.',
+  SYNC_BROKER_UNPREPARED:
+    'Run npm run sync -- migrate broker, with the RABBITMQ_URL of a login that may declare queues; the services go on by themselves.',
   SYNC_PUBLISH_REFUSED:
     'RabbitMQ refused a message (queue full, or an alarm): see its management UI; the change stays in the outbox.',
   SYNC_NO_LEADER:
@@ -32,7 +35,7 @@ export const ADVICE = {
   SYNC_BAD_VALUE:
     'Correct the value in the portal, which sends the record anew, or let the clinic take it and replay the dead letter.',
   SYNC_RESTORED:
-    'The portal was restored from a backup: `npm run sync -- doctor` says how its edits since then are sent anew.',
+    'Run `npm run sync -- after-restore`: it shows what it found, and repairs it; nothing is sent until then.',
   SYNC_UNKNOWN_TABLE: 'Somebody wrote a row for another table into the outbox: delete it, and find out who did.',
   SYNC_DISCARDED:
     'Nothing: an operator has given it up, and the row says who and why. A later change of the record sends it anew.',

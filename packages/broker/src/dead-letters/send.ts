@@ -4,21 +4,29 @@ import { Connection } from '../connection.ts'
 import { discardedCopy } from '../failed.ts'
 import { HEADER } from '../headers.ts'
 import { decodeEvent, decodeOutcomes, eventMessage, outcomeMessage, OUTCOMES_TYPE } from '../message.ts'
+import { Topology } from '../prepare.ts'
 import { type OutgoingMessage, Publisher } from '../publisher.ts'
-import { DIRECTIONS, RETRY_DELAYS_MS } from '../topology.ts'
+import { deadQueue, DIRECTIONS, RETRY_DELAYS_MS } from '../topology.ts'
 import { sleep } from '../wait.ts'
 import type { OpenedLetter } from './box.ts'
 
 /** What a dead letter carries, where it is one of our messages: an event, or outcomes that the ingress could not settle. */
 export type Content = { readonly event: SyncEvent } | { readonly outcomesOf: Direction }
 
-/** @throws SyncError SYNC_BAD_MESSAGE: it is none of ours, or of another version; names fields, never values. */
-export function contentOf({ message, letter: { type } }: OpenedLetter): Content {
+/**
+ * One that lies among a direction's dead letters is this direction's, or none of ours: the service that puts it there must not be able to
+ * have an operator replay what another may send.
+ *
+ * @throws SyncError SYNC_BAD_MESSAGE: it is none of ours, or of another version; names fields, never values.
+ */
+export function contentOf({ message, letter: { type, queue } }: OpenedLetter): Content {
   const [first, second] = DIRECTIONS as readonly [Direction, Direction]
   const read = (direction: Direction): Content =>
     type === OUTCOMES_TYPE
       ? { outcomesOf: decodeOutcomes(message, direction, MAX_BYTES).direction }
       : { event: decodeEvent(message, direction, MAX_BYTES) }
+  const home = DIRECTIONS.find((direction) => deadQueue(direction) === queue)
+  if (home !== undefined) return read(home)
   try {
     return read(first)
   } catch {
@@ -84,7 +92,13 @@ export async function openSender(options: SenderOptions): Promise<Sender> {
   const up = new Promise<void>((resolve) => {
     ready = resolve
   })
-  const publisher = new Publisher({ connection, log: QUIET, label, retryDelaysMs, onReady: ready })
+  const publisher = new Publisher({
+    connection,
+    log: QUIET,
+    label,
+    topology: new Topology(retryDelaysMs, QUIET),
+    onReady: ready,
+  })
   connection.start()
   publisher.start()
   const close = async () => {

@@ -1,0 +1,114 @@
+import { SyncError } from '@clinic-sync/sync'
+import { type Channel, type ChannelModel, connect } from 'amqplib'
+import { brokerAddress } from './address.ts'
+import type { Log } from './api.ts'
+import { attempt } from './attempt.ts'
+import { reasonOf } from './errors.ts'
+import { declareTopology, EXCHANGES, queueDefinitions, RETRY_DELAYS_MS } from './topology.ts'
+import { within } from './wait.ts'
+
+const REFUSED = 403
+const MISSING = 404
+const CLOSE_MS = 1_000
+
+/**
+ * Sees to it that the topology is there, before a channel is used. A login that may declare declares it; a service's own, which
+ * may not, looks whether exchanges and queues are there (a passive declaration needs no right). Whether a queue is bound nobody can
+ * look up over AMQP: what is published is `mandatory`, and comes back as SYNC_UNROUTABLE where it is not.
+ */
+export class Topology {
+  readonly #retryDelaysMs: readonly number[]
+  readonly #log: Pick<Log, 'debug'>
+  /** Once refused it is not tried each time: RabbitMQ writes each refusal into its log. */
+  #mayDeclare = true
+
+  constructor(retryDelaysMs: readonly number[], log: Pick<Log, 'debug'>) {
+    this.#retryDelaysMs = retryDelaysMs
+    this.#log = log
+  }
+
+  /** @throws SyncError SYNC_BROKER_UNPREPARED; else what amqplib throws */
+  async prepare(model: ChannelModel): Promise<void> {
+    if (this.#mayDeclare) {
+      const declare = (channel: Channel) => declareTopology(channel, this.#retryDelaysMs)
+      if ('answer' in (await attempt(model, declare, REFUSED))) return
+      this.#mayDeclare = false
+      this.#log.debug({}, 'this login may not declare queues: it looks whether they are there')
+    }
+    const missing = await missingFrom(model, this.#retryDelaysMs)
+    if (missing.length === 0) return
+    // Somebody at work on the queues may be at work on the rights too.
+    this.#mayDeclare = true
+    throw new SyncError(
+      'SYNC_BROKER_UNPREPARED',
+      `RabbitMQ has no ${missing.join(', ')}, and this login may not make ${missing.length === 1 ? 'it' : 'them'}`,
+    )
+  }
+}
+
+/** The exchanges and queues that are not there. */
+async function missingFrom(model: ChannelModel, retryDelaysMs: readonly number[]): Promise<readonly string[]> {
+  const looks: readonly (readonly [string, (channel: Channel) => Promise<unknown>])[] = [
+    ...EXCHANGES.map(({ name }) => [`exchange ${name}`, (channel: Channel) => channel.checkExchange(name)] as const),
+    ...queueDefinitions(retryDelaysMs).map(
+      ({ name }) => [`queue ${name}`, (channel: Channel) => channel.checkQueue(name)] as const,
+    ),
+  ]
+  const missing: string[] = []
+  for (let next = 0; next < looks.length; next++) {
+    const lookOn = async (channel: Channel) => {
+      for (; next < looks.length; next++) await looks[next]?.[1](channel)
+    }
+    // The first that is missing closes the channel.
+    if ('answer' in (await attempt(model, lookOn, MISSING))) break
+    missing.push(looks[next]?.[0] ?? '')
+  }
+  return missing
+}
+
+export interface DeclareBrokerOptions {
+  /** Of a login that may declare: the operator's. */
+  readonly url: string
+  readonly retryDelaysMs?: readonly number[]
+  /** For the connection, milliseconds. */
+  readonly connectMs?: number
+}
+
+/** What `declareBroker` found. */
+export interface DeclaredBroker {
+  /** Exchanges and queues that it has made, such as `queue sync.dead.sql-to-postgres`. */
+  readonly made: readonly string[]
+  /** How many there are now. */
+  readonly total: number
+}
+
+/**
+ * Declares exchanges, queues and bindings, and says which were not there; safe to repeat. With `dryRun` it only looks.
+ *
+ * @throws SyncError SYNC_BROKER_DOWN, in RabbitMQ's or the socket's words, without the URL: not reachable, the login may not, or a
+ *   queue is there with other arguments.
+ */
+export async function declareBroker(options: DeclareBrokerOptions & { dryRun?: boolean }): Promise<DeclaredBroker> {
+  const { url, retryDelaysMs = RETRY_DELAYS_MS, connectMs = 8_000, dryRun = false } = options
+  const address = brokerAddress(url)
+  let model: ChannelModel | undefined
+  try {
+    model = await connect(address.url, {
+      ...address.tls,
+      timeout: connectMs,
+      clientProperties: { connection_name: 'clinic-sync migrate' },
+    })
+    model.on('error', () => undefined)
+    const made = await missingFrom(model, retryDelaysMs)
+    if (!dryRun) {
+      const declare = (channel: Channel) => declareTopology(channel, retryDelaysMs)
+      await attempt(model, declare)
+    }
+    return { made, total: EXCHANGES.length + queueDefinitions(retryDelaysMs).length }
+  } catch (cause) {
+    if (cause instanceof SyncError) throw cause
+    throw new SyncError('SYNC_BROKER_DOWN', `RabbitMQ: ${reasonOf(cause)}`, { cause })
+  } finally {
+    if (model !== undefined) await within(CLOSE_MS, model.close())
+  }
+}
