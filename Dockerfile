@@ -11,23 +11,10 @@ COPY packages packages
 COPY services services
 # The development packages are compiled as well: the demo's runner is one of them.
 RUN npm ci --ignore-scripts --no-audit --no-fund && npm run build
-# What runs, and no more: the services' and the commands' dependencies without what only people and compilers read.
-RUN rm -rf node_modules \
-  && npm ci --ignore-scripts --no-audit --no-fund --omit=dev \
-    --workspace=services/ingress --workspace=services/sql-to-postgres --workspace=services/postgres-to-sql \
-    --workspace=packages/cli --workspace=packages/container \
-  && find node_modules -type f \( -name '*.map' -o -name '*.ts' -o -name '*.mts' -o -name '*.cts' -o -iname '*.md' -o -name '*.flow' \) -delete
-# Packages are taken one by one, so that a new one is not in the image unless it is named here.
-RUN mkdir -p /image/packages /image/services \
-  && for each in packages/broker packages/cli packages/clinic packages/container packages/contracts packages/mapping packages/operations \
-    packages/portal packages/runtime packages/sync services/ingress services/postgres-to-sql services/sql-to-postgres; do \
-    mkdir -p "/image/$each" && cp -R "$each/package.json" "$each/dist" "/image/$each/" \
-    && if [ -d "$each/node_modules" ]; then cp -R "$each/node_modules" "/image/$each/"; fi; \
-  done \
-  && find /image -type f \( -name '*.map' -o -name '*.d.ts' -o -name '.tsbuildinfo' \) -delete \
-  && cp package.json /image/ && cp -R node_modules /image/node_modules \
-  && find /image/node_modules -xtype l -delete
-RUN mkdir -p /demo/packages/demo /demo/packages/sqlserver-simulator /demo/node_modules/@clinic-sync \
+# What runs, and no more. Each package is reached from one of these, so nothing else gets in.
+RUN node packages/container/dist/collect-image.js /image \
+  services/ingress services/sql-to-postgres services/postgres-to-sql packages/cli packages/container
+RUN mkdir -p /demo/packages/demo /demo/packages/sqlserver-simulator \
   && cp -R packages/demo/package.json packages/demo/dist /demo/packages/demo/ \
   && cp packages/sqlserver-simulator/clinic-schema.sql /demo/packages/sqlserver-simulator/ \
   && find /demo -type f \( -name '*.map' -o -name '*.d.ts' -o -name '.tsbuildinfo' \) -delete

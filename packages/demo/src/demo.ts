@@ -3,17 +3,8 @@ import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { migrate } from '@clinic-sync/cli'
-import { openClinic } from '@clinic-sync/clinic'
 import { startDevServices } from '@clinic-sync/dev-services'
-import { openPortal } from '@clinic-sync/portal'
-import { createLogger } from '@clinic-sync/runtime'
-import { compareSides } from './compare.ts'
 import { listenForArrivals } from './live/arrivals.ts'
-import { type ConflictResult, conflicts, makeConflict } from './live/conflict.ts'
-import { doctorEdits } from './live/doctor-edits.ts'
-import { type EditResult, makeEdit } from './live/edit.ts'
-import type { People } from './live/person.ts'
-import { staffEdits } from './live/staff-edits.ts'
 import { isBabelfish, migrationsForBabelfish } from './run/babelfish.ts'
 import { runBackfill } from './run/backfill.ts'
 import { connectClinic } from './run/clinic-pool.ts'
@@ -21,12 +12,12 @@ import { ownVhost } from './run/own-vhost.ts'
 import { createPortalDatabase } from './run/portal-database.ts'
 import { prepareClinic } from './run/prepare-clinic.ts'
 import type { Releasers } from './run/releasers.ts'
-import { reportComparison, reportConflict, reportEdit, reportLatencies } from './run/report.ts'
 import { serverZone } from './run/server-zone.ts'
 import { type Addresses, type Services, startServices } from './run/services.ts'
 import { writeSettings } from './run/settings-file.ts'
 import { switchDoorbell } from './run/switch-doorbell.ts'
 import type { Screen } from './screen.ts'
+import type { Stage } from './show.ts'
 
 export interface DemoOptions {
   readonly screen: Screen
@@ -107,56 +98,14 @@ export async function startDemo({ screen, release, confirm, yes }: DemoOptions):
   return { addresses, managementUrl: found.rabbit.managementUrl, folder, settingsFile, services, clinic, arrivals }
 }
 
-/** Every kind of edit once, on both sides, each printed as it arrives. Returns whether all of it came. */
-export async function showEdits(screen: Screen, demo: Demo): Promise<boolean> {
-  const people: People = { clinic: demo.clinic, portal: demo.arrivals, ring: demo.services.ring }
-  const results: EditResult[] = []
-  const show = async (edits: typeof staffEdits) => {
-    for (const edit of await edits(people)) {
-      const result = await unlessDied(demo.services, makeEdit(people, edit))
-      reportEdit(screen, result)
-      results.push(result)
-    }
-  }
-  screen.section('Live edits in the clinic, and what the portal shows')
-  screen.line(
-    screen.faint(
-      '  Latency: from the clinic’s answer to COMMIT until the portal’s commit is told by a trigger that only this demo has.',
-    ),
-  )
-  await show(staffEdits)
-  screen.section('Live edits by doctors in the portal, and what the clinic shows')
-  screen.line(screen.faint('  Latency: from Postgres’ answer to COMMIT until a SELECT in the clinic shows it.'))
-  await show(doctorEdits)
-  reportLatencies(screen, results)
-
-  screen.section('Conflicts: the same value changed on both sides before either heard of the other’s')
-  const rulings: ConflictResult[] = []
-  for (const conflict of await conflicts(people)) {
-    const result = await unlessDied(demo.services, makeConflict(people, conflict))
-    reportConflict(screen, result)
-    rulings.push(result)
-  }
-  const arrivals = results.flatMap(({ arrived }) => arrived)
-  return [...arrivals, ...rulings].every(({ latency }) => latency !== undefined)
-}
-
-/** Compares both databases. Returns the number of differences. */
-export async function showComparison(screen: Screen, demo: Demo): Promise<number> {
-  screen.section('Every row and column of both databases, compared')
-  const log = createLogger({ name: 'demo', level: 'silent' })
-  const clinic = await openClinic({
-    url: demo.addresses.clinic,
-    timeZone: demo.services.settings.CLINIC_TIME_ZONE,
-    log,
-  })
-  const portal = await openPortal({ url: demo.addresses.portal, log })
-  try {
-    return reportComparison(screen, await compareSides(clinic, portal))
-  } finally {
-    await Promise.all([clinic.close(), portal.close()])
-  }
-}
+/** What the demo shows, on what runs here. @throws Error with the last log lines of a service that has ended meanwhile. */
+export const stageOf = ({ addresses, services, clinic, arrivals }: Demo): Stage => ({
+  people: { clinic, portal: arrivals, ring: services.ring },
+  clinicUrl: addresses.clinic,
+  portalUrl: addresses.portal,
+  timeZone: services.settings.CLINIC_TIME_ZONE,
+  during: (work) => unlessDied(services, work),
+})
 
 /** @throws Error with the last log lines of a service that has ended meanwhile. */
 async function unlessDied<T>(services: Services, work: Promise<T>): Promise<T> {

@@ -1,12 +1,13 @@
 import { createInterface } from 'node:readline/promises'
 import { parseArgs } from 'node:util'
-import { type Demo, showComparison, showEdits, startDemo } from './demo.ts'
+import { type Demo, stageOf, startDemo } from './demo.ts'
 import { follow } from './live/prompt.ts'
 import { releasers } from './run/releasers.ts'
 import { portalCommand } from './run/portal-command.ts'
 import { noteRunning } from './run/running.ts'
 import { sqlCommand } from './run/sql-command.ts'
 import { type Screen, screenOn } from './screen.ts'
+import { showComparison, showEdits } from './show.ts'
 
 const USAGE = `npm run demo                    starts everything, shows live edits, and stays up until Ctrl-C
 npm run demo -- --once          the same, compares both databases, and ends with 0 or 1
@@ -68,9 +69,9 @@ async function main(): Promise<void> {
     confirm: values.yes ? async () => true : confirm,
     yes: values.yes ?? false,
   })
-  const arrived = await showEdits(screen, demo)
+  const arrived = await showEdits(screen, stageOf(demo))
   if (values.once) {
-    const differences = await showComparison(screen, demo)
+    const differences = await showComparison(screen, stageOf(demo))
     const fine = arrived && differences === 0
     screen.line(
       `  ${fine ? screen.good('All well') : screen.bad('Not well')} after ${((performance.now() - started) / 1000).toFixed(1)} s.`,

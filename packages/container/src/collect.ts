@@ -1,0 +1,59 @@
+import { cpSync, existsSync, readFileSync, realpathSync } from 'node:fs'
+import { basename, dirname, join, relative, sep } from 'node:path'
+
+/** Only people, compilers and other run times read these. */
+const UNREAD = /\.(map|md|markdown|flow|d\.ts|d\.mts|d\.cts|tsbuildinfo)$/i
+/** Of Microsoft's libraries, which bring a copy of themselves for each run time: Node takes `commonjs`. */
+const OTHERS =
+  /\/node_modules\/@(azure|azure-rest|typespec)\/[^/]+\/(dist\/(browser|esm|react-native|workerd)|dist-browser)$/
+
+/**
+ * Copies what some workspaces need when they run, and nothing else: their compiled code, and every package that is reached from them
+ * by `dependencies`. npm has no word for this: in a workspace it installs what the others' tests need as well.
+ *
+ * @param root the repository, built, with its node_modules
+ * @param workspaces where to begin, relative to it: `services/ingress`
+ * @param into gets the same paths as below `root`
+ * @returns the paths of the packages that were copied
+ * @throws Error when a dependency is not there
+ */
+export function collect(root: string, workspaces: readonly string[], into: string): readonly string[] {
+  const top = realpathSync(root)
+  const found = new Set<string>()
+  const queue = workspaces.map((path) => join(top, path))
+  for (let from = queue.pop(); from !== undefined; from = queue.pop()) {
+    if (found.has(from)) continue
+    found.add(from)
+    for (const name of dependenciesOf(from)) queue.push(resolve(name, from, top))
+  }
+  for (const from of found) copy(from, join(into, relative(top, from)))
+  return [...found].map((path) => relative(top, path).split(sep).join('/')).sort()
+}
+
+function dependenciesOf(folder: string): readonly string[] {
+  const { dependencies = {} } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {
+    dependencies?: Readonly<Record<string, string>>
+  }
+  return Object.keys(dependencies)
+}
+
+/** As Node looks for it: in the nearest node_modules upwards. */
+function resolve(name: string, from: string, top: string): string {
+  for (let folder = from; folder.startsWith(top); folder = dirname(folder)) {
+    const candidate = join(folder, 'node_modules', name)
+    if (existsSync(join(candidate, 'package.json'))) return realpathSync(candidate)
+  }
+  throw new Error(`${relative(top, from)} needs ${name}, which is not installed`)
+}
+
+function copy(from: string, to: string): void {
+  const isWorkspace = !from.includes(`${sep}node_modules${sep}`)
+  const filter = (path: string) => {
+    const inside = relative(from, path)
+    // What a package brings itself is reached on its own, if it is needed.
+    if (inside === 'node_modules') return false
+    if (isWorkspace && inside !== '' && inside !== 'package.json' && inside.split(sep)[0] !== 'dist') return false
+    return !UNREAD.test(basename(path)) && !OTHERS.test(path.split(sep).join('/'))
+  }
+  cpSync(from, to, { recursive: true, filter })
+}
