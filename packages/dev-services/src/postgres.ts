@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
+import { chown, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
 import { startContainer } from './docker.ts'
@@ -86,6 +86,7 @@ async function startIn(
   if (tls) {
     await writeFile(identity[0], tls.cert)
     await writeFile(identity[1], tls.key, { mode: 0o600 })
+    if (user) for (const file of identity) await chown(file, user.uid, user.gid)
   }
   if (user) await guarded.own(user)
   const common = { env, graceMs: 5_000, ...(user ? { user } : {}) }

@@ -3,6 +3,8 @@ import { parseAddress } from '@clinic-sync/clinic'
 import { type Check, checksOf } from './check.ts'
 
 const TITLE = 'Nobody can read along on the way'
+const CERTIFICATE =
+  "Download the server's certificate (Supabase: Database Settings → SSL Configuration), and write ?sslrootcert=<its path> into POSTGRES_URL in .env (see .env.example)"
 const HERE = 'the server is on this machine'
 
 /** Whether what is sent to that host stays on this machine. `host` as in a URL. */
@@ -22,15 +24,16 @@ export function clinicEncryption(url: string): Check {
       'encrypted',
       TITLE,
       "encrypt=false: patients' data and the login's password travel unencrypted",
-      'Set encrypt=true in SQLSERVER_URL (.env), with trustServerCertificate=true where this machine does not know the certificate; then restart the services.',
+      'Set encrypt=true in SQLSERVER_URL (.env), with ca=<file of the certificate> where this machine does not know it; then restart the services.',
     )
-  return ok(
-    'encrypted',
-    TITLE,
-    options?.trustServerCertificate === true
-      ? 'encrypted; trustServerCertificate=true takes any certificate, so that somebody in between could pass for the server'
-      : 'encrypted, and the certificate is checked',
-  )
+  if (options?.trustServerCertificate === true)
+    return warn(
+      'encrypted',
+      TITLE,
+      'encrypted; trustServerCertificate=true takes any certificate, so that somebody in between could pass for the server',
+      'Give SQL Server a certificate of its own, and replace trustServerCertificate=true in SQLSERVER_URL (.env) by ca=<file of that certificate>; then restart the services.',
+    )
+  return ok('encrypted', TITLE, 'encrypted, and the certificate is checked')
 }
 
 /**
@@ -39,15 +42,22 @@ export function clinicEncryption(url: string): Check {
  */
 export function portalEncryption(url: string, encrypted: boolean): Check {
   const { ok, warn } = checksOf('portal')
-  if (encrypted) return ok('encrypted', TITLE, 'encrypted')
   const { hostname: host, searchParams } = new URL(url)
-  if (isThisMachine(searchParams.get('host') ?? host) || searchParams.get('host')?.startsWith('/'))
-    return ok('encrypted', TITLE, HERE)
+  const here = isThisMachine(searchParams.get('host') ?? host) || searchParams.get('host')?.startsWith('/') === true
+  if (encrypted && searchParams.get('sslmode') === 'no-verify' && !here)
+    return warn(
+      'encrypted',
+      TITLE,
+      'encrypted; sslmode=no-verify takes any certificate, so that somebody in between could pass for the server',
+      `${CERTIFICATE} in place of sslmode=no-verify, then restart the services.`,
+    )
+  if (encrypted) return ok('encrypted', TITLE, 'encrypted, and the certificate is checked')
+  if (here) return ok('encrypted', TITLE, HERE)
   return warn(
     'encrypted',
     TITLE,
-    "the connection is not encrypted: patients' data travel as they are",
-    "Download the server's certificate (Supabase: Database Settings → SSL Configuration), append ?sslmode=verify-full&sslrootcert=<its path> to POSTGRES_URL in .env (see .env.example), then restart the services.",
+    "sslmode=disable: patients' data and the role's password travel unencrypted",
+    `${CERTIFICATE} in place of sslmode=disable, then restart the services.`,
   )
 }
 
@@ -55,12 +65,12 @@ export function portalEncryption(url: string, encrypted: boolean): Check {
 export function brokerEncryption(url: string): Check {
   const { ok, warn } = checksOf('broker')
   const { protocol, hostname: host } = new URL(url)
-  if (protocol === 'amqps:') return ok('encrypted', TITLE, 'encrypted')
+  if (protocol === 'amqps:') return ok('encrypted', TITLE, 'encrypted, and the certificate is checked')
   if (isThisMachine(host)) return ok('encrypted', TITLE, HERE)
   return warn(
     'encrypted',
     TITLE,
     "amqp:// to another machine: patients' data and the login's password travel unencrypted",
-    'Switch TLS on in RabbitMQ (port 5671), set amqps:// and that port in RABBITMQ_URL (.env), then restart the services.',
+    'Switch TLS on in RabbitMQ (port 5671), set amqps:// and that port in RABBITMQ_URL (.env), with ?cacertfile=<file> where this machine does not know its certificate; then restart the services.',
   )
 }

@@ -1,5 +1,6 @@
+import { brokerAddress } from '@clinic-sync/broker'
 import { openZone, parseAddress } from '@clinic-sync/clinic'
-import { isTransactionMode } from '@clinic-sync/portal'
+import { isTransactionMode, portalAddress } from '@clinic-sync/portal'
 import { type Environment, readSettings, SETTINGS, type SettingName, type Settings } from '@clinic-sync/runtime'
 import { SyncError } from '@clinic-sync/sync'
 import { type Check, checksOf } from './check.ts'
@@ -54,6 +55,8 @@ export function settingsChecks(environment: Environment): ReadSettings {
 /** What the settings' schema cannot say. @throws SyncError */
 function examine(name: SettingName, value: unknown): void {
   if ((name === 'SQLSERVER_URL' || name === 'SQLSERVER_ADMIN_URL') && value !== '') parseAddress(String(value))
+  if ((name === 'POSTGRES_URL' || name === 'POSTGRES_ADMIN_URL') && value !== '') portalAddress(String(value), name)
+  if (name === 'RABBITMQ_URL') brokerAddress(String(value))
   const carried = name === 'SYNC_WEBHOOK_SECRET' || name === 'SYNC_OPERATOR_TOKEN'
   if (carried && !/^[\x20-\x7e]+$/.test(String(value)))
     throw new SyncError(

@@ -18,6 +18,14 @@ const REACHABLE = 'RabbitMQ answers, and lets us in'
 /** The one fail of a RabbitMQ that does not answer. */
 export function unreachable(error: SyncError): Check {
   const found = `${error.message.replace(/[.]$/, '')}. Left out: queues, consumers, dead letters.`
+  if (error.code === 'SYNC_CONFIG') return fail('reachable', REACHABLE, found, 'Correct RABBITMQ_URL in .env.')
+  if (/certificate|altnames/i.test(error.message))
+    return fail(
+      'reachable',
+      REACHABLE,
+      found,
+      'Write ?cacertfile=<path of the certificate that RabbitMQ is signed with> into RABBITMQ_URL (.env), and the host as the certificate names it.',
+    )
   if (/ACCESS.REFUSED/i.test(error.message))
     return fail(
       'reachable',

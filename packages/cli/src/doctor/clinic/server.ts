@@ -34,7 +34,9 @@ function cureOf(error: SyncError): string {
   if (/refused the login/.test(error.message))
     return 'Correct user and password in SQLSERVER_URL (.env), or let the login in: migrations/sqlserver/by-hand/service_login.sql.'
   if ((/\(([A-Z\d_, ]+)\)/.exec(error.message)?.[1] ?? '').split(', ').some(isCertificateTrouble))
-    return 'Give SQL Server a certificate that this machine knows, with the host of SQLSERVER_URL in it (Node reads more of them from NODE_EXTRA_CA_CERTS); or add trustServerCertificate=true to SQLSERVER_URL (.env), where nobody can come in between.'
+    return 'Name the certificate in SQLSERVER_URL (.env): &ca=<its file>, and &hostNameInCertificate=<name> where it is for another host than the URL; or add trustServerCertificate=true, where nobody can come in between.'
+  if (/ENOENCRYPT/.test(error.message))
+    return 'Switch encryption on in SQL Server; only where nobody can read along on the way, set encrypt=false in SQLSERVER_URL (.env) instead.'
   if (/EENCRYPT/.test(error.message))
     return 'Set encrypt=true in SQLSERVER_URL (.env): this server takes encrypted connections only.'
   return 'Start SQL Server, see that TCP/IP is on (SQL Server Configuration Manager), and that SQLSERVER_URL has its host and port.'

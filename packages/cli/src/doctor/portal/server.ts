@@ -13,15 +13,18 @@ const REACHABLE = "The portal's Postgres answers"
 export function unreachable(error: SyncError): Check {
   const found = `${error.message.replace(/[.]$/, '')}. Left out: all other checks of the portal and its doorbell.`
   const number = 'number' in error ? String(error.number) : ''
-  const todo = isCertificateTrouble(number)
-    ? 'Correct sslmode and sslrootcert in POSTGRES_URL (.env): ?sslmode=verify-full&sslrootcert=<path of the certificate that the server is signed with> (Supabase: Database Settings → SSL Configuration), and the host as the certificate names it.'
-    : /does not support SSL/.test(error.message)
-      ? 'Switch TLS on in that Postgres; only if it is on this machine, take sslmode out of POSTGRES_URL (.env) instead.'
-      : number.startsWith('28')
-        ? 'Correct user and password in POSTGRES_URL (.env).'
-        : number === '3D000'
-          ? 'Correct the database, the last part of POSTGRES_URL (.env).'
-          : 'Check that POSTGRES_URL has the right host and port, and that the project is not paused (Supabase → Project).'
+  const todo =
+    error.code === 'SYNC_CONFIG'
+      ? 'Correct POSTGRES_URL in .env.'
+      : isCertificateTrouble(number)
+        ? 'Write ?sslrootcert=<path of the certificate that the server is signed with> into POSTGRES_URL (.env; Supabase: Database Settings → SSL Configuration), and the host as the certificate names it.'
+        : /does not support SSL/.test(error.message)
+          ? 'Switch TLS on in that Postgres; only where nobody can read along on the way, write ?sslmode=disable into POSTGRES_URL (.env) instead.'
+          : number.startsWith('28')
+            ? 'Correct user and password in POSTGRES_URL (.env).'
+            : number === '3D000'
+              ? 'Correct the database, the last part of POSTGRES_URL (.env).'
+              : 'Check that POSTGRES_URL has the right host and port, and that the project is not paused (Supabase → Project).'
   return fail('reachable', REACHABLE, found, todo)
 }
 
