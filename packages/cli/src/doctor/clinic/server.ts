@@ -1,4 +1,4 @@
-import type { SyncError } from '@clinic-sync/sync'
+import { CLASS_ADVICE, explainFailure, type SyncError } from '@clinic-sync/sync'
 import { isCertificateTrouble } from '../certificate.ts'
 import { type Check, checksOf } from '../check.ts'
 import type { ClinicFacts } from './facts.ts'
@@ -39,6 +39,9 @@ function cureOf(error: SyncError): string {
     return 'Switch encryption on in SQL Server; only where nobody can read along on the way, set encrypt=false in SQLSERVER_URL (.env) instead.'
   if (/EENCRYPT/.test(error.message))
     return 'Set encrypt=true in SQLSERVER_URL (.env): this server takes encrypted connections only.'
+  // A server that says what it lacks (9002: its log is full) runs and is reached.
+  const { advice } = explainFailure(String(number), 'clinic')
+  if (/^\d+$/.test(String(number)) && !Object.values(CLASS_ADVICE).includes(advice)) return advice
   return 'Start SQL Server, see that TCP/IP is on (SQL Server Configuration Manager), and that SQLSERVER_URL has its host and port.'
 }
 
