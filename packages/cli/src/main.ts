@@ -1,8 +1,10 @@
 import { SyncError } from '@clinic-sync/sync'
 import { adviceOf } from './advice.ts'
 import { syncProgram } from './program.ts'
+import { speakAs } from './spoken.ts'
 import { takenByNpm } from './taken-by-npm.ts'
 
+speakAs(process.env.SYNC_COMMAND, [process.stdout, process.stderr])
 const program = syncProgram()
 const taken = takenByNpm(program, process.argv.slice(2), process.env)
 try {

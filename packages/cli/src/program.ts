@@ -8,6 +8,7 @@ import { addDeadLetters } from './dead-letters/command.ts'
 import { doctorCommand } from './doctor/command.ts'
 import { doorbellCommand } from './doorbell/command.ts'
 import { environmentFrom } from './environment.ts'
+import { addInit } from './init/command.ts'
 import { migrate } from './migrate/index.ts'
 import { addRequeue } from './requeue/command.ts'
 import { addStatus } from './status/command.ts'
@@ -29,6 +30,8 @@ export function syncProgram(): Command {
 
   /** Read once a command runs: the option may stand before or behind the command's name. */
   const environment = () => environmentFrom(program.opts<{ envFile?: string }>().envFile)
+
+  addInit(program)
 
   program
     .command('migrate')

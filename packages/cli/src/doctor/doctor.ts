@@ -5,7 +5,7 @@ import type { SyncError } from '@clinic-sync/sync'
 import { type MigrationFile, migrationFiles } from '../migrate/files.ts'
 import { bounded, type Found, PATIENCE_MS } from './bounded.ts'
 import { brokerChecks, unreachable as brokerUnreachable } from './broker/index.ts'
-import { AREAS, type Check, isConsequence } from './check.ts'
+import { type Area, AREAS, type Check, isConsequence } from './check.ts'
 import { askClinic, type ClinicFacts } from './clinic/facts.ts'
 import { clinicChecks } from './clinic/index.ts'
 import { unreachable as clinicUnreachable } from './clinic/server.ts'
@@ -38,11 +38,17 @@ interface Answers {
 /**
  * Looks at everything that the sync needs, all areas at once, each for 10 s at most, and writes nothing that syncs: it reads,
  * and rings the doorbells.
+ *
+ * @param areas only these: where the services do not run yet, the databases' part. Without the ingress no doorbell is rung.
  */
-export async function doctor(environment: Environment, patienceMs = PATIENCE_MS): Promise<Diagnosis> {
+export async function doctor(
+  environment: Environment,
+  patienceMs = PATIENCE_MS,
+  areas: readonly Area[] = AREAS,
+): Promise<Diagnosis> {
   const { settings, checks } = settingsChecks(environment)
   const [answers, clinicFiles, portalFiles] = await Promise.all([
-    ask(settings, patienceMs),
+    ask(settings, patienceMs, new Set(areas)),
     migrationFiles('clinic'),
     migrationFiles('portal'),
   ])
@@ -55,15 +61,17 @@ export async function doctor(environment: Environment, patienceMs = PATIENCE_MS)
   return { ok: ordered.every(({ status }) => status !== 'fail'), checks: ordered }
 }
 
-async function ask(settings: Partial<Settings>, patienceMs: number): Promise<Answers> {
+async function ask(settings: Partial<Settings>, patienceMs: number, areas: ReadonlySet<Area>): Promise<Answers> {
   const { SQLSERVER_URL, CLINIC_TIME_ZONE, POSTGRES_URL, RABBITMQ_URL, INGRESS_URL } = settings
   const [clinic, portal, broker, ingress] = await Promise.all([
     SQLSERVER_URL === undefined || CLINIC_TIME_ZONE === undefined
       ? null
       : bounded('SQL Server', () => askClinic({ SQLSERVER_URL, CLINIC_TIME_ZONE }), patienceMs),
     POSTGRES_URL === undefined ? null : bounded('Postgres', () => askPortal({ ...settings, POSTGRES_URL }), patienceMs),
-    RABBITMQ_URL === undefined ? null : bounded('RabbitMQ', () => inspectBroker({ url: RABBITMQ_URL }), patienceMs),
-    INGRESS_URL === undefined
+    RABBITMQ_URL === undefined || !areas.has('broker')
+      ? null
+      : bounded('RabbitMQ', () => inspectBroker({ url: RABBITMQ_URL }), patienceMs),
+    INGRESS_URL === undefined || !areas.has('ingress')
       ? null
       : bounded('The ingress', () => askIngress({ ...settings, INGRESS_URL }), patienceMs),
   ])

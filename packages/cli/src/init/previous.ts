@@ -1,0 +1,37 @@
+import { readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { parseEnv } from 'node:util'
+import { SECRET_FILE_NAMES, SECRET_FILES, SECRETS, type SecretFile } from './layout.ts'
+
+/** What an earlier run, or a person, has left in the folder. */
+export interface Previous {
+  /** Whether there is a `.env`. */
+  readonly exists: boolean
+  /** Every name in it, as it stands there. */
+  readonly lines: ReadonlyMap<string, string>
+  /** A secret's text, from its file or from `.env` itself; undefined: there is none. */
+  secret(file: SecretFile): string | undefined
+}
+
+/** Reads what is in `folder`. What cannot be read counts as not there: it is asked for anew, and a copy is kept. */
+export function readPrevious(folder: string): Previous {
+  const text = contents(join(folder, '.env'))
+  const lines = new Map(Object.entries(text === undefined ? {} : parseEnv(text)).map(([k, v]) => [k, v ?? '']))
+  const secrets = new Map<SecretFile, string>()
+  for (const file of SECRET_FILE_NAMES) {
+    const setting = SECRET_FILES[file]
+    const named = setting === null ? undefined : lines.get(`${setting}_FILE`)
+    const direct = setting === null ? undefined : lines.get(setting)
+    const found = direct || contents(named ? resolve(folder, named) : join(folder, SECRETS, file))?.trim()
+    if (found) secrets.set(file, found)
+  }
+  return { exists: text !== undefined, lines, secret: (file) => secrets.get(file) }
+}
+
+function contents(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return undefined
+  }
+}
