@@ -27,6 +27,8 @@ export interface DemoOptions {
   readonly confirm: (question: string) => Promise<boolean>
   /** `--yes`: nothing is asked, here or by what finds the services. */
   readonly yes: boolean
+  /** What the demo runs shows nothing either; for tests. Default false. */
+  readonly quiet?: boolean
 }
 
 export interface Demo {
@@ -41,7 +43,7 @@ export interface Demo {
 }
 
 /** Starts everything, loads the sample clinic and backfills the portal. @throws Error in words for people */
-export async function startDemo({ screen, release, confirm, yes }: DemoOptions): Promise<Demo> {
+export async function startDemo({ screen, release, confirm, yes, quiet = false }: DemoOptions): Promise<Demo> {
   // In one step with the line after it: an end in between would leave the folder.
   const folder = mkdtempSync(join(tmpdir(), 'clinic-sync-demo-'))
   release.add('temporary folder', () => rm(folder, { recursive: true, force: true }))
@@ -91,7 +93,7 @@ export async function startDemo({ screen, release, confirm, yes }: DemoOptions):
   screen.pair('consumers', `sql-to-postgres, postgres-to-sql (logs in ${folder})`)
 
   screen.section('Bringing the clinic into the empty portal: npm run sync -- backfill')
-  await unlessDied(services, runBackfill(services.settings, folder, release))
+  await unlessDied(services, runBackfill(services.settings, folder, release, quiet))
 
   const arrivals = await listenForArrivals(addresses.portal, true)
   release.add('portal listener', () => arrivals.close())

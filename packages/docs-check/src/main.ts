@@ -1,6 +1,8 @@
 import { parseArgs } from 'node:util'
 import { releasers } from '@clinic-sync/demo'
 import { blocksOf } from './blocks/blocks.ts'
+import { checkPages, faultLine } from './check/check.ts'
+import { checkRoutes, routesIn } from './check/routes.ts'
 import { readPages } from './pages.ts'
 import { leftOut, type Outcome, runBlock } from './running/run.ts'
 import { setStage } from './running/stage.ts'
@@ -27,8 +29,7 @@ async function main(): Promise<number> {
   const unknown = positionals.filter((path) => !pages.some((page) => page.path === path))
   if (unknown.length > 0) throw new Error(`There is no page ${unknown.join(', ')}.`)
   const read = pages.map(blocksOf)
-  const faults = read.flatMap((each) => each.faults)
-  for (const { path, line, message } of faults) say(`${path}:${line}: ${message}`)
+  const faults = positionals.length > 0 ? read.flatMap((each) => each.faults) : checkPages(pages)
   const blocks = read
     .flatMap((each) => each.blocks)
     .filter(({ path }) => positionals.length === 0 || positionals.includes(path))
@@ -43,6 +44,11 @@ async function main(): Promise<number> {
     if (outcome) outcomes.push(outcome)
     say(lineFor(block.path, block.line, outcome ?? `run as ${block.marker.how}`))
   }
+  if (stage) {
+    const { ingressUrl, operatorToken } = stage.demo.services
+    faults.push(...(await checkRoutes(routesIn(pages), ingressUrl, operatorToken)))
+  }
+  for (const fault of faults) say(faultLine(fault))
   const failed = outcomes.filter(({ result }) => result === 'failed').length
   const count = (result: Outcome['result']) => outcomes.filter((each) => each.result === result).length
   say(

@@ -5,13 +5,19 @@ import type { Releasers } from './releasers.ts'
 /**
  * Runs the operator's own command, `npm run sync -- backfill`, on this terminal.
  *
+ * @param quiet shows only what it has to complain about.
  * @throws Error if it does not end with 0.
  */
-export async function runBackfill(settings: Readonly<Record<string, string>>, folder: string, release: Releasers) {
+export async function runBackfill(
+  settings: Readonly<Record<string, string>>,
+  folder: string,
+  release: Releasers,
+  quiet = false,
+) {
   const child = spawn(process.execPath, [DIES_WITH_US, ...nodeArguments('packages/cli/src/main.ts'), 'backfill'], {
     cwd: folder,
     env: childEnvironment(settings),
-    stdio: ['pipe', 'inherit', 'inherit'],
+    stdio: ['pipe', quiet ? 'ignore' : 'inherit', 'inherit'],
     detached: true,
   })
   const ended = new Promise<number | null>((resolve) => {

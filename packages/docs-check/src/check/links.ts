@@ -68,7 +68,7 @@ export function checkOrphans(pages: readonly Page[]): Fault[] {
     for (const { node } of nodesOf(page.tree))
       if (node.type === 'link' || node.type === 'definition') {
         const path = fromPage(page, node.url.split('#')[0] ?? '')
-        if (path !== page.path) led.add(path)
+        if (path !== page.path) led.add(path).add(`${path}/README.md`)
       }
   return pages
     .filter(({ path }) => path.startsWith('docs/') && !led.has(path))

@@ -45,7 +45,7 @@ export async function setStage(release: Releasers, say: (line: string) => void):
   release.add('folder', () => rm(folder, { recursive: true, force: true }))
   // Postgres does not run as root: its own user must get through.
   chmodSync(folder, 0o755)
-  const demo = await startDemo({ screen: quiet(say), release, confirm: async () => true, yes: true })
+  const demo = await startDemo({ screen: quiet(say), release, confirm: async () => true, yes: true, quiet: true })
   const { addresses, services } = demo
   const { ingressUrl, operatorToken } = services
   await noteRunning({ ...addresses, ingressUrl, operatorToken }, folder)
