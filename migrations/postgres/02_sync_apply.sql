@@ -25,8 +25,8 @@ $$;
 -- One attempt at a batch. Fails as a whole (55P03) where a lock is in the way that cannot be skipped.
 CREATE OR REPLACE FUNCTION sync.apply_clinic_batch(changes jsonb)
 RETURNS TABLE(ordinal integer, outcome text, code text, reason text)
-LANGUAGE plpgsql
-SET search_path = ''
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
 AS $function$
 #variable_conflict use_column
 DECLARE
@@ -1326,7 +1326,7 @@ $function$;
 CREATE OR REPLACE FUNCTION sync.apply_clinic_changes(changes jsonb)
 RETURNS TABLE(ordinal integer, outcome text, code text, reason text)
 LANGUAGE plpgsql
-SET search_path = ''
+SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '10ms'
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = 'off'
@@ -1335,6 +1335,11 @@ DECLARE
   one record;
   started timestamptz;
 BEGIN
+  -- The clinic's rows would be taken for its rulings on edits that it has not had.
+  IF EXISTS (SELECT FROM sync.settings AS s WHERE s.name = 'Restored') THEN
+    RAISE EXCEPTION 'the portal was restored from a backup, and that is not repaired yet' USING ERRCODE = 'CS001';
+  END IF;
+
   -- What the sync writes, the capture triggers leave alone. Local to the transaction.
   PERFORM set_config('sync.applying', 'on', true);
 

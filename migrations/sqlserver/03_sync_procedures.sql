@@ -155,6 +155,13 @@ BEGIN
   BEGIN;
     THROW 51200, N'sync.TakeChanges: @Max must be from 1 to 100000', 1;
   END
+  -- The clinic's first events would overwrite what doctors wrote and the original system never brought here.
+  IF EXISTS (SELECT 1 FROM sync.Settings s WHERE s.Name = N'OriginalQueue' AND s.Value = N'copied')
+      AND NOT EXISTS (SELECT 1 FROM sync.Settings s WHERE s.Name = N'TakenOver')
+      AND NOT EXISTS (SELECT 1 FROM dbo.SyncQueue v WITH (READUNCOMMITTED) WHERE v.EventVersion IS NOT NULL)
+  BEGIN;
+    THROW 51231, N'sync.TakeChanges: the original system''s outbox is here, and the two sides have not been compared yet', 1;
+  END
   SET XACT_ABORT ON
   SET TRANSACTION ISOLATION LEVEL READ COMMITTED
   SET DEADLOCK_PRIORITY LOW
@@ -183,6 +190,8 @@ BEGIN
   )
   DECLARE @after bigint = -9223372036854775808, @claimed int, @rows int = 0, @locked int = 0
   DECLARE @table nvarchar(100), @ordinal int
+  -- After a restored backup the queue ids were moved on: the portal has had versions up to this.
+  DECLARE @moved bigint = COALESCE((SELECT TRY_CONVERT(bigint, Value) FROM sync.Settings WHERE Name = N'RestoredUpTo'), 0)
 
   -- Once, unless everything in a full page is held by open transactions: those hold up their own rows only.
   WHILE 1 = 1
@@ -220,8 +229,10 @@ BEGIN
     -- The version is the highest queue id. Where an event with that version or a higher one has gone out already, these rows
     -- were committed late: they get a fresh number, unless all of them have been in an event before: then that event, whose
     -- version is the highest, had their changes too, and goes out once more. Rows of transactions in flight carry no
-    -- EventVersion, so reading past their locks reads nothing that could change.
+    -- EventVersion, so reading past their locks reads nothing that could change. A version that the portal has had before a restore
+    -- would be an old one there.
     UPDATE c SET Version = CASE
+      WHEN c.LastID <= @moved AND COALESCE(h.Highest, 0) <= @moved THEN NULL
       WHEN h.Highest IS NULL OR h.Highest < c.LastID THEN c.LastID
       WHEN c.NewRows = 0 THEN h.Highest END
     FROM #record c
@@ -304,6 +315,9 @@ BEGIN
   -- @Outcomes: [{"table", "key", "version", "outcome", "code"?, "reason"?}, …]. Safe to repeat, in any order: a row only moves on.
   -- An event answers for the rows that it carried, and for the record's older ones: its row is theirs as well. A retry is of its own
   -- rows only: older events are still on their way by themselves. What an operator has discarded no late 'dead' takes up again.
+  -- 'stale' says that the portal had applied a higher version of the record. Of the latest that was ever sent there can be none: a higher
+  -- one would have a row here, or have settled this one. So the portal has had ids that this database has not handed out: it was
+  -- restored from a backup, and the change has not arrived.
   SET NOCOUNT ON
   IF COALESCE(ISJSON(@Outcomes), 0) = 0
     OR SUBSTRING(@Outcomes, PATINDEX(N'%[^' + NCHAR(9) + NCHAR(10) + NCHAR(13) + N' ]%', @Outcomes), 1) <> N'['
@@ -351,7 +365,8 @@ BEGIN
     QueueID bigint NOT NULL,
     Version bigint NOT NULL,
     Outcome nvarchar(20) COLLATE DATABASE_DEFAULT NOT NULL,
-    LastError nvarchar(1000) COLLATE DATABASE_DEFAULT NULL
+    LastError nvarchar(1000) COLLATE DATABASE_DEFAULT NULL,
+    IsRestored bit NOT NULL
   )
 
   INSERT INTO #outcome (TableName, RecordID, Version, Outcome, LastError)
@@ -373,8 +388,11 @@ BEGIN
 
   -- Found without locks, so that another transaction's new rows of the same records are not waited for: those carry no
   -- EventVersion yet. The conditions are judged again below, where LOOP has each row looked up by its key: a scan would wait.
-  INSERT INTO #row (QueueID, Version, Outcome, LastError)
-  SELECT q.QueueID, o.Version, o.Outcome, o.LastError
+  INSERT INTO #row (QueueID, Version, Outcome, LastError, IsRestored)
+  SELECT q.QueueID, o.Version, o.Outcome, o.LastError,
+    CASE WHEN o.Outcome = N'stale' AND q.EventVersion = o.Version AND NOT EXISTS (
+      SELECT 1 FROM dbo.SyncQueue h WITH (READUNCOMMITTED)
+      WHERE h.TableName = q.TableName AND h.RecordID = q.RecordID AND h.EventVersion > q.EventVersion) THEN 1 ELSE 0 END
   FROM #outcome o INNER JOIN dbo.SyncQueue q WITH (READUNCOMMITTED)
     ON q.TableName = o.TableName AND q.RecordID = o.RecordID AND q.EventVersion <= o.Version
 
@@ -398,9 +416,14 @@ BEGIN
   WHERE r.Outcome = N'discarded' AND q.EventVersion <= r.Version
     AND (q.Status = N'Queued' OR q.Status = N'Failed' AND NOT COALESCE(q.LastError, N'') LIKE N'SYNC[_]DISCARDED:%')
 
+  UPDATE q SET Status = N'Failed', LastAttempt = @now, LastError = N'SYNC_RESTORED: the portal has had later versions of this record than the clinic has handed out: the clinic was restored from a backup'
+  FROM #row r INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.QueueID
+  WHERE r.IsRestored = 1 AND q.EventVersion = r.Version
+    AND (q.Status IN (N'Pending', N'Queued') OR q.Status = N'Failed' AND NOT COALESCE(q.LastError, N'') LIKE N'SYNC[_]DISCARDED:%')
+
   UPDATE q SET Status = N'Synced', LastAttempt = @now, LastError = NULL
   FROM #row r INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.QueueID
-  WHERE r.Outcome IN (N'applied', N'duplicate', N'stale', N'unchanged', N'conflict')
+  WHERE r.Outcome IN (N'applied', N'duplicate', N'stale', N'unchanged', N'conflict') AND r.IsRestored = 0
     AND q.EventVersion <= r.Version AND q.Status <> N'Synced'
   COMMIT TRANSACTION
 
@@ -414,7 +437,8 @@ BEGIN
     FROM dbo.SyncQueue q WITH (ROWLOCK, READCOMMITTEDLOCK, READPAST)
       INNER JOIN (SELECT TOP (500) s.QueueID FROM dbo.SyncQueue s WITH (READCOMMITTEDLOCK, READPAST)
         WHERE s.Status = N'Synced' ORDER BY s.QueueID) o ON o.QueueID = q.QueueID
-    WHERE q.Status = N'Synced' AND q.LastAttempt < @before
+    -- The original system's rows may lack a LastAttempt: 500 such would be in the way of all that follow.
+    WHERE q.Status = N'Synced' AND COALESCE(q.LastAttempt, q.CreatedAt) < @before
     SET @purged = @@ROWCOUNT
     SET @rounds += 1
   END
@@ -830,8 +854,37 @@ BEGIN
   -- The sequence, not the table: settled rows are purged.
   INSERT INTO @fact (Name, Value) VALUES
     (N'LastQueueID', CONVERT(nvarchar(400), (SELECT CONVERT(bigint, s.current_value) FROM sys.sequences s WHERE s.object_id = OBJECT_ID(N'sync.QueueIDs')))),
-    (N'HighestSeenPortalVersion', CONVERT(nvarchar(400), (SELECT COALESCE(MAX(s.SeenPortalVersion), 0) FROM sync.RowState s))),
-    (N'OriginalQueue', CONVERT(nvarchar(400), CASE WHEN OBJECT_ID(N'dbo.SyncQueue_original') IS NULL THEN N'absent' ELSE N'present' END))
+    (N'HighestSeenPortalVersion', CONVERT(nvarchar(400), (SELECT COALESCE(MAX(s.SeenPortalVersion), 0) FROM sync.RowState s)))
+
+  INSERT INTO @fact (Name, Value) VALUES
+    (N'OriginalQueue', CONVERT(nvarchar(400), CASE WHEN OBJECT_ID(N'dbo.SyncQueue_original') IS NULL THEN N'absent' ELSE N'present' END)),
+    (N'TakeOver', CONVERT(nvarchar(400), CASE WHEN EXISTS (SELECT 1 FROM sync.Settings s WHERE s.Name = N'OriginalQueue' AND s.Value = N'copied')
+      AND NOT EXISTS (SELECT 1 FROM sync.Settings s WHERE s.Name = N'TakenOver')
+      AND NOT EXISTS (SELECT 1 FROM dbo.SyncQueue v WITH (READUNCOMMITTED) WHERE v.EventVersion IS NOT NULL) THEN N'missing' ELSE N'' END))
+
+  -- The sync gives each row a version before it settles it; what it took over as settled is in the table set aside.
+  IF OBJECT_ID(N'dbo.SyncQueue_original') IS NOT NULL
+    INSERT INTO @fact (Name, Value)
+    SELECT N'SettledByOthers', CONVERT(nvarchar(400), COUNT(*))
+    FROM dbo.SyncQueue q WITH (READCOMMITTEDLOCK, READPAST)
+    WHERE q.Status = N'Synced' AND q.EventVersion IS NULL
+      AND NOT EXISTS (SELECT 1 FROM dbo.SyncQueue_original o WHERE o.QueueID = q.QueueID AND o.Status = N'Synced')
+
+  IF OBJECT_ID(N'dbo.SyncQueue_original') IS NOT NULL
+  BEGIN
+    BEGIN TRY
+      INSERT INTO @fact (Name, Value)
+      SELECT LEFT(N'original:' + SCHEMA_NAME(o.schema_id) + N'.' + o.name, 200), CASE WHEN t.object_id IS NULL THEN N''
+        ELSE LEFT(OBJECT_NAME(t.parent_id), 390) + CASE WHEN t.is_disabled = 1 THEN N' (off)' ELSE N'' END END
+      FROM sys.sql_modules m INNER JOIN sys.objects o ON o.object_id = m.object_id
+        LEFT JOIN sys.triggers t ON t.object_id = o.object_id
+      WHERE SCHEMA_NAME(o.schema_id) <> N'sync' AND LEFT(o.name, 9) <> N'trg_sync_' AND o.name NOT IN (N'trg_SyncQueue_NotifyApp', N'trg_SyncQueue_RingServiceBroker', N'trg_SyncQueue_NotifyAppByRest', N'sp_NotifyAppOfSync')
+        AND CHARINDEX(N'SYNCQUEUE', UPPER(m.definition COLLATE Latin1_General_CI_AS) COLLATE Latin1_General_BIN2) > 0
+    END TRY
+    BEGIN CATCH
+      IF ERROR_NUMBER() IN (1205, 1222) THROW;
+    END CATCH
+  END
 
   -- A table that cannot be seen has no id: its triggers are not missing but unknown.
   INSERT INTO @fact (Name, Value)
@@ -910,7 +963,9 @@ BEGIN
     (N'right:EXECUTE sync.Inspect', N'sync.[Inspect]', N'EXECUTE'),
     (N'right:EXECUTE sync.OutboxStatus', N'sync.[OutboxStatus]', N'EXECUTE'),
     (N'right:EXECUTE sync.Requeue', N'sync.[Requeue]', N'EXECUTE'),
-    (N'right:EXECUTE sync.RecordVersions', N'sync.[RecordVersions]', N'EXECUTE')) n (Name, FullName, Permission)
+    (N'right:EXECUTE sync.RecordVersions', N'sync.[RecordVersions]', N'EXECUTE'),
+    (N'right:EXECUTE sync.Bookkeeping', N'sync.[Bookkeeping]', N'EXECUTE'),
+    (N'right:EXECUTE sync.HoldPortalChanges', N'sync.[HoldPortalChanges]', N'EXECUTE')) n (Name, FullName, Permission)
 
   INSERT INTO @fact (Name, Value)
   SELECT n.Name, CASE WHEN EXISTS (
@@ -1158,6 +1213,215 @@ BEGIN
   OUTER APPLY (SELECT MAX(q.EventVersion) AS Version FROM dbo.SyncQueue q WITH (READUNCOMMITTED)
     WHERE q.TableName = r.TableName AND q.RecordID = r.RecordID AND q.Status = N'Synced' AND q.EventVersion > r.Version) s
   ORDER BY r.Ordinal
+
+  SET LOCK_TIMEOUT -1
+END
+GO
+
+IF OBJECT_ID(N'sync.Bookkeeping', N'P') IS NULL EXEC (N'CREATE PROCEDURE sync.Bookkeeping AS RETURN')
+GO
+ALTER PROCEDURE sync.Bookkeeping @Records nvarchar(max), @Max int AS
+BEGIN
+  -- What this side knows of both, for whoever compares it with the other side: a database that was restored from a backup knows less.
+  -- @Records: [{"table", "key"}, …]. Three result sets: LastID, the latest queue id, Seen, the portal's highest version processed, and
+  -- Held, whether the portal's changes are held up; of the @Max newest settled rows the highest version of each record that has no other
+  -- rows (beside a dead one an older one is settled, too); and for each of @Records Ordinal and Seen. Rows from before the queue ids were moved on, after an earlier restore, say nothing. Waits for nobody.
+  SET NOCOUNT ON
+  IF COALESCE(ISJSON(@Records), 0) = 0
+    OR SUBSTRING(@Records, PATINDEX(N'%[^' + NCHAR(9) + NCHAR(10) + NCHAR(13) + N' ]%', @Records), 1) <> N'['
+  BEGIN;
+    THROW 51200, N'sync.Bookkeeping: @Records must be a JSON array', 1;
+  END
+  -- An element that is not read as it was meant would do something else: a row that is missing is a delete.
+  IF EXISTS (
+    SELECT 1
+    FROM OPENJSON(@Records) a
+      OUTER APPLY (
+        SELECT SUM(CASE
+          WHEN p.[key] = N'table' AND p.[type] = 1 AND LEN(p.[value]) BETWEEN 1 AND 100 THEN 1
+          WHEN p.[key] = N'key' AND p.[type] IN (1, 2) AND TRY_CONVERT(int, p.[value]) IS NOT NULL AND p.[value] LIKE N'%[0-9]%' THEN 1 ELSE 0 END) AS Fit
+        FROM OPENJSON(CASE WHEN a.[type] = 5 THEN a.[value] END) p) s
+    WHERE s.Fit IS NULL OR s.Fit <> 2)
+  BEGIN;
+    THROW 51200, N'sync.Bookkeeping: @Records holds an element of another shape', 1;
+  END
+  IF EXISTS (
+    SELECT 1 FROM OPENJSON(@Records) WITH (TableName nvarchar(100) '$.table')
+    WHERE TableName NOT IN (
+      N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes',
+      N'aligner_set_payments'))
+  BEGIN;
+    THROW 51201, N'sync.Bookkeeping: @Records names a table that is not synced', 1;
+  END
+  IF @Max IS NULL OR @Max NOT BETWEEN 1 AND 100000
+  BEGIN;
+    THROW 51200, N'sync.Bookkeeping: @Max must be from 1 to 100000', 1;
+  END
+  SET XACT_ABORT ON
+  SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+  SET DEADLOCK_PRIORITY LOW
+  SET LOCK_TIMEOUT 10000
+  DECLARE @moved bigint = (SELECT TRY_CONVERT(bigint, Value) FROM sync.Settings WHERE Name = N'RestoredUpTo')
+
+  SELECT CONVERT(varchar(20), (SELECT CONVERT(bigint, s.current_value) FROM sys.sequences s WHERE s.object_id = OBJECT_ID(N'sync.QueueIDs'))) AS LastID,
+    CONVERT(varchar(20), (SELECT COALESCE(MAX(s.SeenPortalVersion), 0) FROM sync.RowState s WITH (READUNCOMMITTED))) AS Seen,
+    CAST(CASE WHEN EXISTS (SELECT 1 FROM sync.Settings WHERE Name = N'Restored') THEN 1 ELSE 0 END AS bit) AS Held
+
+  SELECT n.TableName, n.RecordID, CONVERT(varchar(20), MAX(n.EventVersion)) AS Version
+  FROM (SELECT TOP (@Max) q.TableName, q.RecordID, q.EventVersion
+    FROM dbo.SyncQueue q WITH (READCOMMITTEDLOCK, READPAST)
+    WHERE q.Status = N'Synced' ORDER BY q.QueueID DESC) n
+  WHERE n.EventVersion > COALESCE(@moved, 0)
+    AND NOT EXISTS (SELECT 1 FROM dbo.SyncQueue o WITH (READUNCOMMITTED)
+      WHERE o.TableName = n.TableName AND o.RecordID = n.RecordID AND o.Status <> N'Synced')
+  GROUP BY n.TableName, n.RecordID
+
+  SELECT CONVERT(int, a.[key]) + 1 AS Ordinal, CONVERT(varchar(20), COALESCE(s.SeenPortalVersion, 0)) AS Seen
+  FROM OPENJSON(@Records) a
+    CROSS APPLY OPENJSON(a.[value]) WITH (TableName nvarchar(100) '$.table', RecordID int '$.key') r
+    LEFT JOIN sync.RowState s WITH (READUNCOMMITTED) ON s.TableName = r.TableName AND s.RecordID = r.RecordID
+
+  SET LOCK_TIMEOUT -1
+END
+GO
+
+IF OBJECT_ID(N'sync.HoldPortalChanges', N'P') IS NULL EXEC (N'CREATE PROCEDURE sync.HoldPortalChanges AS RETURN')
+GO
+ALTER PROCEDURE sync.HoldPortalChanges @Held bit AS
+BEGIN
+  -- This database was restored from a backup: until that is repaired, sync.ApplyPortalChanges answers 51230.
+  SET NOCOUNT ON
+  IF @Held IS NULL
+  BEGIN;
+    THROW 51200, N'sync.HoldPortalChanges: @Held must be 0 or 1', 1;
+  END
+  SET XACT_ABORT ON
+  SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+  SET DEADLOCK_PRIORITY LOW
+  SET LOCK_TIMEOUT 10000
+  DECLARE @got int
+  BEGIN TRANSACTION
+  EXEC @got = sp_getapplock @Resource = N'sync.hold', @LockMode = N'Exclusive', @LockOwner = N'Transaction', @LockTimeout = 10000
+  IF @got < 0
+  BEGIN;
+    THROW 51222, N'sync: another session is in the settings', 1;
+  END
+  IF @Held = 0 DELETE FROM sync.Settings WHERE Name = N'Restored'
+  ELSE IF NOT EXISTS (SELECT 1 FROM sync.Settings WHERE Name = N'Restored')
+    INSERT INTO sync.Settings (Name, Value) VALUES (N'Restored', CONVERT(nvarchar(30), SYSDATETIME(), 126))
+  COMMIT TRANSACTION
+
+  SET LOCK_TIMEOUT -1
+END
+GO
+
+IF OBJECT_ID(N'sync.ResumeAfterRestore', N'P') IS NULL EXEC (N'CREATE PROCEDURE sync.ResumeAfterRestore AS RETURN')
+GO
+ALTER PROCEDURE sync.ResumeAfterRestore @Seen bigint AS
+BEGIN
+  -- For the operator's command after-restore. @Seen: the highest version of the clinic's that the portal has had. Moves the queue ids
+  -- above it, and above all that were handed out here. What is not settled is sent anew, and what transactions in flight have drawn
+  -- already, with versions above that: see sync.TakeChanges. One row: [Rows], how many were set back to Pending.
+  SET NOCOUNT ON
+  IF @Seen IS NULL OR @Seen < 0
+  BEGIN;
+    THROW 51200, N'sync.ResumeAfterRestore: @Seen is the highest queue id that the portal has had', 1;
+  END
+  SET XACT_ABORT ON
+  SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+  SET DEADLOCK_PRIORITY LOW
+  SET LOCK_TIMEOUT 10000
+  DECLARE @rows int, @last bigint, @restart nvarchar(200)
+
+  BEGIN TRANSACTION
+  EXEC sync.EnterOutbox
+  SELECT @last = COALESCE((SELECT CONVERT(bigint, s.current_value) FROM sys.sequences s WHERE s.object_id = OBJECT_ID(N'sync.QueueIDs')), 0)
+  IF @last < @Seen SET @last = @Seen
+  SET @last = @last + 1000000
+  SET @restart = N'ALTER SEQUENCE sync.QueueIDs RESTART WITH ' + CONVERT(nvarchar(20), @last + 1)
+  EXEC (@restart)
+  DELETE FROM sync.Settings WHERE Name = N'RestoredUpTo'
+  INSERT INTO sync.Settings (Name, Value) VALUES (N'RestoredUpTo', CONVERT(nvarchar(20), @last))
+
+  CREATE TABLE #open (QueueID bigint NOT NULL PRIMARY KEY)
+  INSERT INTO #open (QueueID)
+  SELECT q.QueueID FROM dbo.SyncQueue q WITH (READCOMMITTEDLOCK, READPAST)
+  WHERE q.Status = N'Queued' OR q.Status = N'Failed' AND COALESCE(q.LastError, N'') LIKE N'SYNC[_]RESTORED:%'
+  -- LOOP: each row is looked up by its key. A scan of the outbox would wait for the rows of transactions in flight.
+  UPDATE q SET Status = N'Pending', LastError = NULL
+  FROM #open o INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = o.QueueID
+  SET @rows = @@ROWCOUNT
+  COMMIT TRANSACTION
+
+  SELECT @rows AS [Rows]
+
+  SET LOCK_TIMEOUT -1
+END
+GO
+
+IF OBJECT_ID(N'sync.QueueRecords', N'P') IS NULL EXEC (N'CREATE PROCEDURE sync.QueueRecords AS RETURN')
+GO
+ALTER PROCEDURE sync.QueueRecords @Records nvarchar(max) AS
+BEGIN
+  -- For the operator's command after-restore. @Records: [{"table", "key", "seen"?}, …], in the order in which they are to be sent; those
+  -- that are not here are sent as deleted. seen: what the portal has sent of the record up to this version is not to be processed any more.
+  SET NOCOUNT ON
+  IF COALESCE(ISJSON(@Records), 0) = 0
+    OR SUBSTRING(@Records, PATINDEX(N'%[^' + NCHAR(9) + NCHAR(10) + NCHAR(13) + N' ]%', @Records), 1) <> N'['
+  BEGIN;
+    THROW 51200, N'sync.QueueRecords: @Records must be a JSON array', 1;
+  END
+  -- An element that is not read as it was meant would do something else: a row that is missing is a delete.
+  IF EXISTS (
+    SELECT 1
+    FROM OPENJSON(@Records) a
+      OUTER APPLY (
+        SELECT SUM(CASE
+          WHEN p.[key] = N'table' AND p.[type] = 1 AND LEN(p.[value]) BETWEEN 1 AND 100 THEN 1
+          WHEN p.[key] = N'key' AND p.[type] IN (1, 2) AND TRY_CONVERT(int, p.[value]) IS NOT NULL AND p.[value] LIKE N'%[0-9]%' THEN 1
+          WHEN p.[key] = N'seen' AND NOT (p.[type] IN (1, 2) AND TRY_CONVERT(bigint, p.[value]) IS NOT NULL AND p.[value] LIKE N'%[0-9]%') THEN -100 ELSE 0 END) AS Fit
+        FROM OPENJSON(CASE WHEN a.[type] = 5 THEN a.[value] END) p) s
+    WHERE s.Fit IS NULL OR s.Fit <> 2)
+  BEGIN;
+    THROW 51200, N'sync.QueueRecords: @Records holds an element of another shape', 1;
+  END
+  IF EXISTS (
+    SELECT 1 FROM OPENJSON(@Records) WITH (TableName nvarchar(100) '$.table')
+    WHERE TableName NOT IN (
+      N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes',
+      N'aligner_set_payments'))
+  BEGIN;
+    THROW 51201, N'sync.QueueRecords: @Records names a table that is not synced', 1;
+  END
+  SET XACT_ABORT ON
+  SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+  SET DEADLOCK_PRIORITY LOW
+  SET LOCK_TIMEOUT 10000
+
+  CREATE TABLE #record (
+    Ordinal int NOT NULL PRIMARY KEY,
+    TableName nvarchar(100) COLLATE DATABASE_DEFAULT NOT NULL,
+    RecordID int NOT NULL,
+    Seen bigint NULL
+  )
+  INSERT INTO #record (Ordinal, TableName, RecordID, Seen)
+  SELECT CONVERT(int, a.[key]) + 1, r.TableName, r.RecordID, r.Seen
+  FROM OPENJSON(@Records) a
+    CROSS APPLY OPENJSON(a.[value]) WITH (TableName nvarchar(100) '$.table', RecordID int '$.key', Seen bigint '$.seen') r
+  WHERE r.TableName IN (N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes', N'aligner_set_payments')
+
+  BEGIN TRANSACTION
+  UPDATE s SET SeenPortalVersion = r.Seen, PortalValues = NULL
+  FROM #record r INNER JOIN sync.RowState s ON s.TableName = r.TableName AND s.RecordID = r.RecordID
+  WHERE r.Seen > s.SeenPortalVersion
+  INSERT INTO sync.RowState (TableName, RecordID, SeenPortalVersion)
+  SELECT r.TableName, r.RecordID, MAX(r.Seen) FROM #record r
+  WHERE r.Seen IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM sync.RowState s WHERE s.TableName = r.TableName AND s.RecordID = r.RecordID)
+  GROUP BY r.TableName, r.RecordID
+  INSERT INTO dbo.SyncQueue (TableName, RecordID, Operation)
+  SELECT r.TableName, r.RecordID, N'UPDATE' FROM #record r ORDER BY r.Ordinal
+  COMMIT TRANSACTION
 
   SET LOCK_TIMEOUT -1
 END

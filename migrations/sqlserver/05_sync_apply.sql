@@ -113,6 +113,11 @@ BEGIN
   BEGIN;
     THROW 51200, N'sync.ApplyPortalChanges: @Changes names a record twice', 1;
   END
+  -- What doctors started from is not what is here: their edits would be ruled on as if staff had meant it.
+  IF EXISTS (SELECT 1 FROM sync.Settings WHERE Name = N'Restored')
+  BEGIN;
+    THROW 51230, N'sync.ApplyPortalChanges: this database was restored from a backup, and that is not repaired yet', 1;
+  END
   SET XACT_ABORT ON
   SET TRANSACTION ISOLATION LEVEL READ COMMITTED
   SET DEADLOCK_PRIORITY LOW

@@ -41,6 +41,8 @@ IF OBJECT_ID(N'sync.Inspect', N'P') IS NOT NULL GRANT EXECUTE ON sync.Inspect TO
 IF OBJECT_ID(N'sync.OutboxStatus', N'P') IS NOT NULL GRANT EXECUTE ON sync.OutboxStatus TO clinic_sync
 IF OBJECT_ID(N'sync.Requeue', N'P') IS NOT NULL GRANT EXECUTE ON sync.Requeue TO clinic_sync
 IF OBJECT_ID(N'sync.RecordVersions', N'P') IS NOT NULL GRANT EXECUTE ON sync.RecordVersions TO clinic_sync
+IF OBJECT_ID(N'sync.Bookkeeping', N'P') IS NOT NULL GRANT EXECUTE ON sync.Bookkeeping TO clinic_sync
+IF OBJECT_ID(N'sync.HoldPortalChanges', N'P') IS NOT NULL GRANT EXECUTE ON sync.HoldPortalChanges TO clinic_sync
 GO
 
 -- Granted by earlier versions, with the procedures that are not for the services.

@@ -60,7 +60,9 @@ export const restorable = (pool: Pool): Restorable => ({
 
   async queueRecords(records) {
     for (let i = 0; i < records.length; i += PORTION) {
-      const portion = records.slice(i, i + PORTION).map(({ table, key, seen }) => ({ table, key, ...(seen && { seen }) }))
+      const portion = records
+        .slice(i, i + PORTION)
+        .map(({ table, key, seen }) => ({ table, key, ...(seen && { seen }) }))
       await pool.execute('sync.QueueRecords', { Records: [sql.NVarChar(sql.MAX), JSON.stringify(portion)] })
     }
   },

@@ -8,6 +8,8 @@ const FUNCTIONS = [
   'sync.take_changes(integer)',
   'sync.settle_changes(jsonb)',
   'sync.read_rows(text,integer,integer)',
+  'sync.is_held()',
+  'sync.bookkeeping(jsonb,integer)',
 ]
 
 /** What captures people's edits; a switched off trigger would let them go unnoticed. */
@@ -67,6 +69,12 @@ export async function check(database: Database): Promise<void> {
   if (missing('read-only').length > 0) {
     throw new DatabaseError('down', "the portal's database is read-only (25006)", { number: '25006' })
   }
+  const [held] = await database.query('SELECT sync.is_held() AS held')
+  if (held?.held === 't' || held?.held === 'true')
+    throw new DatabaseError('down', 'the portal was restored from a backup, and that is not repaired yet (CS001)', {
+      code: 'SYNC_RESTORED',
+      number: 'CS001',
+    })
 }
 
 const notMigrated = (message: string) => new DatabaseError('down', message, { code: 'SYNC_NOT_MIGRATED' })

@@ -1,4 +1,5 @@
 import {
+  type Comparable,
   type Doorbell,
   type Operable,
   PATIENCE,
@@ -12,6 +13,7 @@ import { operating } from './operating.ts'
 import { readRows, settleChanges, takeChanges } from './outbox.ts'
 import { type Log, openPool } from './pool.ts'
 import { rehearse } from './rehearse.ts'
+import { comparable, restorable, type Restorable } from './restoring.ts'
 import { notify, post } from './ring.ts'
 import { openWaiting } from './waiting.ts'
 
@@ -26,14 +28,15 @@ export interface PortalOptions {
 }
 
 /** The portal's side of the sync. */
-export interface Portal extends SyncDatabase, Doorbell, Ringer, Operable {
+export interface Portal extends SyncDatabase, Doorbell, Ringer, Operable, Comparable, Restorable {
   readonly side: 'portal'
 }
 
 /** Opens the portal's database. Connects when first used: call `check()` to know that it can be. */
 export async function openPortal(options: PortalOptions): Promise<Portal> {
   const { url, log, doorbell = 'listen', patience = PATIENCE } = options
-  const database = openPool(url, log, undefined, patience)
+  let connections = 0
+  const database = openPool(url, log, () => connections++, patience)
   const waiting = openWaiting(url, database, patience)
   return {
     side: 'portal',
@@ -43,6 +46,8 @@ export async function openPortal(options: PortalOptions): Promise<Portal> {
     settleChanges: (settlements) => settleChanges(database, settlements),
     readRows: (table, after, max) => readRows(database, table, after, max),
     ...operating(database),
+    ...comparable(database, () => connections),
+    ...restorable(database),
     rehearse: (event) => rehearse(database, log, event),
     waitForChanges: (signal) => waiting.wait(signal),
     ringDoorbell: () => (doorbell === 'listen' ? notify(database) : post(database)),

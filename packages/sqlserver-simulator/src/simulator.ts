@@ -1,4 +1,5 @@
 import { type Table, tables as mappedTables } from '@clinic-sync/mapping'
+import { restoreSnapshot, type Snapshot, takeSnapshot } from './engine/snapshot.ts'
 import { OPERATOR, SERVICE_LOGIN, SERVICE_PASSWORD } from './engine/permissions.ts'
 import { openDatabase } from './schema/open.ts'
 import { Migrations } from './schema/migrations.ts'
@@ -34,6 +35,10 @@ export interface Simulator {
   statements(): readonly { readonly connection: number; readonly text: string }[]
   /** Cuts every connection, as a server that dies; new ones are accepted. */
   dropConnections(): void
+  /** As a backup of the database: nothing may be in flight. */
+  backUp(): Snapshot
+  /** As a restore of it: cuts every connection, and has everything as it was then. */
+  restore(backup: Snapshot): Promise<void>
   /** From now on requests wait, as at a server that hangs, until `resume`. */
   pause(): void
   resume(): void
@@ -80,6 +85,13 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     queries: () => server.queries,
     statements: () => server.statements,
     dropConnections: () => server.dropConnections(),
+    backUp: () => takeSnapshot(db),
+    async restore(backup) {
+      server.dropConnections()
+      // What they were at is undone by then.
+      await new Promise((resolve) => setImmediate(resolve))
+      restoreSnapshot(db, backup)
+    },
     pause: () => server.pause(),
     resume: () => server.resume(),
     failWith: (error) =>

@@ -36,6 +36,8 @@ export const ADVICE = {
     'Correct the value in the portal, which sends the record anew, or let the clinic take it and replay the dead letter.',
   SYNC_RESTORED:
     'Run `npm run sync -- after-restore`: it shows what it found, and repairs it; nothing is sent until then.',
+  SYNC_NOT_TAKEN_OVER:
+    'Run `npm run sync -- take-over` (docs/moving-over.md): it compares the two sides; nothing is sent until then.',
   SYNC_UNKNOWN_TABLE: 'Somebody wrote a row for another table into the outbox: delete it, and find out who did.',
   SYNC_DISCARDED:
     'Nothing: an operator has given it up, and the row says who and why. A later change of the record sends it anew.',

@@ -1,5 +1,6 @@
 export * from './backoff.ts'
 export * from './bisect.ts'
+export * from './bookkeeping.ts'
 export * from './certificates.ts'
 export * from './collapse.ts'
 export * from './database.ts'

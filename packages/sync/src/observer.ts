@@ -45,4 +45,6 @@ export interface Observer {
   rang?(side: Side, transport: RingTransport): void
   /** Whether this ingress is the one that drains. */
   leads?(leads: boolean): void
+  /** Both sides were compared: these were restored from a backup, and are not repaired. */
+  restored?(sides: readonly Side[]): void
 }

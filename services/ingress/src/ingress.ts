@@ -20,11 +20,12 @@ import type { Outbox } from './empty-outbox.ts'
 import { KnownState } from './known-state.ts'
 import { Leader } from './leader.ts'
 import { settleOutcomes } from './outcomes.ts'
+import { RestoreWatch, type Sides } from './restored.ts'
 import type { HttpBells } from './routes/doorbells.ts'
 import type { ClinicDoorbell, PortalDoorbell } from './start-lines.ts'
 import { RINGS_BEFORE_COMMIT, Term } from './term.ts'
 import { testDoorbell } from './test-doorbell.ts'
-import { type Watched, watchOutbox } from './watched-outbox.ts'
+import { guarded, type Watched, watchOutbox } from './watched-outbox.ts'
 
 export interface IngressOptions {
   readonly clinic: Outbox & Doorbell & Ringer & OpenTransactions
@@ -38,6 +39,8 @@ export interface IngressOptions {
   readonly onFatal: (error: SyncError) => void
   /** When to look once more after the start and after the last HTTP doorbell of the clinic, in milliseconds. */
   readonly secondLookMs?: number
+  /** Both sides' bookkeeping; missing: a restored database is not noticed. */
+  readonly bookkeeping?: Sides
 }
 
 const RINGS_BY_HTTP: ReadonlySet<ClinicDoorbell | PortalDoorbell> = new Set([
@@ -73,12 +76,14 @@ export class Ingress {
   #consumers: Consumer[] = []
   #failed = false
   readonly #fatal: (error: SyncError) => void
+  readonly #restored: RestoreWatch | undefined
 
   constructor(options: IngressOptions) {
     const { clinic, portal, broker, log, onFatal, observer } = options
     // Each test of a doorbell listens; Node would take more than ten for a leak.
     setMaxListeners(0, this.#stopping.signal)
     this.#options = options
+    this.#restored = this.#watchForRestores()
     this.#outboxes = { clinic: this.#watch(clinic), portal: this.#watch(portal) }
     const fatal = (error: SyncError) => {
       // Both sides, or a look and a drain, may find the same: it is said once.
@@ -140,6 +145,8 @@ export class Ingress {
         directionFrom(outbox.side),
         async (batches) => {
           if (outbox.side === 'portal') await this.#lookForRulings()
+          if (batches.some(({ outcomes }) => outcomes.some(({ outcome }) => outcome === 'stale')))
+            this.#restored?.suspect()
           return settle(batches)
         },
         { check: () => outbox.check() },
@@ -315,14 +322,27 @@ export class Ingress {
     return !this.#ringsByHttp(side) && this.#doorbellOf(side) !== 'none'
   }
 
+  #watchForRestores(): RestoreWatch | undefined {
+    const { bookkeeping: sides, log, observer } = this.#options
+    if (sides === undefined) return undefined
+    const watch = new RestoreWatch({ sides, log, onLooked: (found) => observer?.restored?.(found) })
+    this.state.ask(
+      'restored',
+      () => watch.reason,
+      () => 'no',
+    )
+    return watch
+  }
+
   #watch(outbox: Outbox): Watched {
     this.state.expect(outbox.side)
-    return watchOutbox(outbox, (error) => {
+    const watched = watchOutbox(outbox, (error) => {
       // A deadlock or a refused row says nothing about the database as a whole.
       const unusable = !(error instanceof DatabaseError) || error.failure === 'down'
       if (error === null) this.state.tell(outbox.side, null)
       else if (unusable) this.state.tell(outbox.side, sentence(error))
     })
+    return this.#restored === undefined ? watched : guarded(watched, this.#restored)
   }
 }
 

@@ -2,7 +2,14 @@ import { connectBroker } from '@clinic-sync/broker'
 import { openClinic } from '@clinic-sync/clinic'
 import { parseWebhookKeys } from '@clinic-sync/contracts'
 import { openPortal } from '@clinic-sync/portal'
-import { createMetrics, observeDatabase, readSettings, runService, startHealth } from '@clinic-sync/runtime'
+import {
+  createMetrics,
+  observeDatabase,
+  parseProxies,
+  readSettings,
+  runService,
+  startHealth,
+} from '@clinic-sync/runtime'
 import { keepDeadLetters } from './dead-letters.ts'
 import { serve } from './serve.ts'
 import { refuseTransactionMode } from './transaction-mode.ts'
@@ -17,6 +24,7 @@ const SETTINGS = [
   'SYNC_OPERATOR_TOKEN',
   'INGRESS_HOST',
   'INGRESS_PORT',
+  'INGRESS_TRUST_PROXY',
   'HEALTH_HOST',
   'HEALTH_PORT',
   'CLINIC_DOORBELL',
@@ -45,10 +53,12 @@ runService({
       portalDoorbell: settings.PORTAL_DOORBELL,
       host: settings.INGRESS_HOST,
       port: settings.INGRESS_PORT,
+      trustProxy: parseProxies(settings.INGRESS_TRUST_PROXY) ?? [],
       webhookSecret: settings.SYNC_WEBHOOK_SECRET,
       webhookKeys: parseWebhookKeys(settings.SYNC_WEBHOOK_KEYS) ?? [],
       operatorToken: settings.SYNC_OPERATOR_TOKEN,
       metrics,
+      bookkeeping: { clinic, portal },
       status: { clinic, portal, broker, rabbitmqUrl: settings.RABBITMQ_URL },
     })
     keepDeadLetters(broker, { clinic, portal })

@@ -100,6 +100,8 @@ export class Term {
         observer?.rang?.(side, side === 'clinic' ? 'service-broker' : 'listen')
       }
       ring(side, connected)
+      // Its drain may have waited for this side, to compare both.
+      if (connected) ring(side === 'clinic' ? 'portal' : 'clinic', true)
     }
     const hear = () => hearDoorbell({ side, doorbell, ring: rang, onHeard: told, log }, this.#over.signal)
     this.#hearing.push(before.then(hear))

@@ -1,5 +1,6 @@
 import type { SyncError } from '@clinic-sync/sync'
 import type { Outbox } from './empty-outbox.ts'
+import type { RestoreWatch } from './restored.ts'
 
 /** Told of each use of the database: null when it answered. */
 export type Observer = (error: unknown) => void
@@ -18,9 +19,15 @@ export interface Watched extends Outbox {
 export function watchOutbox(outbox: Outbox, observe: Observer): Watched {
   let checked: Promise<void> | undefined
 
+  /** That nothing is applied to it until a restore is repaired says nothing of its outbox. */
+  const answers = () =>
+    outbox.check().catch((error: SyncError) => {
+      if (error.code !== 'SYNC_RESTORED') throw error
+    })
+
   async function use<T>(work: () => Promise<T>): Promise<T> {
     try {
-      checked ??= outbox.check()
+      checked ??= answers()
       await checked.catch((error: SyncError) => {
         checked = undefined
         throw error
@@ -46,3 +53,16 @@ export function watchOutbox(outbox: Outbox, observe: Observer): Watched {
     settleChanges: (settlements) => use(() => outbox.settleChanges(settlements)),
   }
 }
+
+/** The same outbox, which gives nothing to publish while a database that was restored from a backup is not repaired. */
+export const guarded = (outbox: Watched, watch: Pick<RestoreWatch, 'guard' | 'note'>): Watched => ({
+  ...outbox,
+  async takeChanges(max) {
+    await watch.guard(outbox.side)
+    const taken = await outbox.takeChanges(max)
+    // The connection on which it was taken may be the first to a database that was restored just now.
+    await watch.guard(outbox.side)
+    for (const { version } of taken.changes) watch.note(outbox.side, version)
+    return taken
+  },
+})

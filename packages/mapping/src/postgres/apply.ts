@@ -1,5 +1,5 @@
 import { tables } from '../tables/index.ts'
-import { indent, REVOKE_FUNCTIONS } from './common.ts'
+import { indent, REVOKE_FUNCTIONS, SAFE_PATH } from './common.ts'
 import { deleteStatements } from './delete.ts'
 import { HELD, lockStatements } from './locking.ts'
 import { upsertStatement } from './upsert.ts'
@@ -34,8 +34,8 @@ $$;
 -- One attempt at a batch. Fails as a whole (${HELD.code}) where a lock is in the way that cannot be skipped.
 CREATE OR REPLACE FUNCTION sync.apply_clinic_batch(changes jsonb)
 RETURNS ${RESULT}
-LANGUAGE plpgsql
-SET search_path = ''
+LANGUAGE plpgsql SECURITY DEFINER
+${SAFE_PATH}
 AS $function$
 #variable_conflict use_column
 DECLARE
@@ -157,7 +157,7 @@ $function$;
 CREATE OR REPLACE FUNCTION sync.apply_clinic_changes(changes jsonb)
 RETURNS ${RESULT}
 LANGUAGE plpgsql
-SET search_path = ''
+${SAFE_PATH}
 SET lock_timeout = '10ms'
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = 'off'
@@ -166,6 +166,11 @@ DECLARE
   one record;
   started timestamptz;
 BEGIN
+  -- The clinic's rows would be taken for its rulings on edits that it has not had.
+  IF EXISTS (SELECT FROM sync.settings AS s WHERE s.name = 'Restored') THEN
+    RAISE EXCEPTION 'the portal was restored from a backup, and that is not repaired yet' USING ERRCODE = 'CS001';
+  END IF;
+
   -- What the sync writes, the capture triggers leave alone. Local to the transaction.
   PERFORM set_config('sync.applying', 'on', true);
 

@@ -4,6 +4,7 @@ import { lockRows } from './applying-lock.ts'
 import { judgeValues, ruleOnRows } from './applying-rules.ts'
 import { logConflicts, reportRows, writeRows } from './applying-writes.ts'
 import { checkedArray, checkedRecords, number, tableName } from './arguments.ts'
+import { IS_HELD } from './restoring.ts'
 import { dbo, indent, literal, procedure } from './text.ts'
 
 const RECORDED = "(N'applied', N'unchanged', N'conflict')"
@@ -52,6 +53,11 @@ export function applyPortalChanges(mapped: readonly Table[]): string {
 SET NOCOUNT ON
 ${checkedArray('sync.ApplyPortalChanges', '@Changes', CHANGE)}
 ${checkedRecords('sync.ApplyPortalChanges', '@Changes')}
+-- What doctors started from is not what is here: their edits would be ruled on as if staff had meant it.
+IF ${IS_HELD}
+BEGIN;
+  THROW 51230, N'sync.ApplyPortalChanges: this database was restored from a backup, and that is not repaired yet', 1;
+END
 SET XACT_ABORT ON
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED
 SET DEADLOCK_PRIORITY LOW

@@ -6,6 +6,7 @@ import { inspect } from './inspecting.ts'
 import { outboxStatus, recordVersions, requeue } from './operating.ts'
 import { backfillPage, openRows, readRecords, readRows } from './reading.ts'
 import { roleScript } from './role.ts'
+import { bookkeeping, holdPortalChanges, queueRecords, resumeAfterRestore } from './restoring.ts'
 import { settleChanges } from './settling.ts'
 import { enterOutbox, takeChanges } from './taking.ts'
 import { script } from './text.ts'
@@ -35,5 +36,9 @@ function proceduresScript(): string {
     outboxStatus(),
     requeue(),
     recordVersions(),
+    bookkeeping(),
+    holdPortalChanges(),
+    resumeAfterRestore(),
+    queueRecords(),
   ])
 }

@@ -16,6 +16,8 @@ export const SERVICE_PROCEDURES = [
   'OutboxStatus',
   'Requeue',
   'RecordVersions',
+  'Bookkeeping',
+  'HoldPortalChanges',
 ] as const
 
 /** Migration 09: the role `clinic_sync`. Generated, so that it is applied again when there is another procedure. */

@@ -12,6 +12,11 @@ const SETTLEMENT = [
   { name: 'reason', types: [0, 1], optional: true },
 ] as const
 
+/** The LastError of a change that the portal has taken for an old one. */
+export const RESTORED =
+  'SYNC_RESTORED: the portal has had later versions of this record than the clinic has handed out: ' +
+  'the clinic was restored from a backup'
+
 /** Of an outbox row that has a LastError: an operator has given it up. */
 export const isDiscarded = (alias: string) => `COALESCE(${alias}.LastError, N'') LIKE N'SYNC[_]DISCARDED:%'`
 
@@ -27,6 +32,9 @@ export function settleChanges(): string {
 -- @Outcomes: [{"table", "key", "version", "outcome", "code"?, "reason"?}, …]. Safe to repeat, in any order: a row only moves on.
 -- An event answers for the rows that it carried, and for the record's older ones: its row is theirs as well. A retry is of its own
 -- rows only: older events are still on their way by themselves. What an operator has discarded no late 'dead' takes up again.
+-- 'stale' says that the portal had applied a higher version of the record. Of the latest that was ever sent there can be none: a higher
+-- one would have a row here, or have settled this one. So the portal has had ids that this database has not handed out: it was
+-- restored from a backup, and the change has not arrived.
 SET NOCOUNT ON
 ${checkedArray('sync.SettleChanges', '@Outcomes', SETTLEMENT)}
 ${checkedTables('sync.SettleChanges', '@Outcomes')}
@@ -46,7 +54,8 @@ CREATE TABLE #row (
   QueueID bigint NOT NULL,
   Version bigint NOT NULL,
   Outcome nvarchar(20) COLLATE DATABASE_DEFAULT NOT NULL,
-  LastError nvarchar(1000) COLLATE DATABASE_DEFAULT NULL
+  LastError nvarchar(1000) COLLATE DATABASE_DEFAULT NULL,
+  IsRestored bit NOT NULL
 )
 
 INSERT INTO #outcome (TableName, RecordID, Version, Outcome, LastError)
@@ -68,8 +77,11 @@ EXEC sync.EnterOutbox
 
 -- Found without locks, so that another transaction's new rows of the same records are not waited for: those carry no
 -- EventVersion yet. The conditions are judged again below, where LOOP has each row looked up by its key: a scan would wait.
-INSERT INTO #row (QueueID, Version, Outcome, LastError)
-SELECT q.QueueID, o.Version, o.Outcome, o.LastError
+INSERT INTO #row (QueueID, Version, Outcome, LastError, IsRestored)
+SELECT q.QueueID, o.Version, o.Outcome, o.LastError,
+  CASE WHEN o.Outcome = N'stale' AND q.EventVersion = o.Version AND NOT EXISTS (
+    SELECT 1 FROM dbo.SyncQueue h WITH (READUNCOMMITTED)
+    WHERE h.TableName = q.TableName AND h.RecordID = q.RecordID AND h.EventVersion > q.EventVersion) THEN 1 ELSE 0 END
 FROM #outcome o INNER JOIN dbo.SyncQueue q WITH (READUNCOMMITTED)
   ON q.TableName = o.TableName AND q.RecordID = o.RecordID AND q.EventVersion <= o.Version
 
@@ -93,9 +105,14 @@ FROM #row r INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.Queu
 WHERE r.Outcome = N'discarded' AND q.EventVersion <= r.Version
   AND (q.Status = N'Queued' OR q.Status = N'Failed' AND NOT ${isDiscarded('q')})
 
+UPDATE q SET Status = N'Failed', LastAttempt = @now, LastError = ${literal(RESTORED)}
+FROM #row r INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.QueueID
+WHERE r.IsRestored = 1 AND q.EventVersion = r.Version
+  AND (q.Status IN (N'Pending', N'Queued') OR q.Status = N'Failed' AND NOT ${isDiscarded('q')})
+
 UPDATE q SET Status = N'Synced', LastAttempt = @now, LastError = NULL
 FROM #row r INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.QueueID
-WHERE r.Outcome IN (N'applied', N'duplicate', N'stale', N'unchanged', N'conflict')
+WHERE r.Outcome IN (N'applied', N'duplicate', N'stale', N'unchanged', N'conflict') AND r.IsRestored = 0
   AND q.EventVersion <= r.Version AND q.Status <> N'Synced'
 COMMIT TRANSACTION
 
@@ -109,7 +126,8 @@ BEGIN
   FROM dbo.SyncQueue q WITH (ROWLOCK, READCOMMITTEDLOCK, READPAST)
     INNER JOIN (SELECT TOP (500) s.QueueID FROM dbo.SyncQueue s WITH (READCOMMITTEDLOCK, READPAST)
       WHERE s.Status = N'Synced' ORDER BY s.QueueID) o ON o.QueueID = q.QueueID
-  WHERE q.Status = N'Synced' AND q.LastAttempt < @before
+  -- The original system's rows may lack a LastAttempt: 500 such would be in the way of all that follow.
+  WHERE q.Status = N'Synced' AND COALESCE(q.LastAttempt, q.CreatedAt) < @before
   SET @purged = @@ROWCOUNT
   SET @rounds += 1
 END

@@ -1,5 +1,6 @@
 import { tables } from '../tables/index.ts'
 import { checkedMax } from './arguments.ts'
+import { NOT_TAKEN_OVER } from './original.ts'
 import { literal, procedure } from './text.ts'
 
 /**
@@ -34,6 +35,11 @@ export function takeChanges(): string {
 -- The first @Max pending rows, one result row a record; then one row (Rows, Locked). Marks nothing as sent.
 SET NOCOUNT ON
 ${checkedMax('sync.TakeChanges')}
+-- The clinic's first events would overwrite what doctors wrote and the original system never brought here.
+IF ${NOT_TAKEN_OVER}
+BEGIN;
+  THROW 51231, N'sync.TakeChanges: the original system''s outbox is here, and the two sides have not been compared yet', 1;
+END
 SET XACT_ABORT ON
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED
 SET DEADLOCK_PRIORITY LOW
@@ -62,6 +68,8 @@ CREATE TABLE #record (
 )
 DECLARE @after bigint = -9223372036854775808, @claimed int, @rows int = 0, @locked int = 0
 DECLARE @table nvarchar(100), @ordinal int
+-- After a restored backup the queue ids were moved on: the portal has had versions up to this.
+DECLARE @moved bigint = COALESCE((SELECT TRY_CONVERT(bigint, Value) FROM sync.Settings WHERE Name = N'RestoredUpTo'), 0)
 
 -- Once, unless everything in a full page is held by open transactions: those hold up their own rows only.
 WHILE 1 = 1
@@ -99,8 +107,10 @@ BEGIN
   -- The version is the highest queue id. Where an event with that version or a higher one has gone out already, these rows
   -- were committed late: they get a fresh number, unless all of them have been in an event before: then that event, whose
   -- version is the highest, had their changes too, and goes out once more. Rows of transactions in flight carry no
-  -- EventVersion, so reading past their locks reads nothing that could change.
+  -- EventVersion, so reading past their locks reads nothing that could change. A version that the portal has had before a restore
+  -- would be an old one there.
   UPDATE c SET Version = CASE
+    WHEN c.LastID <= @moved AND COALESCE(h.Highest, 0) <= @moved THEN NULL
     WHEN h.Highest IS NULL OR h.Highest < c.LastID THEN c.LastID
     WHEN c.NewRows = 0 THEN h.Highest END
   FROM #record c

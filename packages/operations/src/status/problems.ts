@@ -45,14 +45,15 @@ function ofIngress({ ingress }: Parts): string[] {
   if (!ingress.reachable) return []
   const lacks = ingress.lacks
     // Its doorbells have sentences of their own.
-    .filter(({ name }) => !name.endsWith('-doorbell'))
+    .filter(({ name }) => !name.endsWith('-doorbell') && name !== 'restored')
     .map(({ name, reason }) => `The ingress lacks ${name}: ${sentence(reason)} It tries again by itself; see its log.`)
+  const restored = ingress.lacks.filter(({ name }) => name === 'restored').map(({ reason }) => sentence(reason))
   const deaf = (['clinic', 'portal'] as const).flatMap((side) => {
     const { doorbell, heard, reason } = ingress.doorbells[side]
     if (heard !== false) return []
     return `The ${side}'s doorbell (${doorbell}) is not heard: ${sentence(reason ?? 'no reason is known')} \`npm run sync -- doctor\` says why.`
   })
-  return [...lacks, ...deaf]
+  return [...restored, ...lacks, ...deaf]
 }
 
 function ofQueues({ queues }: Parts): string[] {

@@ -17,6 +17,7 @@ export function ingressMetrics(
   const registers = [register]
   const ages = new OutboxAge()
   let leads: boolean | undefined
+  let restored: readonly Side[] = []
   const published = new Counter({
     name: 'clinic_sync_published_total',
     help: 'Events that RabbitMQ has confirmed.',
@@ -67,6 +68,16 @@ export function ingressMetrics(
       else this.set(leads ? 1 : 0)
     },
   })
+  new Gauge({
+    name: 'clinic_sync_restored',
+    help: '1 for a database that was restored from a backup and is not repaired: nothing is sent.',
+    labelNames: ['side'],
+    registers,
+    collect() {
+      if (!leads) this.reset()
+      else for (const side of SIDES) this.set({ side }, restored.includes(side) ? 1 : 0)
+    },
+  })
   if (queueDepths !== undefined) queueMetrics(register, queueDepths)
   for (const side of SIDES) for (const histogram of [durations, sizes]) histogram.zero({ side })
   return {
@@ -80,6 +91,7 @@ export function ingressMetrics(
     },
     drained: (side, seconds) => durations.observe({ side }, seconds),
     rang: (side, transport) => rings.inc({ side, transport }),
+    restored: (sides) => (restored = sides),
     leads(now) {
       leads = now
       // Whoever led meanwhile has moved on.

@@ -11,6 +11,7 @@ import { outboxStatus, recordVersions, requeue } from '../sync/operating.ts'
 import { Outbox } from '../sync/outbox.ts'
 import { backfillPage, readRows } from '../sync/pages.ts'
 import { openRecords } from '../sync/records.ts'
+import { bookkeeping, holdPortalChanges, queueRecords, resumeAfterRestore } from '../sync/restoring.ts'
 import { settleChanges } from '../sync/settle.ts'
 import { takeChanges } from '../sync/take.ts'
 import { ringDoorbell, ringServiceBroker, useDoorbell, waitForChanges } from '../sync/use-doorbell.ts'
@@ -54,6 +55,10 @@ export function openDatabase(name: string, mapped: readonly Mapped[] = mappedTab
     outboxStatus(outbox),
     requeue(outbox, records),
     recordVersions(outbox, records),
+    bookkeeping(outbox, records),
+    holdPortalChanges,
+    resumeAfterRestore(outbox),
+    queueRecords(outbox, records),
   ]
   for (const procedure of procedures) db.addProcedure('sync', procedure)
   db.addProcedure('sys', setSessionContext)

@@ -10,7 +10,9 @@ import { INT, MAX, nvarchar, type SqlValue, type } from '../values/types.ts'
 import { checkedArray, checkedRecords, isBigint, isInt, isObject, isTableName, optional, orNull } from './arguments.ts'
 import { clinicTypesOf, Locked } from './apply-types.ts'
 import { writeRulings } from './apply-write.ts'
+import { thrown } from './malformed.ts'
 import { type Records, wireRow } from './records.ts'
+import { isHeld } from './restoring.ts'
 
 interface Change {
   readonly table: string
@@ -59,7 +61,13 @@ export function applyPortalChanges(all: ReadonlyMap<string, Records>): Procedure
     parameters: [{ name: 'Changes', type: nvarchar(MAX) }],
     run(work, [text]) {
       const ruled: Ruled[] = []
-      let answers = parse(text).map((change) => judge(work, all, change, ruled))
+      const changes = parse(text)
+      if (isHeld(work))
+        throw thrown(
+          51_230,
+          'sync.ApplyPortalChanges: this database was restored from a backup, and that is not repaired yet',
+        )
+      let answers = changes.map((change) => judge(work, all, change, ruled))
       const mark = work.tx.mark
       try {
         writeRulings(work, ruled)

@@ -4,7 +4,14 @@ import type { Row } from '../engine/row.ts'
 import type { Work } from '../engine/work.ts'
 import { deleteRows, insertRows } from '../engine/write.ts'
 
-export type Setting = 'Doorbell' | 'DoorbellURL' | 'DoorbellSecret' | 'OriginalQueue'
+export type Setting =
+  | 'Doorbell'
+  | 'DoorbellURL'
+  | 'DoorbellSecret'
+  | 'OriginalQueue'
+  | 'TakenOver'
+  | 'Restored'
+  | 'RestoredUpTo'
 
 /** A setting of the clinic's side, from sync.Settings. Waits for whoever is changing it. @throws Blocked */
 export function readSetting(work: Work, name: Setting): string | null {

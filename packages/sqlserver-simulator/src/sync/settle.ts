@@ -90,8 +90,15 @@ export const isDiscarded = (error: SqlValue | undefined): boolean => String(erro
 
 const text_ = (value: unknown): string | null => (typeof value === 'string' ? value : null)
 
+/** The LastError of a change that the portal has taken for an old one. */
+const RESTORED =
+  'SYNC_RESTORED: the portal has had later versions of this record than the clinic has handed out: ' +
+  'the clinic was restored from a backup'
+
 function settle(work: Work, outbox: Outbox, { table, key, version, outcome, error }: Outcome): void {
   const now = nowDatetime2(3)
+  const carriedBy = ({ values }: Row) => values[outbox.at.EventVersion] as bigint | null
+  const isLatest = outbox.ofRecord(table, key).every((row) => (carriedBy(row) ?? 0n) <= version)
   for (const row of outbox.ofRecord(table, key)) {
     const carried = row.values[outbox.at.EventVersion] as bigint | null
     const status = row.values[outbox.at.Status] as string
@@ -113,6 +120,9 @@ function settle(work: Work, outbox: Outbox, { table, key, version, outcome, erro
       const was = before === null ? '' : ` (was ${causeOf(before)})`
       const reason = `SYNC_DISCARDED: ${(error ?? 'no reason was given').slice(0, 850)}${was}`.slice(0, 1000)
       set(work, outbox, row, { Status: 'Failed', LastAttempt: now, LastError: reason })
+    } else if (outcome === 'stale' && isLatest && carried === version) {
+      if (open || isOpenFailure(status, before))
+        set(work, outbox, row, { Status: 'Failed', LastAttempt: now, LastError: RESTORED })
     } else if (DONE.has(outcome) && status !== 'Synced')
       set(work, outbox, row, { Status: 'Synced', LastAttempt: now, LastError: null })
   }
@@ -127,10 +137,7 @@ function purge(work: Work, outbox: Outbox): void {
   const days = Number(setting?.deleted ? null : setting?.values[settings.ordinal('Value')])
   const retention = Number.isInteger(days) && days >= 1 && days <= 36_500 ? days : 7
   const before = nowDatetime2(3) - BigInt(retention) * TICKS_A_DAY
-  const isOld = (row: Row) => {
-    const at = row.values[outbox.at.LastAttempt] as bigint | null
-    return at !== null && at < before
-  }
+  const isOld = ({ values }: Row) => outbox.settledAt(values) < before
   // Nothing is old nearly always; finding that out must not cost a walk through the queue.
   if (outbox.synced.size === 0 || outbox.oldestSynced() >= before) return
   const synced = [...outbox.synced]

@@ -6,7 +6,9 @@ import { nowDatetime2 } from '../engine/clock.ts'
 import { BIGINT, BIT, INT, MAX, nvarchar, type SqlValue, type } from '../values/types.ts'
 import { checkedMax } from './arguments.ts'
 import { find, inScope, type Records, rowData } from './records.ts'
+import { checkTakenOver } from './original.ts'
 import type { Outbox } from './outbox.ts'
+import { movedUpTo } from './restoring.ts'
 
 interface Taken {
   readonly records: Records
@@ -36,7 +38,11 @@ export function takeChanges(outbox: Outbox, all: ReadonlyMap<string, Records>): 
   return {
     name: 'TakeChanges',
     parameters: [{ name: 'Max', type: INT }],
-    run: (work, [max]) => take(work, outbox, all, checkedMax('sync.TakeChanges', max)),
+    run(work, [max]) {
+      const checked = checkedMax('sync.TakeChanges', max)
+      checkTakenOver(work, outbox)
+      return take(work, outbox, all, checked)
+    },
   }
 }
 
@@ -114,6 +120,8 @@ function versionOf(work: Work, outbox: Outbox, { records, key, rows }: Taken): b
     .ofRecord(records.mapped.name, key)
     .map((row) => row.values[outbox.at.EventVersion] as bigint | null)
   const highest = versions.reduce<bigint>((h, v) => (v !== null && v > h ? v : h), -1n)
+  const moved = movedUpTo(work)
+  if (last <= moved && highest <= moved) return ++work.db.queueId
   if (highest < last) return last
   return rows.every((row) => row.values[outbox.at.EventVersion] !== null) ? highest : ++work.db.queueId
 }

@@ -31,7 +31,7 @@ t.test('pending, queued, settled', async (t) => {
 })
 
 t.test('every outcome that needs no more work settles', async (t) => {
-  for (const outcome of ['applied', 'duplicate', 'stale', 'unchanged', 'conflict'] as const) {
+  for (const outcome of ['applied', 'duplicate', 'unchanged', 'conflict'] as const) {
     for (const status of ['Pending', 'Queued', 'Failed']) {
       await bench.clear()
       await row(5, status)
@@ -40,6 +40,26 @@ t.test('every outcome that needs no more work settles', async (t) => {
     }
   }
 })
+
+t.test(
+  'of the latest version that was sent none can be stale, unless this database has gone back in time',
+  async (t) => {
+    for (const status of ['Pending', 'Queued', 'Failed']) {
+      await bench.clear()
+      await row(5, status)
+      await settled('stale', 5)
+      t.match(await rows(), [{ Status: 'Failed', LastError: /^SYNC_RESTORED: .*was restored from a backup$/ }], status)
+      await settled('stale', 5)
+      await settled('stale', 4)
+      t.match(await rows(), [{ Status: 'Failed' }])
+    }
+    await row(6, 'Queued')
+    await settled('stale', 5)
+    t.match(await rows(), [{ Status: 'Synced', LastError: null }, { Status: 'Queued' }], 'a later one has overtaken it')
+    await settled('applied', 6)
+    t.match(await rows(), [{ Status: 'Synced' }, { Status: 'Synced' }])
+  },
+)
 
 t.test('retry and dead name the reason', async (t) => {
   for (const status of ['Pending', 'Queued']) {

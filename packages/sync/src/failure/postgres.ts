@@ -83,6 +83,7 @@ export const POSTGRES_RULES: readonly FailureRule[] = [
   ),
   ...rules(
     'down',
+    ['CS001', 'the database was restored from a backup, and that is not repaired yet', { error: 'SYNC_RESTORED' }],
     ['08', 'the connection failed'],
     ['08P01', 'the server, or a pooler in between, refuses the settings sent with the login'],
     ['0A', 'not supported by this version of Postgres', { nature: 'misfit' }],

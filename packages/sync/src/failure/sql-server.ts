@@ -4,6 +4,7 @@ const PASSING = { nature: 'passing' } as const
 const NARROW = { nature: 'narrow' } as const
 const LOGIN = { error: 'SYNC_LOGIN_REFUSED' } as const
 const MIGRATE = { nature: 'misfit', error: 'SYNC_NOT_MIGRATED' } as const
+const RESTORED = { error: 'SYNC_RESTORED' } as const
 const BELL = { error: 'SYNC_NO_DOORBELL' } as const
 const FREE_DISK = { advice: 'Free disk space, or let the file grow; the service goes on by itself.' } as const
 const DAMAGED = { advice: "The storage is damaged: see SQL Server's error log, and run DBCC CHECKDB." } as const
@@ -200,6 +201,8 @@ export const SQL_SERVER_RULES: readonly FailureRule[] = [
     [51210, "Service Broker is off in the clinic's database", BELL],
     [51211, 'Service Broker is not the doorbell that is switched on', BELL],
     [51212, 'this doorbell is not installed', BELL],
+    [51231, 'the original system was not taken over yet', { error: 'SYNC_NOT_TAKEN_OVER' }],
+    [51230, 'the database was restored from a backup, and that is not repaired yet', RESTORED],
   ),
 ]
 

@@ -1,0 +1,177 @@
+-- For a database that was restored from a backup: what is known here of both sides, to be compared with the other side; holding up the
+-- clinic's changes until that is repaired; and what `npm run sync -- after-restore` does here. Safe to run again.
+
+-- As JSON: lastId, the latest queue id; seen, the clinic's highest version applied; held; of the `newest` latest rows that were settled by
+-- an outcome, the highest version of each record that has no other rows (beside a dead one an older one is settled, too); and applied, the
+-- clinic's version of each of `records`, an array of {table, key}. Rows from before the queue ids were moved on say nothing.
+CREATE OR REPLACE FUNCTION sync.bookkeeping(records jsonb, newest integer) RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = ''
+AS $function$
+  SELECT json_build_object(
+    'lastId', (SELECT CASE WHEN i.is_called THEN i.last_value ELSE i.last_value - 1 END FROM sync.queue_ids AS i)::text,
+    'seen', (SELECT coalesce(max(s.clinic_version), 0) FROM sync.row_state AS s)::text,
+    'held', EXISTS (SELECT FROM sync.settings AS s WHERE s.name = 'Restored'),
+    'latest', (
+      SELECT coalesce(json_agg(json_build_object('table', l.table_name, 'key', l.record_id, 'version', l.version::text)), '[]')
+      FROM (
+        SELECT n.table_name, n.record_id, max(n.queue_id) AS version
+        FROM (
+          SELECT q.table_name, q.record_id, q.queue_id FROM sync.queue AS q
+          WHERE q.status = 'Synced' AND q.last_error IS NULL
+            AND q.queue_id > coalesce((SELECT s.value::bigint FROM sync.settings AS s WHERE s.name = 'RestoredUpTo'), 0)
+          ORDER BY q.queue_id DESC
+          LIMIT newest
+        ) AS n
+        WHERE NOT EXISTS (
+          SELECT FROM sync.queue AS o
+          WHERE o.table_name = n.table_name AND o.record_id = n.record_id AND o.status <> 'Synced'
+        )
+        GROUP BY n.table_name, n.record_id
+      ) AS l
+    ),
+    'applied', (
+      SELECT coalesce(json_agg(coalesce(s.clinic_version, 0)::text ORDER BY e.ordinality), '[]')
+      FROM jsonb_array_elements(records) WITH ORDINALITY AS e
+      LEFT JOIN sync.row_state AS s ON s.table_name = e.value ->> 'table' AND s.record_id = (e.value ->> 'key')::integer
+    )
+  )::text
+$function$;
+
+CREATE OR REPLACE FUNCTION sync.is_held() RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = ''
+AS $function$
+  SELECT EXISTS (SELECT FROM sync.settings AS s WHERE s.name = 'Restored')
+$function$;
+
+-- While it is held, sync.apply_clinic_changes fails with SQLSTATE CS001.
+CREATE OR REPLACE FUNCTION sync.hold_clinic_changes(held boolean) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = ''
+AS $function$
+BEGIN
+  IF held THEN
+    INSERT INTO sync.settings (name, value) VALUES ('Restored', clock_timestamp()::text) ON CONFLICT (name) DO NOTHING;
+  ELSE
+    DELETE FROM sync.settings AS s WHERE s.name = 'Restored';
+  END IF;
+END
+$function$;
+
+-- Moves the queue ids above `seen`, the highest that the clinic has had, and above all that were handed out here.
+CREATE OR REPLACE FUNCTION sync.move_queue_ids(seen bigint) RETURNS void
+LANGUAGE plpgsql
+SET search_path = ''
+AS $function$
+DECLARE
+  last bigint;
+BEGIN
+  IF seen IS NULL OR seen < 0 THEN
+    RAISE EXCEPTION 'seen is the highest queue id of the portal''s that the clinic has had' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  -- A million ids are left out: more than anybody draws between the two statements.
+  last := greatest(seen, (SELECT i.last_value FROM sync.queue_ids AS i)) + 1000000;
+  PERFORM setval('sync.queue_ids', last);
+  INSERT INTO sync.settings (name, value) VALUES ('RestoredUpTo', last::text)
+  ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+END
+$function$;
+
+-- Puts rows on record that are about to be overwritten or deleted: an array of {table, key, base, row}, base being what the clinic has.
+CREATE OR REPLACE FUNCTION sync.keep_rows(records jsonb, why text) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = ''
+AS $function$
+DECLARE
+  kept bigint;
+BEGIN
+  INSERT INTO sync.lost_edits (table_name, record_id, clinic_version, local_version, base, lost_row, reason)
+  SELECT e.value ->> 'table', (e.value ->> 'key')::integer, 0, 0, nullif(e.value -> 'base', 'null'::jsonb), e.value -> 'row', why
+  FROM jsonb_array_elements(records) AS e
+  -- A repair that was interrupted has kept it before.
+  WHERE NOT EXISTS (
+    SELECT FROM sync.lost_edits AS l
+    WHERE l.table_name = e.value ->> 'table' AND l.record_id = (e.value ->> 'key')::integer AND l.reason = why
+      AND l.lost_row = e.value -> 'row'
+  );
+  GET DIAGNOSTICS kept = ROW_COUNT;
+  RETURN kept;
+END
+$function$;
+
+-- Sends rows as edits, which the clinic merges with what it has: an array of {table, key, base}. Where base is an object the clinic is
+-- taken to have had those shared columns; where it is null it has changed the record itself, and the columns' policies decide. Returns
+-- how many. Fails as a whole (55P03) where somebody holds a lock. Rows first, then their bookkeeping, in key order, as in 06.
+CREATE OR REPLACE FUNCTION sync.send_rows(records jsonb) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = ''
+SET lock_timeout = '100ms'
+AS $function$
+DECLARE
+  batches integer[];
+  notes integer[];
+  sent bigint;
+BEGIN
+  batches := ARRAY(
+    SELECT t.aligner_batch_id FROM public.aligner_batches AS t
+    WHERE t.aligner_batch_id IN (
+      SELECT (e.value ->> 'key')::integer FROM jsonb_array_elements(records) AS e WHERE e.value ->> 'table' = 'aligner_batches'
+    )
+    ORDER BY 1 FOR NO KEY UPDATE
+  );
+  notes := ARRAY(
+    SELECT t.note_id FROM public.aligner_notes AS t
+    WHERE t.note_id IN (
+      SELECT (e.value ->> 'key')::integer FROM jsonb_array_elements(records) AS e WHERE e.value ->> 'table' = 'aligner_notes'
+    )
+    ORDER BY 1 FOR NO KEY UPDATE
+  );
+  PERFORM FROM sync.row_state AS s
+  WHERE (s.table_name, s.record_id) IN (
+    SELECT e.value ->> 'table', (e.value ->> 'key')::integer FROM jsonb_array_elements(records) AS e
+  )
+  ORDER BY s.table_name, s.record_id FOR UPDATE;
+
+  WITH here AS MATERIALIZED (
+    SELECT e.value ->> 'table' AS table_name, (e.value ->> 'key')::integer AS record_id,
+      nullif(e.value -> 'base', 'null'::jsonb) AS base
+    FROM jsonb_array_elements(records) AS e
+    WHERE (e.value ->> 'key')::integer = ANY (
+      CASE e.value ->> 'table' WHEN 'aligner_batches' THEN batches WHEN 'aligner_notes' THEN notes END
+    )
+  ), older AS (
+    UPDATE sync.queue AS q SET
+      status = 'Synced', last_attempt = now(), last_error = 'superseded: sent anew, as the clinic was restored'
+    FROM here AS h
+    WHERE q.table_name = h.table_name AND q.record_id = h.record_id AND q.status <> 'Synced'
+  ), anew AS (
+    INSERT INTO sync.queue (table_name, record_id, operation)
+    SELECT h.table_name, h.record_id, CASE WHEN h.base IS NULL THEN 'INSERT' ELSE 'UPDATE' END
+    FROM here AS h ORDER BY h.table_name, h.record_id
+    RETURNING queue_id, table_name, record_id
+  )
+  INSERT INTO sync.row_state AS s (table_name, record_id, local_version, since, base)
+  SELECT a.table_name, a.record_id, a.queue_id, a.queue_id, h.base
+  FROM anew AS a JOIN here AS h ON h.table_name = a.table_name AND h.record_id = a.record_id
+  ON CONFLICT (table_name, record_id) DO UPDATE SET
+    local_version = excluded.local_version, since = excluded.since, base = excluded.base;
+  GET DIAGNOSTICS sent = ROW_COUNT;
+  RETURN sent;
+END
+$function$;
+
+-- Functions are executable by everybody unless told otherwise; the services need three of them.
+DO $$
+DECLARE
+  grantee text;
+BEGIN
+  REVOKE ALL ON ALL FUNCTIONS IN SCHEMA sync FROM PUBLIC;
+  FOR grantee IN SELECT rolname FROM pg_catalog.pg_roles WHERE rolname IN ('anon', 'authenticated') LOOP
+    EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA sync FROM %I', grantee);
+  END LOOP;
+  IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'clinic_sync') THEN
+    GRANT EXECUTE ON FUNCTION sync.bookkeeping(jsonb, integer), sync.is_held(), sync.hold_clinic_changes(boolean) TO clinic_sync;
+  END IF;
+END
+$$;

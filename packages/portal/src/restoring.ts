@@ -1,0 +1,88 @@
+import type { Row, Version } from '@clinic-sync/contracts'
+import { type Bookkeeping, type Comparable, DatabaseError, type RecordName } from '@clinic-sync/sync'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Database } from './pool.ts'
+
+/** A row that is about to be overwritten or deleted, and what the clinic has instead. */
+export interface KeptRow extends RecordName {
+  readonly row: Row
+  readonly base: Row | null
+}
+
+/** A row that is sent as an edit. `base`: the shared columns that the clinic is taken to have had; null: they are not known. */
+export interface SentRow extends RecordName {
+  readonly base: Row | null
+}
+
+/** What after-restore does in the portal; it needs the login that installs. */
+export interface Restorable {
+  /** Moves the queue ids above `seen`, the highest version of the portal's that the clinic has had. */
+  moveQueueIds(seen: Version): Promise<void>
+  /** Sends anew the edits that the clinic would take for old ones. @returns how many */
+  resumeAfterRestore(seen: Version): Promise<number>
+  /** Puts rows on record in sync.lost_edits. @returns how many were not there yet */
+  keepRows(rows: readonly KeptRow[], why: string): Promise<number>
+  /** Sends rows as edits, which the clinic merges with what it has. @returns how many are still there */
+  sendRows(rows: readonly SentRow[]): Promise<number>
+}
+
+const PORTION = 500
+/** Somebody's transaction that holds a row is waited for so long. Milliseconds. */
+const PATIENCE_MS = 30_000
+
+export const comparable = (database: Database, connections: () => number): Comparable => ({
+  connections,
+
+  async bookkeeping(records, newest): Promise<Bookkeeping> {
+    const asked = JSON.stringify(records.map(({ table, key }) => ({ table, key })))
+    const [row] = await database.query('SELECT sync.bookkeeping($1, $2) AS found', [asked, newest])
+    return JSON.parse(row?.found ?? 'null') as Bookkeeping
+  },
+
+  async hold(held) {
+    await database.query('SELECT sync.hold_clinic_changes($1)', [held])
+  },
+})
+
+export const restorable = (database: Database): Restorable => ({
+  async moveQueueIds(seen) {
+    await database.query('SELECT sync.move_queue_ids($1)', [seen])
+  },
+
+  async resumeAfterRestore(seen) {
+    const [row] = await database.query('SELECT sync.resume_after_restore($1) AS sent', [seen])
+    return Number(row?.sent)
+  },
+
+  async keepRows(rows, why) {
+    let kept = 0
+    for (let i = 0; i < rows.length; i += PORTION) {
+      const [row] = await database.query('SELECT sync.keep_rows($1, $2) AS kept', [
+        JSON.stringify(rows.slice(i, i + PORTION)),
+        why,
+      ])
+      kept += Number(row?.kept)
+    }
+    return kept
+  },
+
+  async sendRows(rows) {
+    let sent = 0
+    for (let i = 0; i < rows.length; i += PORTION) sent += await sendPortion(database, rows.slice(i, i + PORTION))
+    return sent
+  },
+})
+
+async function sendPortion(database: Database, rows: readonly SentRow[]): Promise<number> {
+  const began = performance.now()
+  for (;;) {
+    try {
+      const [row] = await database.query('SELECT sync.send_rows($1) AS sent', [JSON.stringify(rows)])
+      return Number(row?.sent)
+    } catch (error) {
+      const isHeld = error instanceof DatabaseError && ['55P03', '40P01'].includes(error.number ?? '')
+      if (!isHeld || performance.now() - began > PATIENCE_MS) throw error
+      await sleep(100)
+    }
+  }
+}

@@ -1,0 +1,92 @@
+import type { Key, Side, Version } from '@clinic-sync/contracts'
+import { isTableName, type TableName, tableNamed } from '@clinic-sync/mapping'
+
+export interface RecordName {
+  readonly table: TableName
+  readonly key: Key
+}
+
+/** What one side knows of both: its outbox' ids, and what of the other side it has applied. */
+export interface Bookkeeping {
+  /** The latest queue id that it has handed out; null: it could not be seen. */
+  readonly lastId: Version | null
+  /** The highest version of the other side's that it has applied, of all records. */
+  readonly seen: Version
+  /** The other side's changes are not applied here, until a restore is repaired. */
+  readonly held: boolean
+  /** Of the rows that were settled last: what the other side must have had of these records, at the least. */
+  readonly latest: readonly (RecordName & { readonly version: Version })[]
+  /** For each record that was asked for, in order: the other side's version that it has applied; 0: none. */
+  readonly applied: readonly Version[]
+}
+
+/** A side whose bookkeeping can be compared with the other side's. Every method rejects with a DatabaseError. */
+export interface Comparable {
+  /** How many connections have been made so far: a database that is restored loses all that there were. */
+  readonly connections: () => number
+  /** @param newest how many settled rows to look at */
+  bookkeeping(records: readonly RecordName[], newest: number): Promise<Bookkeeping>
+  /** Applies nothing of the other side's until it is let go. */
+  hold(held: boolean): Promise<void>
+}
+
+/** What tells that a side went back in time. */
+export interface RestoredSide {
+  readonly side: Side
+  /** Words for an operator, which follow "the clinic's database". */
+  readonly why: string
+}
+
+export interface Comparison {
+  readonly restored: readonly RestoredSide[]
+  /** The latest queue id of each side; null: it could not be seen. */
+  readonly lastIds: Readonly<Record<Side, Version | null>>
+}
+
+/** Rows of each outbox that are compared: what was settled between a backup and now, where that is not more. */
+const NEWEST = 1_000
+
+/**
+ * Compares what both sides know of each other: who knows less than the other has told was restored from an older backup. Four
+ * queries; each side is asked for what it must know after the other has said it, so that people may work meanwhile.
+ *
+ * @throws DatabaseError
+ */
+export async function findRestored(sides: Readonly<Record<Side, Comparable>>): Promise<Comparison> {
+  const first = {
+    clinic: await sides.clinic.bookkeeping([], NEWEST),
+    portal: await sides.portal.bookkeeping([], NEWEST),
+  }
+  const [clinic, portal] = await Promise.all([
+    judge('clinic', sides.clinic, first.portal),
+    judge('portal', sides.portal, first.clinic),
+  ])
+  return {
+    restored: [clinic.found, portal.found].filter((found) => found !== null),
+    lastIds: { clinic: clinic.lastId, portal: portal.lastId },
+  }
+}
+
+/** @param told what the other side knows */
+async function judge(side: Side, database: Comparable, told: Bookkeeping) {
+  // A delete that does not travel settles a row without any event.
+  const latest = told.latest.filter(({ table }) => side === 'clinic' || settledByEvents(table))
+  const { lastId, applied, held } = await database.bookkeeping(latest, 1)
+  const found = (why: string): { readonly found: RestoredSide; readonly lastId: Version | null } => ({
+    found: { side, why },
+    lastId,
+  })
+  if (lastId !== null && BigInt(lastId) < BigInt(told.seen))
+    return found(`has handed out queue ids up to ${lastId}, and the other side has had ${told.seen}`)
+  const lacking = latest.filter(({ version }, i) => BigInt(applied[i] ?? '0') < BigInt(version))
+  const [one] = lacking
+  if (one !== undefined) {
+    const what = lacking.length === 1 ? 'a change' : `${lacking.length} changes`
+    return found(`lacks ${what} that it had applied, such as version ${one.version} of ${one.table}/${one.key}`)
+  }
+  if (held) return found('was found to be older before, and is not repaired yet')
+  return { found: null, lastId }
+}
+
+const settledByEvents = (table: string): boolean =>
+  isTableName(table) && tableNamed(table).deletes.clinic === 'propagate'
