@@ -253,6 +253,19 @@ t.test('outbox, indexes, the original', async (t) => {
     look({ OriginalQueue: 'present' }).find(({ id }) => id === 'clinic.original'),
     { status: 'ok' },
   )
+  only(t, look({ OriginalQueue: 'present', TakeOver: 'missing' }), {
+    status: 'fail',
+    todo: /^npm run sync -- take-over/,
+  })
+  only(t, look({ OriginalQueue: 'present', SettledByOthers: '1' }), {
+    status: 'fail',
+    found: /^1 row of SyncQueue/,
+    todo: /NOT EXISTS/,
+  })
+  only(t, look({ OriginalQueue: 'present', 'original:dbo.trg_X': 'tblwork' }), {
+    status: 'warn',
+    found: /dbo\.trg_X on tblwork/,
+  })
 })
 
 t.test('a clinic that does not answer is one fail, with what to do', async (t) => {

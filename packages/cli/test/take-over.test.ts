@@ -107,6 +107,8 @@ t.test('from the original system to two equal sides, and nothing is lost', async
     HEALTH_PORT: '0',
   }
 
+  const log = createLogger({ name: 'test', level: 'silent' })
+
   // Between the migration and the take-over both sides are at work.
   await portalRows("UPDATE aligner_notes SET note_text = 'its webhook was lost, and edited since' WHERE note_id = 6")
   await clinicRows("UPDATE dbo.tblpatients SET Phone = N'0750 3' WHERE PersonID = 2")
@@ -127,6 +129,12 @@ t.test('from the original system to two equal sides, and nothing is lost', async
     /^aligner_notes: 2 of the portal wait for changes/,
     /^aligner_notes: 1 of the portal is no longer in the clinic: .*\(keys 9\)/,
   ]
+
+  await t.test('until then nothing is sent: the first events would overwrite what never arrived', async (t) => {
+    const clinic = await openClinic({ url: login.href, timeZone: 'Asia/Baghdad', log })
+    t.teardown(() => clinic.close())
+    await t.rejects(clinic.takeChanges(10), { code: 'SYNC_NOT_TAKEN_OVER', advice: /take-over/ })
+  })
 
   await t.test('a dry run says it, and does nothing', async (t) => {
     const before = await portalRows('SELECT * FROM aligner_notes ORDER BY note_id')
@@ -163,7 +171,6 @@ t.test('from the original system to two equal sides, and nothing is lost', async
     t.same(await state(), before)
   })
 
-  const log = createLogger({ name: 'test', level: 'silent' })
   const clinic = await openClinic({ url: login.href, timeZone: 'Asia/Baghdad', log })
   const portal = await openPortal({ url: postgres.url, log })
   const broker = await connectBroker({ url: vhost.url, log, name: 'ingress' })

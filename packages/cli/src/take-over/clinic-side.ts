@@ -11,6 +11,8 @@ export interface ClinicSide {
   known(table: Table): Promise<ReadonlyMap<Key, Known>>
   /** Has the portal's rows of these keys deleted: by way of the outbox, as if they were deleted now. */
   sendDeletes(table: Table, keys: readonly Key[]): Promise<void>
+  /** Notes that both sides have been compared: from now on changes are sent. */
+  done(): Promise<void>
   close(): Promise<void>
 }
 
@@ -47,6 +49,11 @@ export function openClinicSide(url: string): ClinicSide {
         const values = keys.slice(i, i + 500).map((key) => `(N'${name}', ${key}, N'DELETE')`)
         await batch(`INSERT INTO dbo.SyncQueue (TableName, RecordID, Operation) VALUES ${values.join(', ')}`)
       }
+    },
+    async done() {
+      await batch(
+        "DELETE FROM sync.Settings WHERE Name = N'TakenOver'; INSERT INTO sync.Settings (Name, Value) VALUES (N'TakenOver', N'1')",
+      )
     },
     close: () => connection.close(),
   }

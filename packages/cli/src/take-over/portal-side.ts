@@ -24,8 +24,6 @@ export interface PortalSide {
   sendEdits(table: Table, rows: readonly Differing[]): Promise<void>
   /** Puts on record what the clinic's changes, which are on their way, will overwrite. */
   keepOverwritten(table: Table, rows: readonly Differing[]): Promise<void>
-  /** Notes that both sides have been compared. */
-  done(): Promise<void>
   close(): Promise<void>
 }
 
@@ -128,14 +126,6 @@ export async function openPortalSide(url: string): Promise<PortalSide> {
     async keepOverwritten(table, all) {
       for (const rows of portions(all)) await quietly(() => keep(table, rows, OVERWRITTEN))
     },
-
-    done: () =>
-      said(async () => {
-        await client.query(
-          `INSERT INTO sync.settings (name, value) VALUES ('TakenOver', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
-           ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
-        )
-      }),
 
     close: () => client.end(),
   }

@@ -52,7 +52,7 @@ export async function takeOver({ clinic, portal, dryRun, deleteGone }: TakeOverO
     const counts = Object.entries(found).map(([verdict, rows]) => [verdict as Verdict, rows.length] as const)
     findings.push({ table, counts: new Map(counts), gone: keysOf('gone') })
   }
-  if (!dryRun) await portal.done()
+  if (!dryRun) await clinic.done()
   return tables.flatMap((table) => findings.filter((each) => each.table === table))
 }
 

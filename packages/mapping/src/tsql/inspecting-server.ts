@@ -97,6 +97,5 @@ ${plain({
   LastQueueID:
     "(SELECT CONVERT(bigint, s.current_value) FROM sys.sequences s WHERE s.object_id = OBJECT_ID(N'sync.QueueIDs'))",
   HighestSeenPortalVersion: '(SELECT COALESCE(MAX(s.SeenPortalVersion), 0) FROM sync.RowState s)',
-  OriginalQueue: "CASE WHEN OBJECT_ID(N'dbo.SyncQueue_original') IS NULL THEN N'absent' ELSE N'present' END",
 })}`
 }

@@ -1,5 +1,6 @@
 import { facts } from './inspecting-facts.ts'
 import { clientsAtRisk } from './inspecting-clients.ts'
+import { original } from './inspecting-original.ts'
 import { indexes, rights, triggers } from './inspecting-objects.ts'
 import { bookkeeping, broker, database, server } from './inspecting-server.ts'
 import { procedure } from './text.ts'
@@ -18,7 +19,7 @@ SET TRANSACTION ISOLATION LEVEL READ COMMITTED
 SET DEADLOCK_PRIORITY LOW
 SET LOCK_TIMEOUT 10000
 
-${facts([server(), database(), broker(), bookkeeping(), triggers(), rights(), indexes(), clientsAtRisk()])}
+${facts([server(), database(), broker(), bookkeeping(), original(), triggers(), rights(), indexes(), clientsAtRisk()])}
 
 SET LOCK_TIMEOUT -1`,
   )

@@ -3,7 +3,8 @@ import type { Table } from '../engine/table.ts'
 import { nowDatetime2 } from '../engine/clock.ts'
 import { Transaction } from '../engine/transaction.ts'
 import { DOORBELLS } from '../sync/doorbells.ts'
-import { SET_ASIDE, takeOver } from './take-over.ts'
+import { SET_ASIDE } from '../sync/original.ts'
+import { takeOver } from './take-over.ts'
 import { createdBy, type MigrationFile, normal, passwordIn, readByHand, readMigrations } from './migration-files.ts'
 
 const [DEFAULT_DOORBELL] = DOORBELLS

@@ -1,9 +1,7 @@
 import type { Database } from '../engine/database.ts'
 import { Transaction } from '../engine/transaction.ts'
+import { SET_ASIDE } from '../sync/original.ts'
 import type { SqlValue } from '../values/types.ts'
-
-/** The name under which 01 sets the original system's outbox aside. */
-export const SET_ASIDE = 'SyncQueue_original'
 
 const isFinal = (status: SqlValue | undefined) => status === 'Synced' || status === 'Failed'
 
@@ -24,5 +22,6 @@ export function takeOver(db: Database): void {
     if (!isFinal(values[status])) values[status] = 'Pending'
     outbox.update(tx, row, values)
   }
+  db.table('sync', 'Settings').insert(tx, ['OriginalQueue', 'copied'])
   tx.commit()
 }

@@ -9,6 +9,7 @@ import { COLLATION, serverProperty } from '../run/properties.ts'
 import { compareText } from '../values/compare.ts'
 import { nvarchar } from '../values/types.ts'
 import { DOORBELLS, doorbellOf } from './doorbells.ts'
+import { originalFacts } from './original.ts'
 import type { Outbox } from './outbox.ts'
 import { readSetting } from './settings.ts'
 
@@ -26,6 +27,7 @@ export function inspect(outbox: Outbox, capture: readonly Trigger[]): Procedure 
         ...serverFacts(work),
         ...doorbellFacts(work),
         ...outboxFacts(work, outbox),
+        ...originalFacts(work, outbox),
         ...triggerFacts(work, capture),
         ...rightFacts(work, capture),
         ...migrationFacts(work),
@@ -95,7 +97,6 @@ function outboxFacts({ db, tx }: Work, { table, at }: Outbox): Facts {
     // A sequence that has given no number yet shows the first.
     LastQueueID: String(db.queueId > 0n ? db.queueId : 1n),
     HighestSeenPortalVersion: String(seen.reduce((highest, version) => (version > highest ? version : highest), 0n)),
-    OriginalQueue: db.isInstalled('dbo', 'SyncQueue_original') ? 'present' : 'absent',
   }
 }
 

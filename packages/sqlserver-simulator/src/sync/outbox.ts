@@ -69,13 +69,17 @@ export class Outbox {
     return (index?.find([table, key]) ?? []).filter((row) => !row.deleted && index?.matches(row, [table, key]))
   }
 
-  /** No synced row's LastAttempt is before this; it may be too early, never too late. */
+  /** When a synced row was settled: the original system may not have noted it. */
+  settledAt(values: readonly SqlValue[]): bigint {
+    return (values[this.at.LastAttempt] ?? values[this.at.CreatedAt]) as bigint
+  }
+  /** No synced row was settled before this; it may be too early, never too late. */
   oldestSynced(): bigint {
     return this.#oldest
   }
   #aged(values: readonly SqlValue[]): void {
-    const at = values[this.at.LastAttempt] as bigint | null
-    if (at !== null && at < this.#oldest) this.#oldest = at
+    const at = this.settledAt(values)
+    if (at < this.#oldest) this.#oldest = at
   }
 
   *pending(): Iterable<Row> {

@@ -5,24 +5,12 @@ import { openClinic, openScriptConnection, runBatches } from '@clinic-sync/clini
 import { pino } from 'pino'
 import t from 'tap'
 import { startSimulator } from '../../src/index.ts'
+import { ORIGINAL } from './original.ts'
 import { createDatabase, filesFor, type NewDatabase } from './real-engine.ts'
 
 const SERVER = process.env.SQLSERVER_URL
 const SCHEMA = 'packages/sqlserver-simulator/clinic-schema.sql'
 const open = (url: string) => openClinic({ url, timeZone: 'Asia/Baghdad', log: pino({ level: 'silent' }) })
-
-/** The original's table, as far as it is known: an IDENTITY, and columns that may be empty. */
-const ORIGINAL = `CREATE TABLE dbo.SyncQueue (
-  QueueID int IDENTITY(1,1) NOT NULL CONSTRAINT PK_SyncQueue PRIMARY KEY,
-  TableName nvarchar(100) NULL,
-  RecordID int NULL,
-  Operation nvarchar(50) NULL,
-  JsonData nvarchar(max) NULL,
-  Status nvarchar(50) NULL CONSTRAINT DF_SyncQueue_Status DEFAULT (N'Pending'),
-  CreatedAt datetime NULL CONSTRAINT DF_SyncQueue_CreatedAt DEFAULT (GETDATE()),
-  Attempts int NULL CONSTRAINT DF_SyncQueue_Attempts DEFAULT (0),
-  LastAttempt datetime NULL,
-  LastError nvarchar(max) NULL)`
 
 /** QueueIDs 1 to 9, but for 5, which the original had purged. */
 const ROWS = (
@@ -184,6 +172,8 @@ async function prove(server: string): Promise<void> {
     t.teardown(() => clinic.close())
     const facts = await clinic.inspect()
     t.equal(facts.get('OriginalQueue'), 'present')
+    await t.rejects(clinic.takeChanges(100), { code: 'SYNC_NOT_TAKEN_OVER', number: '51231' })
+    await database.batch("INSERT INTO sync.Settings (Name, Value) VALUES (N'TakenOver', N'1')")
     // The patient has no aligner set, work 8 and set 10 are missing: only a set's delete is for the portal.
     const { changes, rows } = await clinic.takeChanges(100)
     t.match(changes, [{ table: 'aligner_sets', key: 10, row: null }])

@@ -28,6 +28,7 @@ const FORMS = new Map<string, RegExp>([
   ['DoorbellSecret', /^(set|missing)$/],
   ['BrokerQueue', STATE],
   ['OriginalQueue', /^(present|absent)$/],
+  ['TakeOver', /^(missing)?$/],
   ['Login', /./],
   ...all(['EngineEdition', 'CompatibilityLevel', 'UtcOffsetMinutes', 'BrokerBacklog', 'OldestPendingSeconds'], NUMBER),
   ...all(['LastQueueID', 'HighestSeenPortalVersion'], NUMBER),
