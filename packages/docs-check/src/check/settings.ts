@@ -26,7 +26,9 @@ export function checkSettings(pages: readonly Page[], root = ROOT): Fault[] {
     [...rows, ...example].flatMap(({ name, fallback, at }) => {
       const setting = known[name] ?? known[name.replace(/_FILE$/, '')]
       if (setting === undefined) return compose.has(name) ? [] : [{ ...at, message: `nothing reads a setting ${name}` }]
-      if (fallback === undefined || setting.secret || name !== name.replace(/_FILE$/, '')) return []
+      // Without a value of its own it takes another's, which the page says in words.
+      if (fallback === undefined || setting.fallback === '' || setting.secret || name !== name.replace(/_FILE$/, ''))
+        return []
       const meant = setting.fallback === undefined ? 'required' : String(setting.fallback)
       return fallback === meant ? [] : [{ ...at, message: `the default of ${name} is ${meant}, not ${fallback}` }]
     }),
