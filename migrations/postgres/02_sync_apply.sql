@@ -25,7 +25,7 @@ $$;
 -- One attempt at a batch. Fails as a whole (55P03) where a lock is in the way that cannot be skipped.
 CREATE OR REPLACE FUNCTION sync.apply_clinic_batch(changes jsonb)
 RETURNS TABLE(ordinal integer, outcome text, code text, reason text)
-LANGUAGE plpgsql SECURITY DEFINER
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $function$
 #variable_conflict use_column
@@ -1325,7 +1325,7 @@ $function$;
 
 CREATE OR REPLACE FUNCTION sync.apply_clinic_changes(changes jsonb)
 RETURNS TABLE(ordinal integer, outcome text, code text, reason text)
-LANGUAGE plpgsql
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '10ms'
 SET plan_cache_mode = 'force_generic_plan'

@@ -11,8 +11,8 @@
 -- which nothing on the way can carry, is settled as Failed.
 CREATE OR REPLACE FUNCTION sync.take_changes(max integer)
 RETURNS TABLE (taken integer, changes text)
-LANGUAGE sql
-SET search_path = ''
+LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
 AS $function$
   WITH picked AS MATERIALIZED (
     SELECT q.queue_id, q.table_name, q.record_id, q.created_at
@@ -151,8 +151,8 @@ $function$;
 ALTER TABLE sync.lost_edits ADD COLUMN IF NOT EXISTS reason text NOT NULL DEFAULT 'deleted in the clinic';
 CREATE OR REPLACE FUNCTION sync.settle_changes(outcomes jsonb)
 RETURNS void
-LANGUAGE sql
-SET search_path = ''
+LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
 AS $function$
   WITH settled AS MATERIALIZED (
     SELECT q.queue_id,
@@ -226,8 +226,8 @@ $function$;
 -- A keyset page: rows with keys above `after` (null: from the start), in key order, as JSON of wire values.
 CREATE OR REPLACE FUNCTION sync.read_rows(table_name text, after integer, max integer)
 RETURNS TABLE (record_id integer, row_data text)
-LANGUAGE plpgsql STABLE
-SET search_path = ''
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
   CASE table_name
@@ -327,8 +327,8 @@ $function$;
 -- have failed and wait; Failed rows by what stands before the colon of last_error; and the row whose event was settled last.
 CREATE OR REPLACE FUNCTION sync.outbox_status()
 RETURNS text
-LANGUAGE sql STABLE
-SET search_path = ''
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
 AS $function$
   WITH counted AS MATERIALIZED (
     SELECT q.status, count(*) AS n, min(q.queue_id) AS first_id, count(q.last_error) AS failures
@@ -361,8 +361,8 @@ CREATE OR REPLACE FUNCTION sync.requeue(
   with_status text, of_table text, of_key integer, older_than_seconds integer, running_ms integer, after bigint, max integer,
   dry_run boolean
 ) RETURNS TABLE (requeued integer, looked integer, last_id bigint)
-LANGUAGE plpgsql
-SET search_path = ''
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   ids bigint[];
@@ -399,8 +399,8 @@ $function$;
 -- last_error of the outbox row with that id (null: purged, or never there), and the record's highest settled version above it.
 CREATE OR REPLACE FUNCTION sync.record_versions(records jsonb)
 RETURNS TABLE (ordinal integer, status text, reason text, superseded_by bigint)
-LANGUAGE sql STABLE
-SET search_path = ''
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
 AS $function$
   WITH asked AS MATERIALIZED (
     SELECT a.ordinality::integer AS ordinal, a.item ->> 'table' AS table_name, (a.item ->> 'key')::integer AS record_id,

@@ -37,7 +37,7 @@ $$;
 -- While edits are in flight, since and base stay those of the first of them.
 CREATE OR REPLACE FUNCTION sync.capture_edit(record_table text, record_key integer, edit text, before jsonb) RETURNS sync.row_state
 LANGUAGE plpgsql
-SET search_path = ''
+SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   version bigint;
@@ -60,7 +60,7 @@ $function$;
 -- that the clinic gives its own value back.
 CREATE OR REPLACE FUNCTION sync.keep_lost_edit(state sync.row_state, here jsonb, written jsonb) RETURNS void
 LANGUAGE plpgsql
-SET search_path = ''
+SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
   INSERT INTO sync.lost_edits (table_name, record_id, clinic_version, local_version, base, lost_row, reason)
@@ -77,7 +77,7 @@ $function$;
 
 CREATE OR REPLACE FUNCTION sync.capture_aligner_batches() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = ''
+SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '0'
 SET enable_seqscan = 'off'
 AS $function$
@@ -173,7 +173,7 @@ CREATE OR REPLACE TRIGGER "00_sync_capture_truncate" BEFORE TRUNCATE ON public.a
 
 CREATE OR REPLACE FUNCTION sync.capture_aligner_notes() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = ''
+SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '0'
 SET enable_seqscan = 'off'
 AS $function$

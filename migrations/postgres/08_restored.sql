@@ -3,7 +3,8 @@
 
 -- As JSON: lastId, the latest queue id; seen, the clinic's highest version applied; held; of the `newest` latest rows that were settled by
 -- an outcome, the highest version of each record that has no other rows (beside a dead one an older one is settled, too); and applied, the
--- clinic's version of each of `records`, an array of {table, key}. Rows from before the queue ids were moved on say nothing.
+-- clinic's version of each of `records`, an array of {table, key}; open, whether a doctor's edit of it is in flight; born, whether that
+-- made it. Rows from before the queue ids were moved on say nothing.
 CREATE OR REPLACE FUNCTION sync.bookkeeping(records jsonb, newest integer) RETURNS text
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = ''
@@ -34,6 +35,16 @@ AS $function$
       SELECT coalesce(json_agg(coalesce(s.clinic_version, 0)::text ORDER BY e.ordinality), '[]')
       FROM jsonb_array_elements(records) WITH ORDINALITY AS e
       LEFT JOIN sync.row_state AS s ON s.table_name = e.value ->> 'table' AND s.record_id = (e.value ->> 'key')::integer
+    ),
+    'open', (
+      SELECT coalesce(json_agg(s.since IS NOT NULL ORDER BY e.ordinality), '[]')
+      FROM jsonb_array_elements(records) WITH ORDINALITY AS e
+      LEFT JOIN sync.row_state AS s ON s.table_name = e.value ->> 'table' AND s.record_id = (e.value ->> 'key')::integer
+    ),
+    'born', (
+      SELECT coalesce(json_agg(s.since IS NOT NULL AND s.base IS NULL ORDER BY e.ordinality), '[]')
+      FROM jsonb_array_elements(records) WITH ORDINALITY AS e
+      LEFT JOIN sync.row_state AS s ON s.table_name = e.value ->> 'table' AND s.record_id = (e.value ->> 'key')::integer
     )
   )::text
 $function$;
@@ -55,6 +66,9 @@ BEGIN
     INSERT INTO sync.settings (name, value) VALUES ('Restored', clock_timestamp()::text) ON CONFLICT (name) DO NOTHING;
   ELSE
     DELETE FROM sync.settings AS s WHERE s.name = 'Restored';
+    -- What was settled until now is not to be compared any more.
+    INSERT INTO sync.settings (name, value) SELECT 'RestoredUpTo', i.last_value::text FROM sync.queue_ids AS i
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value;
   END IF;
 END
 $function$;

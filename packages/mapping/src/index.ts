@@ -1,4 +1,5 @@
 export { GENERATED_HEADER } from './generated.ts'
+export { SERVICE_FUNCTIONS } from './postgres/role.ts'
 export * from './tables/index.ts'
 export { captureTriggers } from './tsql/capture.ts'
 export { DOORBELL_TRIGGERS } from './tsql/inspecting-objects.ts'

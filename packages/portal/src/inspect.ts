@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { TABLE_NAMES } from '@clinic-sync/mapping'
 import { DatabaseError } from '@clinic-sync/sync'
 import * as ask from './inspect-queries.ts'
@@ -90,9 +91,10 @@ export interface OutboxFacts {
 
 export interface InspectPortalOptions {
   readonly url: string
-  /** Whether a header is the secret that the ingress wants, and a setting one of its keys: neither leaves this package. */
+  /** Whether a header is the secret that the ingress wants: it does not leave this package. */
   readonly isSecret: (text: string) => boolean
-  readonly isKey: (text: string) => boolean
+  /** The ingress's own, whsec_…, with which a setting is compared. */
+  readonly keys: readonly string[]
 }
 
 /** SQLSTATEs of what is not there, or not for this role. */
@@ -103,18 +105,20 @@ const UNSEEN = new Set(['42501', '42P01', '3F000', '42883', '42703'])
  *
  * @throws DatabaseError where it cannot be reached
  */
-export async function inspectPortal({ url, isSecret, isKey }: InspectPortalOptions): Promise<PortalFacts> {
+export async function inspectPortal({ url, isSecret, keys }: InspectPortalOptions): Promise<PortalFacts> {
   let encrypted = false
   const database = openPool(url, { info: () => undefined, warn: () => undefined }, (is) => (encrypted = is))
   const tables = [[...TABLE_NAMES]]
   try {
     const server = { ...toServer(await database.query(ask.SERVER)), encrypted }
     const clock = await readClock(database)
-    const migrations = await seen(database, ask.MIGRATIONS)
-    const settings = await seen(database, ask.SETTINGS)
-    const queue = await seen(database, ask.OUTBOX)
-    const lost = await seen(database, ask.LOST_EDITS)
-    const versions = await seen(database, ask.VERSIONS)
+    const owns = await asOwner(database)
+    const own = (key: string, query: string) => owns?.get(key) ?? seen(database, query)
+    const migrations = await own('migrations', ask.MIGRATIONS)
+    const settings = await own('settings', ask.SETTINGS)
+    const queue = await own('outbox', ask.OUTBOX)
+    const lost = await own('lostEdits', ask.LOST_EDITS)
+    const versions = await own('versions', ask.VERSIONS)
     const answers = await seen(database, ask.ANSWERS)
     const publications = new Map<string, string[]>()
     for (const { publication, name } of await database.query(ask.PUBLICATIONS, tables))
@@ -123,7 +127,7 @@ export async function inspectPortal({ url, isSecret, isKey }: InspectPortalOptio
       server,
       clock,
       migrations: migrations && new Map(migrations.map(({ name, checksum }) => [text(name), text(checksum)])),
-      tables: (await database.query(ask.TABLES, tables)).map(toTable),
+      tables: (owns?.get('tables') ?? (await database.query(ask.TABLES, tables))).map(toTable),
       columns: (await database.query(ask.COLUMNS, tables)).map((row) => ({
         table: text(row.table),
         name: text(row.name),
@@ -151,7 +155,7 @@ export async function inspectPortal({ url, isSecret, isKey }: InspectPortalOptio
             secondsAgo: Number(seconds),
           })) ?? null,
       },
-      settings: settings && toSettings(settings, isKey),
+      settings: settings && toSettings(settings, keys),
       outbox: queue && {
         counts: new Map(queue.map(({ status, n }) => [text(status), Number(n)])),
         oldestPending: toNumber(queue.find(({ status }) => status === 'Pending')?.oldest),
@@ -169,7 +173,7 @@ export async function inspectPortal({ url, isSecret, isKey }: InspectPortalOptio
 export async function inspectPortalVersions(url: string): Promise<PortalFacts['versions']> {
   const database = openPool(url, { info: () => undefined, warn: () => undefined })
   try {
-    const rows = await seen(database, ask.VERSIONS)
+    const rows = (await asOwner(database))?.get('versions') ?? (await seen(database, ask.VERSIONS))
     return rows && { clinic: BigInt(text(rows[0]?.clinic)), own: BigInt(text(rows[0]?.own)) }
   } finally {
     // Not waited for: a server that hangs would hang the caller too.
@@ -180,11 +184,18 @@ export async function inspectPortalVersions(url: string): Promise<PortalFacts['v
 type Row = Readonly<Record<string, string | null>>
 
 const text = (value: string | null | undefined) => value ?? ''
+const sha256 = (value: string) => createHash('sha256').update(value).digest('hex')
 const toNumber = (value: string | null | undefined) => (value === null || value === undefined ? null : Number(value))
 
-async function seen(database: Database, query: string): Promise<Row[] | null> {
+/** What `sync.inspect` tells, by its key: the services' login may read no table, and their functions run as the owner. Null: it is not there. */
+async function asOwner(database: Database): Promise<ReadonlyMap<string, Row[]> | null> {
+  const rows = await seen(database, 'SELECT sync.inspect($1) AS found', [[...TABLE_NAMES]])
+  return rows && new Map(Object.entries(JSON.parse(text(rows[0]?.found)) as Record<string, Row[]>))
+}
+
+async function seen(database: Database, query: string, values?: unknown[]): Promise<Row[] | null> {
   try {
-    return await database.query(query)
+    return await database.query(query, values)
   } catch (error) {
     if (error instanceof DatabaseError && UNSEEN.has(error.number ?? '')) return null
     throw error
@@ -224,8 +235,10 @@ const toTable = (row: Row): TableFacts => ({
   subscribed: row.subscribed === 't',
 })
 
-function toSettings(rows: readonly Row[], isKey: (text: string) => boolean): SettingsFacts {
+/** `sync.inspect` gives the key's SHA-256, the table itself the key. */
+function toSettings(rows: readonly Row[], keys: readonly string[]): SettingsFacts {
   const value = (name: string) => rows.find((row) => row.name === name)?.value?.trim() || null
   const key = value('WebhookKey')
-  return { webhookUrl: value('WebhookURL'), webhookKey: key === null ? 'missing' : isKey(key) ? 'known' : 'other' }
+  const known = (given: string) => keys.some((each) => each === given || `sha256:${sha256(each)}` === given)
+  return { webhookUrl: value('WebhookURL'), webhookKey: key === null ? 'missing' : known(key) ? 'known' : 'other' }
 }

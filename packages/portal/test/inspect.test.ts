@@ -3,8 +3,7 @@ import t from 'tap'
 import { inspectPortal } from '../src/index.ts'
 import { bench, edit, event, note, parents } from './help.ts'
 
-const look = (url: string) =>
-  inspectPortal({ url, isSecret: (text) => text === 'the secret', isKey: (text) => text === 'whsec_ours' })
+const look = (url: string) => inspectPortal({ url, isSecret: (text) => text === 'the secret', keys: ['whsec_ours'] })
 
 const db = await bench()
 t.teardown(() => db.close())

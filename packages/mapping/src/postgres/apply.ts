@@ -34,7 +34,7 @@ $$;
 -- One attempt at a batch. Fails as a whole (${HELD.code}) where a lock is in the way that cannot be skipped.
 CREATE OR REPLACE FUNCTION sync.apply_clinic_batch(changes jsonb)
 RETURNS ${RESULT}
-LANGUAGE plpgsql SECURITY DEFINER
+LANGUAGE plpgsql
 ${SAFE_PATH}
 AS $function$
 #variable_conflict use_column
@@ -156,7 +156,7 @@ $function$;
 
 CREATE OR REPLACE FUNCTION sync.apply_clinic_changes(changes jsonb)
 RETURNS ${RESULT}
-LANGUAGE plpgsql
+LANGUAGE plpgsql SECURITY DEFINER
 ${SAFE_PATH}
 SET lock_timeout = '10ms'
 SET plan_cache_mode = 'force_generic_plan'

@@ -1,6 +1,6 @@
 import { allColumns, sharedColumns, syncsBack, tables } from '../tables/index.ts'
 import type { Column, Table } from '../types.ts'
-import { fill, indent, isUnbounded, portalTable, REVOKE_FUNCTIONS, wireObject, wireValue } from './common.ts'
+import { fill, indent, isUnbounded, portalTable, REVOKE_FUNCTIONS, SAFE_PATH, wireObject, wireValue } from './common.ts'
 import { portalKeys } from './keys.ts'
 
 const captureFunction = ({ name }: Table) => `sync.capture_${name}`
@@ -60,7 +60,7 @@ function captureTable(table: Table): string {
   const applying = `coalesce(current_setting('sync.applying', true), '') <> 'on'`
   return `CREATE OR REPLACE FUNCTION ${captureFunction(table)}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = ''
+${SAFE_PATH}
 SET lock_timeout = '0'
 SET enable_seqscan = 'off'
 AS $function$
@@ -144,7 +144,7 @@ $$;
 -- While edits are in flight, since and base stay those of the first of them.
 CREATE OR REPLACE FUNCTION sync.capture_edit(record_table text, record_key integer, edit text, before jsonb) RETURNS sync.row_state
 LANGUAGE plpgsql
-SET search_path = ''
+${SAFE_PATH}
 AS $function$
 DECLARE
   version bigint;
@@ -167,7 +167,7 @@ $function$;
 -- that the clinic gives its own value back.
 CREATE OR REPLACE FUNCTION sync.keep_lost_edit(state sync.row_state, here jsonb, written jsonb) RETURNS void
 LANGUAGE plpgsql
-SET search_path = ''
+${SAFE_PATH}
 AS $function$
 BEGIN
   INSERT INTO sync.lost_edits (table_name, record_id, clinic_version, local_version, base, lost_row, reason)

@@ -54,3 +54,9 @@ BEGIN
 END
 $$;
 `
+
+/**
+ * For every function of schema sync. With an empty path the caller's temporary schema is searched for types all the same, and first: who
+ * makes a type `text` there, with a check of its own, has that run as the owner.
+ */
+export const SAFE_PATH = 'SET search_path = pg_catalog, pg_temp'

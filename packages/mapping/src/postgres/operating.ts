@@ -1,11 +1,13 @@
+import { SAFE_PATH } from './common.ts'
+
 /** What an operator asks of the portal's outbox: `sync.outbox_status`, `sync.requeue`, `sync.record_versions`. */
 export const operatingFunctions =
   () => `-- The outbox in figures, as a JSON object: the rows by status; the first that is Pending, and Queued, by queue id; how many Queued rows
 -- have failed and wait; Failed rows by what stands before the colon of last_error; and the row whose event was settled last.
 CREATE OR REPLACE FUNCTION sync.outbox_status()
 RETURNS text
-LANGUAGE sql STABLE
-SET search_path = ''
+LANGUAGE sql STABLE SECURITY DEFINER
+${SAFE_PATH}
 AS $function$
   WITH counted AS MATERIALIZED (
     SELECT q.status, count(*) AS n, min(q.queue_id) AS first_id, count(q.last_error) AS failures
@@ -38,8 +40,8 @@ CREATE OR REPLACE FUNCTION sync.requeue(
   with_status text, of_table text, of_key integer, older_than_seconds integer, running_ms integer, after bigint, max integer,
   dry_run boolean
 ) RETURNS TABLE (requeued integer, looked integer, last_id bigint)
-LANGUAGE plpgsql
-SET search_path = ''
+LANGUAGE plpgsql SECURITY DEFINER
+${SAFE_PATH}
 AS $function$
 DECLARE
   ids bigint[];
@@ -76,8 +78,8 @@ $function$;
 -- last_error of the outbox row with that id (null: purged, or never there), and the record's highest settled version above it.
 CREATE OR REPLACE FUNCTION sync.record_versions(records jsonb)
 RETURNS TABLE (ordinal integer, status text, reason text, superseded_by bigint)
-LANGUAGE sql STABLE
-SET search_path = ''
+LANGUAGE sql STABLE SECURITY DEFINER
+${SAFE_PATH}
 AS $function$
   WITH asked AS MATERIALIZED (
     SELECT a.ordinality::integer AS ordinal, a.item ->> 'table' AS table_name, (a.item ->> 'key')::integer AS record_id,

@@ -1,7 +1,7 @@
 import { allColumns, tables } from '../tables/index.ts'
 import type { Table } from '../types.ts'
 import { operatingFunctions } from './operating.ts'
-import { indent, isUnbounded, portalTable, REVOKE_FUNCTIONS, wireRow } from './common.ts'
+import { indent, isUnbounded, portalTable, REVOKE_FUNCTIONS, SAFE_PATH, wireRow } from './common.ts'
 
 /**
  * Bytes of texts that one take gives at most, but for its first record. JSON may need six bytes for one (U+0001); a JavaScript
@@ -50,8 +50,8 @@ export const outboxFile = () => `--
 -- which nothing on the way can carry, is settled as Failed.
 CREATE OR REPLACE FUNCTION sync.take_changes(max integer)
 RETURNS TABLE (taken integer, changes text)
-LANGUAGE sql
-SET search_path = ''
+LANGUAGE sql SECURITY DEFINER
+${SAFE_PATH}
 AS $function$
   WITH picked AS MATERIALIZED (
     SELECT q.queue_id, q.table_name, q.record_id, q.created_at
@@ -123,8 +123,8 @@ $function$;
 ALTER TABLE sync.lost_edits ADD COLUMN IF NOT EXISTS reason text NOT NULL DEFAULT 'deleted in the clinic';
 CREATE OR REPLACE FUNCTION sync.settle_changes(outcomes jsonb)
 RETURNS void
-LANGUAGE sql
-SET search_path = ''
+LANGUAGE sql SECURITY DEFINER
+${SAFE_PATH}
 AS $function$
   WITH settled AS MATERIALIZED (
     SELECT q.queue_id,
@@ -198,8 +198,8 @@ $function$;
 -- A keyset page: rows with keys above \`after\` (null: from the start), in key order, as JSON of wire values.
 CREATE OR REPLACE FUNCTION sync.read_rows(table_name text, after integer, max integer)
 RETURNS TABLE (record_id integer, row_data text)
-LANGUAGE plpgsql STABLE
-SET search_path = ''
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+${SAFE_PATH}
 AS $function$
 BEGIN
   CASE table_name

@@ -7,7 +7,7 @@ export function askPortal(settings: Partial<Settings> & Pick<Settings, 'POSTGRES
   return inspectPortal({
     url: settings.POSTGRES_URL,
     isSecret: (text) => text === settings.SYNC_WEBHOOK_SECRET,
-    isKey: (text) => keys.includes(text),
+    keys,
   })
 }
 
