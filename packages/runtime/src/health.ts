@@ -26,7 +26,12 @@ export async function startHealth(options: {
 }): Promise<Health> {
   const { port, host = '127.0.0.1', ready, metrics } = options
   if (port === 0) return { url: null, close: () => Promise.resolve() }
-  const app = fastify({ logger: false, forceCloseConnections: true })
+  const app = fastify({
+    logger: false,
+    forceCloseConnections: true,
+    requestTimeout: 10_000,
+    http: { headersTimeout: 5_000, connectionsCheckingInterval: 2_000 },
+  })
   app.get('/healthz', () => ({ status: 'ok' }))
   app.get('/readyz', (_request, reply) => {
     const reasons = ready()

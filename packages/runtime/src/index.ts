@@ -12,4 +12,4 @@ export { createMetrics, type Metrics, type MetricsOptions } from './metrics/metr
 export { observeDatabase } from './metrics/observe-database.ts'
 export { readSettings, withEnvFile, type Environment } from './read-settings.ts'
 export { runService, type Running, type ServiceContext, type ServiceOptions } from './run-service.ts'
-export { SETTINGS, type Setting, type SettingName, type Settings } from './settings.ts'
+export { parseProxies, SETTINGS, type Setting, type SettingName, type Settings } from './settings.ts'

@@ -1,4 +1,5 @@
 import { parseWebhookKeys } from '@clinic-sync/contracts'
+import { isIP } from 'node:net'
 import Type, { type Static, type TSchema } from 'typebox'
 
 /** One setting, as `.env.example` explains it. */
@@ -40,6 +41,23 @@ const port = Type.Integer({ minimum: 0, maximum: 65_535 })
 /** 16 characters cannot be guessed; an empty or default-looking secret would be. */
 const key = Type.String({ minLength: 16, maxLength: 512 })
 
+/**
+ * The proxies of INGRESS_TRUST_PROXY: addresses, networks, or `loopback`, `linklocal`, `uniquelocal` (RFC 4193 and 1918).
+ *
+ * @returns null where one of them is none of these: to trust everybody would let everybody choose an address
+ */
+export function parseProxies(text: string): readonly string[] | null {
+  const all = text.split(/[\s,]+/).filter((each) => each !== '')
+  const isProxy = (each: string): boolean => {
+    if (['loopback', 'linklocal', 'uniquelocal'].includes(each)) return true
+    const [, address = '', bits] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(each) ?? []
+    const version = isIP(address)
+    const width = Number(bits ?? 1)
+    return version !== 0 && width >= 1 && width <= (version === 4 ? 32 : 128)
+  }
+  return all.every(isProxy) ? all : null
+}
+
 /** Every setting of every service, by the name of its environment variable. */
 export const SETTINGS = {
   SQLSERVER_URL: address(CLINIC_FILES, 'mssql://user:password@host:port/database', 'mssql'),
@@ -70,11 +88,26 @@ export const SETTINGS = {
   SYNC_OPERATOR_TOKEN: secret(key, 'at least 16 characters'),
   INGRESS_HOST: plain(Type.String({ minLength: 1 }), 'an address to listen at', '127.0.0.1'),
   INGRESS_PORT: plain(port, 'a whole number from 0 to 65535', 3000),
+  /** '' for none; else read it with `parseProxies`. */
+  INGRESS_TRUST_PROXY: plain(
+    Type.Refine(Type.String(), (text) => parseProxies(text) !== null),
+    'addresses of proxies, such as loopback or 172.16.0.0/12, with commas between them',
+    '',
+  ),
   INGRESS_URL: {
     ...plain(
       Type.String({ pattern: '^https?://[^\\s/?#]+' }),
       'an address such as http://127.0.0.1:3000',
       'http://127.0.0.1:3000',
+    ),
+    url: true,
+  },
+  /** '' where SQL Server finds the ingress at INGRESS_URL too. */
+  DOORBELL_URL: {
+    ...plain(
+      Type.Union([Type.Literal(''), Type.String({ pattern: '^https?://[^\\s/?#]+' })]),
+      'an address such as http://127.0.0.1:3000',
+      '',
     ),
     url: true,
   },

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { SyncError } from '@clinic-sync/sync'
 import t from 'tap'
-import { readSettings, SETTINGS, withEnvFile, type SettingName } from '../src/index.ts'
+import { parseProxies, readSettings, SETTINGS, withEnvFile, type SettingName } from '../src/index.ts'
 
 const names = Object.keys(SETTINGS) as SettingName[]
 const example = await readFile(new URL('../../../.env.example', import.meta.url), 'utf8')
@@ -84,6 +84,30 @@ t.test('webhook keys: none, one, or two while they are exchanged', async (t) => 
   const read = (text?: string) => readSettings(['SYNC_WEBHOOK_KEYS'], { SYNC_WEBHOOK_KEYS: text }).SYNC_WEBHOOK_KEYS
   for (const text of [undefined, '', ' ']) t.equal(read(text), '')
   for (const text of [KEY, `${KEY} ${KEY}`, `${KEY}, ${KEY}`]) t.equal(read(text), text)
+})
+
+t.test('proxies that are trusted: addresses and networks, never everybody', async (t) => {
+  t.strictSame(parseProxies(''), [])
+  t.strictSame(parseProxies('loopback, 172.16.0.0/12 2001:db8::/32,10.0.0.1'), [
+    'loopback',
+    '172.16.0.0/12',
+    '2001:db8::/32',
+    '10.0.0.1',
+  ])
+  for (const text of [
+    'true',
+    '1',
+    '*',
+    '0.0.0.0/0',
+    '::/0',
+    '10.0.0.0/33',
+    'proxy.example',
+    '10.0.0.1/',
+    '10.0.0.1/8/8',
+  ]) {
+    t.equal(parseProxies(text), null, text)
+    t.match(complaint(() => readSettings(['INGRESS_TRUST_PROXY'], { INGRESS_TRUST_PROXY: text })).message, /loopback/)
+  }
 })
 
 t.test('a secret may come from a file', async (t) => {

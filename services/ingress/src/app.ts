@@ -1,10 +1,13 @@
+import type { Server } from 'node:http'
 import type { WebhookKey } from '@clinic-sync/contracts'
+import helmet, { type FastifyHelmetOptions } from '@fastify/helmet'
 import sensible from '@fastify/sensible'
 import type { Metrics } from '@clinic-sync/runtime'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { type FastifyServerOptions, LogController } from 'fastify'
+import { type FastifyHttpOptions, LogController } from 'fastify'
 import { BODY_LIMIT, readBodies } from './body.ts'
 import { answerErrors } from './errors.ts'
+import { type Limits, limitSources } from './limits.ts'
 import { type DoorbellTestRouteOptions, doorbellTestRoute } from './routes/doorbell-test.ts'
 import { type DoorbellRoutesOptions, doorbellRoutes } from './routes/doorbells.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -28,7 +31,32 @@ export interface AppOptions {
   /** SYNC_OPERATOR_TOKEN, for the trigger, the test of the doorbells and the metrics. */
   readonly operatorToken: string
   readonly metrics?: Metrics | undefined
+  readonly limits?: Limits | undefined
 }
+
+/** A page, should there be one, has to allow itself what it needs: `helmet` of its route. */
+const HEADERS = {
+  contentSecurityPolicy: {
+    useDefaults: false,
+    directives: { defaultSrc: ["'none'"], baseUri: ["'none'"], formAction: ["'none'"], frameAncestors: ["'none'"] },
+  },
+  frameguard: { action: 'deny' },
+  referrerPolicy: { policy: 'no-referrer' },
+} as const satisfies FastifyHelmetOptions
+
+/**
+ * How long a client may take, and how much it may open. A request must be there in 20 s, its headers in 10 s, also where nothing
+ * at all comes on a connection; Node looks every 2 s. A connection that idles between requests is kept for a proxy's next one.
+ * The answer may take as long as it takes: a trigger waits for a drain, and the status is streamed.
+ */
+const PATIENCE = {
+  requestTimeout: 20_000,
+  keepAliveTimeout: 72_000,
+  http: { headersTimeout: 10_000, connectionsCheckingInterval: 2_000, maxHeaderSize: 16 * 1024 },
+} satisfies FastifyHttpOptions<Server>
+
+/** Connections at a time: each costs some 20 kB, and a file. */
+export const MOST_CONNECTIONS = 1_000
 
 /**
  * What the Fastify instance must be made with: nothing in a request is converted or dropped before it is checked, and
@@ -36,14 +64,19 @@ export interface AppOptions {
  */
 export const options = {
   bodyLimit: BODY_LIMIT,
+  ...PATIENCE,
   logController: new LogController({ disableRequestLogging: true }),
   ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
-} satisfies FastifyServerOptions
+} satisfies FastifyHttpOptions<Server>
 
 /** The HTTP face of the ingress. Register it on the root instance. */
 export const app: FastifyPluginAsyncTypebox<AppOptions> = async (fastify, options) => {
   const { drains, bells, testDoorbell, state, webhookSecret, webhookKeys, operatorToken, metrics } = options
   await fastify.register(sensible)
+  await fastify.register(helmet, HEADERS)
+  // Nothing here is to be kept by a proxy or a browser.
+  fastify.addHook('onRequest', async (_request, reply) => void reply.header('cache-control', 'no-store'))
+  await limitSources(fastify, options.limits)
   answerErrors(fastify)
   readBodies(fastify)
   fastify.addHook('onResponse', async (request, reply) => {

@@ -22,13 +22,16 @@ export function readBodies(app: FastifyInstance): void {
  * Parses the bodies of these routes, after `inspect` has seen the bytes as they came: what it throws is the answer. The
  * parser's own message would quote the body, so it is replaced.
  */
-export function parseBodies(app: FastifyInstance, inspect: (request: FastifyRequest, bytes: Buffer) => void): void {
+export function parseBodies(
+  app: FastifyInstance,
+  inspect: (request: FastifyRequest, bytes: Buffer) => Promise<void> | void,
+): void {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser(
     '*',
     { parseAs: 'buffer', bodyLimit: BODY_LIMIT },
     async (request: FastifyRequest, bytes: Buffer) => {
-      inspect(request, bytes)
+      await inspect(request, bytes)
       if (bytes.length === 0) return {}
       try {
         return JSON.parse(bytes.toString()) as unknown

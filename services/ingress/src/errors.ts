@@ -1,6 +1,7 @@
 import type { FastifyError, FastifyInstance } from 'fastify'
 import { STATUS_CODES } from 'node:http'
 import { describe } from './describe.ts'
+import { limitOpen } from './limits.ts'
 
 type SchemaError = NonNullable<FastifyError['validation']>[number]
 
@@ -17,6 +18,11 @@ export function answerErrors(app: FastifyInstance): void {
       message: problem ?? (statusCode >= 500 ? 'Unexpected error; see the log.' : error.message),
       ...(field === undefined ? {} : { field }),
     })
+  })
+  // Before a body is read.
+  app.addHook('onRequest', async (request, reply) => {
+    if (!request.is404) return
+    return (await limitOpen(request, reply)) ?? reply.notFound('No such route.')
   })
   app.setNotFoundHandler((_request, reply) => reply.notFound('No such route.'))
 }

@@ -1,4 +1,5 @@
 import type { FastifyInstance, HTTPMethods } from 'fastify'
+import { limitOpen } from './limits.ts'
 
 /** Answers 405 with `Allow` for every method of `url` but these. Nothing of the request is read. */
 export function allowOnly(app: FastifyInstance, url: string, methods: readonly HTTPMethods[]): void {
@@ -6,7 +7,8 @@ export function allowOnly(app: FastifyInstance, url: string, methods: readonly H
   app.route({
     method: app.supportedMethods.filter((method) => !methods.includes(method)),
     url,
-    onRequest: async (_request, reply) => {
+    onRequest: async (request, reply) => {
+      if ((await limitOpen(request, reply)) !== undefined) return reply
       reply.header('allow', allow)
       return reply.methodNotAllowed(`Only ${allow} here.`)
     },

@@ -1,16 +1,13 @@
 import type { Side, WebhookKey } from '@clinic-sync/contracts'
 import Fastify from 'fastify'
 import { cannotListen, type Metrics, type Running } from '@clinic-sync/runtime'
-import { app, options } from './app.ts'
+import { app, MOST_CONNECTIONS, options } from './app.ts'
 import { Ingress, type IngressOptions } from './ingress.ts'
 import { startLines } from './start-lines.ts'
 import { StatusBoard } from './status/board.ts'
 import { Changes } from './status/changes.ts'
 import { watchElsewhere } from './status/elsewhere.ts'
 import { type StatusOptions, statusSources } from './status/sources.ts'
-
-/** How long a client may take to send a request, in milliseconds. */
-const REQUEST_MS = 30_000
 
 export interface ServeOptions extends IngressOptions {
   readonly host: string
@@ -20,6 +17,8 @@ export interface ServeOptions extends IngressOptions {
   /** None: signed webhooks are refused. */
   readonly webhookKeys: readonly WebhookKey[]
   readonly operatorToken: string
+  /** INGRESS_TRUST_PROXY: whose X-Forwarded-For says where a request is from. */
+  readonly trustProxy?: readonly string[]
   readonly metrics?: Metrics | undefined
   /** Missing: `GET /api/sync/status` is not there. */
   readonly status?: StatusOptions | undefined
@@ -42,7 +41,8 @@ export async function serve(settings: ServeOptions): Promise<Served> {
   const changes = new Changes()
   const ingress = new Ingress({ ...settings, observer: changes.observerBeside(settings.observer ?? metrics?.observer) })
   const board = settings.status && statusBoard(ingress, changes, settings, settings.status)
-  const server = Fastify({ ...options, loggerInstance: log, requestTimeout: REQUEST_MS })
+  const server = Fastify({ ...options, loggerInstance: log, trustProxy: [...(settings.trustProxy ?? [])] })
+  server.server.maxConnections = MOST_CONNECTIONS
   const { drainers: drains, bells, state } = ingress
   const testDoorbell = (side: Side) => ingress.testDoorbell(side)
   await server.register(app, {

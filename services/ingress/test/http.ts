@@ -1,8 +1,9 @@
 import type { WebhookKey } from '@clinic-sync/contracts'
 import Fastify, { type InjectOptions } from 'fastify'
 import type { Test } from 'tap'
-import { app, options } from '../src/app.ts'
+import { app, type AppOptions, options } from '../src/app.ts'
 import { KnownState } from '../src/known-state.ts'
+import type { Limits } from '../src/limits.ts'
 
 export const SECRET = 'webhook-secret-0123456789'
 export const TOKEN = 'operator-token-0123456789'
@@ -10,11 +11,19 @@ export const PLANTED = 'مريم PLANTED-VALUE'
 
 type Answer = { published: number; locked: number } | Error
 
+interface Hardening {
+  limits?: Limits
+  server?: object
+  board?: AppOptions['board']
+  level?: string
+}
+
 /** The app with drains that count their rings; `lines` is everything that was logged. */
 export async function start(
   t: Test,
   answers: { clinic?: Answer; portal?: Answer } = {},
   webhookKeys: readonly WebhookKey[] = [],
+  { limits, server = {}, board, level = 'trace' }: Hardening = {},
 ) {
   const rings: string[] = []
   const lines: string[] = []
@@ -28,7 +37,7 @@ export async function start(
   })
   const state = new KnownState()
   const stream = { write: (line: string) => void lines.push(line) }
-  const fastify = Fastify({ ...options, logger: { level: 'trace', stream } })
+  const fastify = Fastify({ ...options, logger: { level, stream }, ...server })
   t.teardown(() => fastify.close())
   const drains = { clinic: drain('clinic'), portal: drain('portal') }
   const refusals: string[] = []
@@ -48,6 +57,8 @@ export async function start(
     webhookSecret: SECRET,
     webhookKeys,
     operatorToken: TOKEN,
+    limits,
+    board,
   })
 
   async function send(url: string, request: InjectOptions = {}) {

@@ -2,6 +2,7 @@ import sensible from '@fastify/sensible'
 import Fastify from 'fastify'
 import { createMetrics } from '@clinic-sync/runtime'
 import t from 'tap'
+import { limitSources } from '../src/limits.ts'
 import { Drain } from '../src/drain.ts'
 import { metricsRoute } from '../src/routes/metrics.ts'
 import { databaseDown, Fake } from './fake-outbox.ts'
@@ -15,6 +16,7 @@ t.test('/metrics of a port that may be public wants the token of the operator', 
   let scrapes = 0
   const metrics = { contentType: 'text/plain; version=0.0.4', text: async () => `scrapes ${++scrapes}\n` }
   await fastify.register(sensible)
+  await limitSources(fastify)
   await fastify.register(metricsRoute, { metrics, token: TOKEN })
   const get = (headers: Record<string, string>) => fastify.inject({ url: '/metrics', headers })
   for (const headers of [{}, { authorization: 'Bearer ' }, { authorization: `Bearer ${TOKEN}x` }])

@@ -3,6 +3,7 @@ import type { StatusSources } from '@clinic-sync/operations'
 import sensible from '@fastify/sensible'
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
+import { limitSources } from '../src/limits.ts'
 import { options } from '../src/app.ts'
 import { statusRoutes } from '../src/routes/status.ts'
 import { StatusBoard } from '../src/status/board.ts'
@@ -60,6 +61,7 @@ async function start(t: Test, { paceMs = 20, afterMs = 300, heartbeatMs = 15_000
   })
   const app = Fastify({ ...options })
   await app.register(sensible)
+  await limitSources(app)
   await app.register(statusRoutes, { prefix: '/api/sync', board, token: TOKEN, heartbeatMs })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(() => app.close())

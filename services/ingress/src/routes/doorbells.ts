@@ -52,7 +52,7 @@ export const doorbellRoutes: FastifyPluginAsyncTypebox<DoorbellRoutesOptions> = 
       const problem = schema === 'public' ? problemWith(table) : 'schema is not public'
       if (problem !== null)
         throw app.httpErrors.unprocessableEntity(`${problem}: webhooks belong on ${BACK.join(' and ')}`)
-      useOnce(request)
+      await useOnce(request)
       setImmediate(() => bells.rang('portal'))
       return reply.code(202).send({ rang: 'portal' })
     })

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import type { KnownState } from '../known-state.ts'
+import { limitOpen } from '../limits.ts'
 import { allowOnly } from '../methods.ts'
 
 const Ready = Type.Object({
@@ -13,6 +14,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<{ readonly state: Pick<Know
   app,
   { state },
 ) => {
+  app.addHook('onRequest', limitOpen)
   app.get('/healthz', async () => ({ status: 'ok' }))
   app.get('/readyz', { schema: { response: { 200: Ready, 503: Ready } } }, async (_request, reply) => {
     const { ready, checks } = state.read()
