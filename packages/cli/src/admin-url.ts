@@ -24,6 +24,12 @@ export const portalAdminUrl = (environment: Environment): string =>
   readSettings(['POSTGRES_ADMIN_URL'], environment).POSTGRES_ADMIN_URL ||
   readSettings(['POSTGRES_URL'], environment).POSTGRES_URL
 
+/** Whether the login that installs is not given, so that the services' own is all there is. */
+export const installsAsService = (side: 'clinic' | 'portal', environment: Environment): boolean =>
+  side === 'clinic'
+    ? readSettings(['SQLSERVER_ADMIN_URL'], environment).SQLSERVER_ADMIN_URL === ''
+    : readSettings(['POSTGRES_ADMIN_URL'], environment).POSTGRES_ADMIN_URL === ''
+
 /** The same settings, where everything of the clinic is done with the login that installs. @throws SyncError SYNC_CONFIG */
 export const asAdministrator = (environment: Environment): Environment => ({
   ...environment,

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { isTableName, TABLE_NAMES, type TableName } from '@clinic-sync/mapping'
 import { readSettings } from '@clinic-sync/runtime'
 import { Argument, Command, InvalidArgumentError } from 'commander'
-import { adminUrl, asAdministrator, portalAdminUrl } from './admin-url.ts'
+import { adminUrl, asAdministrator, installsAsService, portalAdminUrl } from './admin-url.ts'
 import { backfillCommand, summaryLines } from './backfill/command.ts'
 import { addDeadLetters } from './dead-letters/command.ts'
 import { doctorCommand } from './doctor/command.ts'
@@ -46,7 +46,8 @@ export function syncProgram(): Command {
           each === 'clinic'
             ? { url: adminUrl(settings), doorbell: readSettings(['CLINIC_DOORBELL'], settings).CLINIC_DOORBELL }
             : { url: portalAdminUrl(settings) }
-        await migrate({ side: each, ...where, onLine: say, ...options })
+        const asService = installsAsService(each, settings)
+        await migrate({ side: each, ...where, asService, onLine: say, ...options })
       }
     })
 

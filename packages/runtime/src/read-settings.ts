@@ -36,7 +36,14 @@ export function withEnvFile(environment: Environment, path = '.env'): Environmen
     if (path === '.env' && error instanceof Error && 'code' in error && error.code === 'ENOENT') withoutFile.add(copy)
     return copy
   }
-  return { ...parseEnv(text), ...environment }
+  const file = Object.entries(parseEnv(text)).filter(([name]) => !isGiven(environment, name))
+  return { ...Object.fromEntries(file), ...environment }
+}
+
+/** Whether the environment has that setting, itself or as a file: either wins over both in `.env`. */
+function isGiven(environment: Environment, name: string): boolean {
+  const bare = name.replace(/_FILE$/, '')
+  return [bare, `${bare}_FILE`].some((each) => environment[each] !== undefined)
 }
 
 function readSetting(name: SettingName, environment: Environment): unknown {

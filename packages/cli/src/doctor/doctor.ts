@@ -83,7 +83,8 @@ function examine(
   { clinic, portal, broker, ingress }: Answers,
   files: { readonly clinic: readonly MigrationFile[]; readonly portal: readonly MigrationFile[] },
 ): Check[] {
-  const { CLINIC_TIME_ZONE, CLINIC_DOORBELL, PORTAL_DOORBELL, INGRESS_URL } = settings
+  const { CLINIC_TIME_ZONE, CLINIC_DOORBELL, PORTAL_DOORBELL } = settings
+  const INGRESS_URL = settings.DOORBELL_URL || settings.INGRESS_URL
   const { SQLSERVER_URL, POSTGRES_URL, RABBITMQ_URL } = settings
   const heard = ingress !== null && 'facts' in ingress ? ingress.facts.doorbells : null
   const checks: Check[] = []

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { networkInterfaces, hostname } from 'node:os'
 import { parseAddress } from '@clinic-sync/clinic'
 import { type Check, checksOf } from './check.ts'
@@ -10,7 +11,9 @@ const HERE = 'the server is on this machine'
 /** Whether what is sent to that host stays on this machine. `host` as in a URL. */
 export function isThisMachine(host: string): boolean {
   const name = host.replace(/^\[(.*)\]$/, '$1').toLowerCase()
-  if (/^(|localhost|127(\.\d+){3}|::1|\.)$/.test(name) || name === hostname().toLowerCase()) return true
+  // host.docker.internal: this machine, as Docker calls it in a container.
+  if (/^(|localhost|127(\.\d+){3}|::1|\.|host\.docker\.internal)$/.test(name) || name === hostname().toLowerCase())
+    return true
   return Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === name))
 }
 
@@ -61,12 +64,16 @@ export function portalEncryption(url: string, encrypted: boolean): Check {
   )
 }
 
+/** In a container, a name without a dot is a neighbour's in the same network of Docker's, which docker-compose.yml keeps on one machine. */
+const isInCompose = (host: string): boolean => !host.includes('.') && existsSync('/.dockerenv')
+
 /** @param url RABBITMQ_URL */
 export function brokerEncryption(url: string): Check {
   const { ok, warn } = checksOf('broker')
   const { protocol, hostname: host } = new URL(url)
   if (protocol === 'amqps:') return ok('encrypted', TITLE, 'encrypted, and the certificate is checked')
   if (isThisMachine(host)) return ok('encrypted', TITLE, HERE)
+  if (isInCompose(host)) return ok('encrypted', TITLE, "it is in Docker's own network on this machine")
   return warn(
     'encrypted',
     TITLE,

@@ -91,7 +91,8 @@ function named(name: SettingName, { message }: SyncError): Check {
 /** What must hold between two settings. */
 function together(settings: Partial<Settings>): Check[] {
   const { SYNC_OPERATOR_TOKEN: token, SYNC_WEBHOOK_SECRET: secret, POSTGRES_URL: portal, PORTAL_DOORBELL } = settings
-  const { CLINIC_DOORBELL, INGRESS_URL } = settings
+  const { CLINIC_DOORBELL } = settings
+  const calls = settings.DOORBELL_URL || settings.INGRESS_URL
   const checks: Check[] = []
   if (token !== undefined && secret !== undefined) {
     const title = "The operator's token is not the doorbells' secret"
@@ -124,13 +125,13 @@ function together(settings: Partial<Settings>): Check[] {
         'Set the port in POSTGRES_URL to 5432 (the session pooler or the direct connection), then restart the services.',
       ),
     )
-  if (CLINIC_DOORBELL === 'rest-endpoint' && INGRESS_URL !== undefined && !INGRESS_URL.startsWith('https:'))
+  if (CLINIC_DOORBELL === 'rest-endpoint' && calls !== undefined && !calls.startsWith('https:'))
     checks.push(
       fail(
         'https',
-        'INGRESS_URL is one that SQL Server can call',
-        'sp_invoke_external_rest_endpoint calls HTTPS addresses only, and INGRESS_URL is none',
-        'Set INGRESS_URL to the HTTPS address of a proxy before the ingress, then run `npm run sync -- doorbell`.',
+        'DOORBELL_URL is one that SQL Server can call',
+        'sp_invoke_external_rest_endpoint calls HTTPS addresses only, and neither DOORBELL_URL nor INGRESS_URL is one',
+        'Set DOORBELL_URL to the HTTPS address of a proxy before the ingress, then run `npm run sync -- doorbell`.',
       ),
     )
   return checks

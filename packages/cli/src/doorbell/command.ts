@@ -44,10 +44,9 @@ export async function doorbellCommand({ environment, show, say }: DoorbellComman
 }
 
 function choiceFrom(environment: Environment): DoorbellChoice {
-  const { CLINIC_DOORBELL: doorbell, INGRESS_URL: ingressUrl } = readSettings(
-    ['CLINIC_DOORBELL', 'INGRESS_URL'],
-    environment,
-  )
+  const settings = readSettings(['CLINIC_DOORBELL', 'INGRESS_URL', 'DOORBELL_URL'], environment)
+  const doorbell = settings.CLINIC_DOORBELL
+  const ingressUrl = settings.DOORBELL_URL || settings.INGRESS_URL
   const secret = callsByHttp(doorbell) ? readSettings(['SYNC_WEBHOOK_SECRET'], environment).SYNC_WEBHOOK_SECRET : ''
   return { doorbell, ingressUrl, secret }
 }
@@ -57,8 +56,8 @@ function linesOf({ rang, answer }: Rung): string[] {
   const todo = answer?.startsWith('HTTP 401')
     ? 'The ingress was started with another SYNC_WEBHOOK_SECRET.'
     : answer?.startsWith('HTTP ')
-      ? 'Something else answers at INGRESS_URL, or the ingress refuses: see its log.'
-      : 'It is switched on all the same. Is the ingress running, and is INGRESS_URL its address as SQL Server’s host sees it?'
+      ? 'Something else answers there, or the ingress refuses: see its log.'
+      : 'It is switched on all the same. Is the ingress running, and is DOORBELL_URL (or INGRESS_URL) its address as SQL Server’s host sees it?'
   return [`clinic: it did not ring: ${answer ?? 'no reason given'}.`, todo]
 }
 

@@ -8,7 +8,7 @@ import { type ClinicDoorbell, inDatabase } from '../migrate/choose.ts'
 export interface DoorbellChoice {
   /** CLINIC_DOORBELL */
   readonly doorbell: ClinicDoorbell
-  /** Where the ingress is, for those that call it by HTTP: INGRESS_URL and SYNC_WEBHOOK_SECRET. */
+  /** Where the ingress is, for those that call it by HTTP: DOORBELL_URL or INGRESS_URL, and SYNC_WEBHOOK_SECRET. */
   readonly ingressUrl: string
   readonly secret: string
 }
@@ -31,7 +31,7 @@ export function checkChoice({ doorbell, ingressUrl }: DoorbellChoice): void {
   if (doorbell === 'rest-endpoint' && !/^https:\/\//i.test(ingressUrl))
     throw new SyncError(
       'SYNC_CONFIG',
-      'The doorbell rest-endpoint calls https:// addresses only, and INGRESS_URL begins with http://: give the address of a proxy with TLS in front of the ingress.',
+      'The doorbell rest-endpoint calls https:// addresses only, and DOORBELL_URL (or INGRESS_URL) begins with http://: give the address of a proxy with TLS in front of the ingress.',
     )
 }
 

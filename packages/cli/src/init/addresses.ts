@@ -4,6 +4,11 @@ import { isThisMachine } from '../doctor/encryption.ts'
 
 const wrong = (message: string) => new SyncError('SYNC_USAGE', message)
 
+const HOST = /^\s*(?:tcp:)?([^\\,:\s/]+|\[[^\]]+\])(?:\\([^,:\s]+))?(?:[,:](\d+))?\s*$/i
+
+/** Whether that is how a SQL Server is named. */
+export const isClinicHost = (text: string): boolean => HOST.test(text)
+
 /**
  * The SQL Server's URL from what people know of it.
  *
@@ -11,8 +16,7 @@ const wrong = (message: string) => new SyncError('SYNC_USAGE', message)
  * @param login a SQL login, or a Windows account as `DOMAIN\name`.
  */
 export function clinicUrl(host: string, database: string, login: string, password: string): string {
-  const [, server = '', instance, port] =
-    /^\s*(?:tcp:)?([^\\,:\s]+|\[[^\]]+\])(?:\\([^,:\s]+))?(?:[,:](\d+))?\s*$/i.exec(host) ?? []
+  const [, server = '', instance, port] = HOST.exec(host) ?? []
   if (server === '') throw wrong('Give the host as SSMS takes it: host, host:port or host\\INSTANCE.')
   const [, domain, name = login] = /^([^\\]+)\\(.+)$/.exec(login) ?? []
   const url = new URL(`mssql://x@${server === '.' || server === '(local)' ? 'localhost' : server}/`)

@@ -4,7 +4,7 @@ import { inDatabase } from '../migrate/choose.ts'
 import { passwordOf, userOf } from './addresses.ts'
 import { enableBroker } from './clinic.ts'
 import type { Plan } from './init.ts'
-import { hasLoginFile, loginSql } from './login-sql.ts'
+import { loginSql } from './login-sql.ts'
 import type { Session } from './session.ts'
 
 /** What is shown in a password's place where it was on a screen before. */
@@ -30,16 +30,12 @@ export function byHandLines({ options }: Session, { clinic, plain, services, kep
       loginSql('clinic', options.login, kept.clinicLogin ? SEE('sqlserver_url') : passwordOf(services.clinic)),
     ),
     '',
-    ...(hasLoginFile('portal')
-      ? [
-          `3. The services' login on the portal (${userOf(services.portal)}), in Supabase's SQL editor:`,
-          '',
-          ...indented(
-            loginSql('portal', options.login, kept.portalLogin ? SEE('postgres_url') : passwordOf(services.portal)),
-          ),
-          '',
-        ]
-      : []),
+    `3. The services' login on the portal (${userOf(services.portal)}), in Supabase's SQL editor:`,
+    '',
+    ...indented(
+      loginSql('portal', options.login, kept.portalLogin ? SEE('postgres_url') : passwordOf(services.portal)),
+    ),
+    '',
     '4. The doorbell, in SSMS:',
     '',
     ...(doorbell === 'service-broker' && clinic.seen.isBrokerOn !== true

@@ -15,8 +15,11 @@ export interface ShownCertificate {
   readonly validFrom: string
   readonly validTo: string
   readonly isSelfSigned: boolean
-  /** What has to be trusted so that this one is: itself, or the issuer that the server sends with it. Null: neither can be. */
-  readonly anchor: { readonly fingerprint: string; readonly subject: string; readonly pem: string } | null
+  readonly pem: string
+  /** A name that it is for, where the address has another; null: it is for the address. */
+  readonly otherName: string | null
+  /** Whoever has signed it, where the server sends that too; null: it does not, or that is itself. */
+  readonly authority: { readonly fingerprint: string; readonly subject: string; readonly pem: string } | null
 }
 
 /** SQL Server's own, which it makes anew at each start if it was given none. */
@@ -39,7 +42,7 @@ export async function certificateOf(url: string, ms: number): Promise<ShownCerti
       ...(protocol === 'mssql:' && { maxVersion: 'TLSv1.2' as const }),
     })
     await Promise.race([happens(secure, 'secureConnect'), fails(tcp)])
-    return described(secure)
+    return described(secure, host)
   } finally {
     clearTimeout(timer)
     tcp.destroy()
@@ -57,7 +60,7 @@ async function postgresTls(tcp: Socket): Promise<Socket> {
   return tcp
 }
 
-function described(secure: TLSSocket): ShownCertificate {
+function described(secure: TLSSocket, host: string): ShownCertificate {
   const chain: X509Certificate[] = []
   for (
     let each = secure.getPeerX509Certificate();
@@ -68,10 +71,7 @@ function described(secure: TLSSocket): ShownCertificate {
   const [own] = chain
   if (own === undefined) throw new Error('no certificate')
   const top = chain.at(-1) ?? own
-  // OpenSSL ends a chain at a self-signed certificate only.
-  const anchor = top.checkIssued(top)
-    ? { fingerprint: top.fingerprint256, subject: oneLine(top.subject), pem: top.toString() }
-    : null
+  const signer = top !== own && top.checkIssued(top) ? top : null
   return {
     fingerprint: own.fingerprint256,
     subject: oneLine(own.subject),
@@ -80,9 +80,20 @@ function described(secure: TLSSocket): ShownCertificate {
     validFrom: day(own.validFrom),
     validTo: day(own.validTo),
     isSelfSigned: own.checkIssued(own),
-    anchor,
+    pem: own.toString(),
+    otherName: isFor(own, host) ? null : nameOf(own),
+    authority: signer && {
+      fingerprint: signer.fingerprint256,
+      subject: oneLine(signer.subject),
+      pem: signer.toString(),
+    },
   }
 }
+
+const isFor = (certificate: X509Certificate, host: string): boolean =>
+  (isIP(host) === 0 ? certificate.checkHost(host) : certificate.checkIP(host)) !== undefined
+const nameOf = ({ subjectAltName, subject }: X509Certificate): string | null =>
+  /DNS:([^*,\s]+)/.exec(subjectAltName ?? '')?.[1] ?? /^CN=([^*\n]+)$/m.exec(subject)?.[1] ?? null
 
 const oneLine = (name: string) => name.split('\n').join(', ')
 const day = (text: string) => new Date(text).toISOString().slice(0, 10)
@@ -97,9 +108,6 @@ const fails = (stream: Duplex): Promise<never> =>
     stream.once('error', reject)
     stream.once('close', () => reject(new Error('closed')))
   })
-
-/** The fingerprint of a PEM file, for `--trust-certificate`. */
-export const fingerprintOf = (pem: string): string => new X509Certificate(pem).fingerprint256
 
 /** Whether two fingerprints are the same, however they are written. */
 export const isSameFingerprint = (a: string, b: string): boolean =>

@@ -6,6 +6,7 @@ import {
   DOCKER_HOST,
   fromContainers,
   hostOf,
+  isClinicHost,
   isThisHost,
   userOf,
   withLogin,
@@ -36,8 +37,11 @@ export async function reachClinic(
   run: 'docker' | 'node',
 ): Promise<Reached<ClinicSeen>> {
   const { options, passwords, previous, ask, say, patienceMs } = session
-  let pem = options.sqlserverCa === undefined ? null : readCertificate(options.sqlserverCa, '--sqlserver-ca')
+  const given = options.sqlserverCa === undefined ? null : readCertificate(options.sqlserverCa, '--sqlserver-ca')
+  let pem = given
   let url: string | null = null
+  /** What has been tried with a certificate that was to be trusted. */
+  let trusted: string | null = null
   if (options.sqlserver !== undefined) {
     const address = withoutPassword(options.sqlserver, '--sqlserver', /^mssql:$/)
     const password = passwords.sqlserver ?? (await ask?.secret(`Password of ${userOf(address) || 'the login'}`))
@@ -63,48 +67,62 @@ export async function reachClinic(
     }
     if (run === 'docker' && session.inContainer && isThisHost(url)) {
       // No certificate is for the name that Docker gives this machine, and nobody is in between.
-      url = withParameters(fromContainers(url), { trustServerCertificate: 'true', ca: null })
+      url = withParameters(fromContainers(url), {
+        trustServerCertificate: 'true',
+        ca: null,
+        hostNameInCertificate: null,
+      })
       say(
         `SQL Server on this machine is ${DOCKER_HOST} from a container. Its certificate is not checked: nothing leaves this machine.`,
       )
     }
     pem ??= certificateIn(url, 'ca', '--sqlserver')
-    if (pem !== null)
-      url = withParameters(url, { ca: scratch.certificate(CLINIC_CERTIFICATE, pem), trustServerCertificate: 'false' })
+    if (pem !== null) url = withCertificate(scratch, url, pem)
     say(`SQL Server: connecting to ${hostOf(url)} …`)
     const looked = await lookAtClinic(url, patienceMs)
     if ('seen' in looked) return { url, pem, seen: looked.seen }
     if (looked.trouble.certificate !== true) complain(session, looked.trouble)
+    else if (url === trusted)
+      complain(session, {
+        why: looked.trouble.why,
+        todo: 'Trusting it does not help: it has expired, or is for another name.',
+      })
     else {
       say(`  ✗ ${looked.trouble.why}`)
       const trust = await offerTrust(session, 'clinic', url)
       if (trust !== null) {
         pem = trust.kind === 'pem' ? trust.pem : null
-        if (trust.kind === 'any') url = withParameters(url, { trustServerCertificate: 'true', ca: null })
+        if (trust.kind === 'pem' && trust.name !== null)
+          url = withParameters(url, { hostNameInCertificate: trust.name })
+        if (trust.kind === 'any')
+          url = withParameters(url, { trustServerCertificate: 'true', ca: null, hostNameInCertificate: null })
+        if (pem !== null) url = withCertificate(scratch, url, pem)
+        trusted = url
         continue
       }
     }
     url = null
+    pem = given
   }
 }
+
+const withCertificate = (scratch: Scratch, url: string, pem: string): string =>
+  withParameters(url, { ca: scratch.certificate(CLINIC_CERTIFICATE, pem), trustServerCertificate: 'false' })
 
 async function askFor({ ask }: Session, before: string | undefined): Promise<string> {
   if (ask === null) throw refusal('nobody answers')
   const known = before !== undefined && URL.canParse(before) ? new URL(before) : undefined
   const notEmpty = (answer: string) => (answer === '' ? 'This is needed.' : null)
-  for (;;) {
-    const host = await ask.text('SQL Server: host, host:port or host\\INSTANCE', known?.host ?? 'localhost', notEmpty)
-    const database = await ask.text('The clinic’s database', known?.pathname.slice(1), notEmpty)
-    const login = await ask.text(
-      'A login that may create objects and logins there (sa, or DOMAIN\\account)',
-      known === undefined ? 'sa' : userOf(known.href),
-      notEmpty,
-    )
-    const password = await ask.secret(`Password of ${login}`)
-    const url = clinicUrl(host, database, login, password)
-    checkClinicUrl(url)
-    return url
-  }
+  const host = await ask.text('SQL Server: host, host:port or host\\INSTANCE', known?.host ?? 'localhost', (answer) =>
+    isClinicHost(answer) ? null : 'Give it as host, host:port or host\\INSTANCE.',
+  )
+  const database = await ask.text('The clinic’s database', known?.pathname.slice(1), notEmpty)
+  const login = await ask.text(
+    'A login that may create objects and logins there (sa, or DOMAIN\\account)',
+    known === undefined ? 'sa' : userOf(known.href),
+    notEmpty,
+  )
+  return clinicUrl(host, database, login, await ask.secret(`Password of ${login}`))
 }
 
 /** The doorbells in the order in which they are worth choosing. */

@@ -16,7 +16,6 @@ import { brokerLines, chooseDoorbell, CLINIC_CERTIFICATE, clinicLines, reachClin
 import type { ClinicSeen } from './clinic-facts.ts'
 import { envText, type PlainSettings } from './env-file.ts'
 import { SECRETS, type Secrets } from './layout.ts'
-import { hasLoginFile } from './login-sql.ts'
 import type { InitOptions, Passwords } from './options.ts'
 import { PORTAL_CERTIFICATE, portalLines, reachPortal } from './portal.ts'
 import type { PortalSeen } from './portal-facts.ts'
@@ -133,15 +132,18 @@ async function gather(session: Session, scratch: Scratch): Promise<Plan> {
       ? passwordOf(before) || undefined
       : undefined
   const portalUser = portalServiceUser(portal.url, options.login)
-  const clinicPassword = kept(login(previous.secret('sqlserver_url'), options.login), () => true)
-  const portalPassword = kept(login(previous.secret('postgres_url'), portalUser), () => true)
+  // Where the login that was given is the services' own, it has its password.
+  const clinicPassword =
+    login(clinic.url, options.login) ?? kept(login(previous.secret('sqlserver_url'), options.login), () => true)
+  const portalPassword =
+    login(portal.url, portalUser) ?? kept(login(previous.secret('postgres_url'), portalUser), () => true)
   const webhookSecret = kept(previous.secret('webhook_secret'), (text) => text.length >= 16)
   const operatorToken = kept(previous.secret('operator_token'), (text) => text.length >= 16 && !/\s/.test(text))
 
   const services = {
     // A Windows account's domain is not for a SQL login.
     clinic: withParameters(withLogin(clinic.url, options.login, clinicPassword ?? newPassword()), { domain: null }),
-    portal: hasLoginFile('portal') ? withLogin(portal.url, portalUser, portalPassword ?? newPassword()) : portal.url,
+    portal: withLogin(portal.url, portalUser, portalPassword ?? newPassword()),
   }
   return {
     run,
@@ -181,7 +183,11 @@ function clinicWritten(url: string, run: 'docker' | 'node'): string {
   const certified = new URL(url).searchParams.has('ca') ? withParameters(url, { ca: `ca/${CLINIC_CERTIFICATE}` }) : url
   if (run === 'node' || !isThisHost(certified)) return certified
   // What goes to this very machine meets nobody on the way, and no certificate is for the name that Docker gives it.
-  return withParameters(fromContainers(certified), { trustServerCertificate: 'true', ca: null })
+  return withParameters(fromContainers(certified), {
+    trustServerCertificate: 'true',
+    ca: null,
+    hostNameInCertificate: null,
+  })
 }
 
 function portalWritten(url: string, run: 'docker' | 'node'): string {

@@ -1,4 +1,5 @@
 import { openScriptConnection, runBatches, toDatabaseError } from '@clinic-sync/clinic'
+import { portalAddress } from '@clinic-sync/portal'
 import { SyncError } from '@clinic-sync/sync'
 import pg from 'pg'
 import { inDatabase } from '../migrate/choose.ts'
@@ -7,7 +8,7 @@ import { useDoorbell } from '../doorbell/use.ts'
 import { passwordOf, userOf } from './addresses.ts'
 import { enableBroker } from './clinic.ts'
 import type { Plan } from './init.ts'
-import { hasLoginFile, loginSql } from './login-sql.ts'
+import { loginSql } from './login-sql.ts'
 import type { Session } from './session.ts'
 
 export interface Installation {
@@ -48,10 +49,8 @@ export async function install(session: Session, plan: Plan, { withPortalTables, 
     await connection.close()
   }
   await migrate({ side: 'portal', url: portal.url, withPortalTables, onLine })
-  if (hasLoginFile('portal')) {
-    await onPortal(portal.url, loginSql('portal', options.login, passwordOf(services.portal)))
-    onLine(`portal: the services' login is ${userOf(services.portal)}`)
-  }
+  await onPortal(portal.url, loginSql('portal', options.login, passwordOf(services.portal)))
+  onLine(`portal: the services' login is ${userOf(services.portal)}`)
   const again = openScriptConnection(clinic.url)
   try {
     await useDoorbell(again, { doorbell, ingressUrl: plain.INGRESS_URL, secret: secrets.webhook_secret })
@@ -62,7 +61,7 @@ export async function install(session: Session, plan: Plan, { withPortalTables, 
 }
 
 async function onPortal(url: string, sql: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url })
+  const client = new pg.Client(portalAddress(url))
   client.on('error', () => undefined)
   try {
     await client.connect()

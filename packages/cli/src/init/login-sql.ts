@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { SyncError } from '@clinic-sync/sync'
 
@@ -12,14 +12,11 @@ const PLACES = {
     login: /(?<=^DECLARE @Login nvarchar\(128\) = N')[^']*(?='$)/m,
     password: /(?<=^DECLARE @Password nvarchar\(128\) = N')(?='$)/m,
   },
-  portal: { login: /(?<=^\s*login_name\b[^']*')[^']*(?=')/m, password: /(?<=^\s*login_password\b[^']*')(?=')/m },
+  portal: { login: /(?<=^  login text := ')[^']*(?=';$)/m, password: /(?<=^  password text := ')(?=';$)/m },
 } as const
 
 /** Where that side's file is, for people. */
 export const loginFile = (side: 'clinic' | 'portal') => `${FOLDERS[side]}service_login.sql`
-
-/** Whether that side's file is there. */
-export const hasLoginFile = (side: 'clinic' | 'portal'): boolean => existsSync(new URL(loginFile(side), ROOT))
 
 /**
  * The SQL that makes the services' login, filled in.

@@ -1,6 +1,7 @@
 import { allColumns, tables } from '@clinic-sync/mapping'
-import { inspectPortal, type PortalFacts } from '@clinic-sync/portal'
+import type { PortalFacts } from '@clinic-sync/portal'
 import { bounded } from '../doctor/bounded.ts'
+import { askPortal } from '../doctor/portal/facts.ts'
 import type { Trouble } from './session.ts'
 import { portalTrouble } from './trouble.ts'
 
@@ -22,8 +23,7 @@ export async function lookAtPortal(
   patienceMs: number,
   inContainers: boolean,
 ): Promise<{ seen: PortalSeen } | { trouble: Trouble }> {
-  const none = () => false
-  const found = await bounded('Postgres', () => inspectPortal({ url, isSecret: none, isKey: none }), patienceMs)
+  const found = await bounded('Postgres', () => askPortal({ POSTGRES_URL: url }), patienceMs)
   if ('error' in found) return { trouble: await portalTrouble(found.error, url, inContainers) }
   const { facts } = found
   const there = new Set(facts.columns.map(({ table, name }) => `${table}.${name}`))

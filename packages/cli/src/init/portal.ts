@@ -29,8 +29,11 @@ export async function reachPortal(
 ): Promise<Reached<PortalSeen>> {
   const { options, passwords, previous, ask, say, patienceMs } = session
   const inContainers = run === 'docker'
-  let pem = options.postgresCa === undefined ? null : readCertificate(options.postgresCa, '--postgres-ca')
+  const given = options.postgresCa === undefined ? null : readCertificate(options.postgresCa, '--postgres-ca')
+  let pem = given
   let url: string | null = null
+  /** What has been tried with a certificate that was to be trusted. */
+  let trusted: string | null = null
   if (options.postgres !== undefined) {
     const address = withoutPassword(options.postgres, '--postgres', /^postgres(ql)?:$/)
     const password = passwords.postgres ?? (await ask?.secret(`Password of ${userOf(address) || 'the user'}`))
@@ -58,8 +61,7 @@ export async function reachPortal(
       say(`Postgres on this machine is ${DOCKER_HOST} from a container, without TLS: nothing leaves this machine.`)
     }
     pem ??= certificateIn(url, 'sslrootcert', '--postgres')
-    if (pem !== null)
-      url = withParameters(url, { sslmode: 'verify-full', sslrootcert: scratch.certificate(PORTAL_CERTIFICATE, pem) })
+    if (pem !== null) url = withCertificate(scratch, url, pem)
     if (isTransactionMode(url)) {
       complain(session, {
         why: 'Port 6543 is transaction mode, where LISTEN is never heard',
@@ -76,17 +78,33 @@ export async function reachPortal(
       return { url, pem, seen: looked.seen }
     }
     if (looked.trouble.certificate !== true) complain(session, looked.trouble)
+    else if (url === trusted)
+      complain(session, {
+        why: looked.trouble.why,
+        todo: 'Trusting it does not help: it has expired, or is for another name.',
+      })
     else {
       say(`  ✗ ${looked.trouble.why}`)
       const trust = await offerTrust(session, 'portal', url)
-      if (trust?.kind === 'pem') {
+      if (trust?.kind === 'pem' && trust.name !== null)
+        complain(session, {
+          why: `The certificate is for ${trust.name}, not for ${new URL(url).hostname}`,
+          todo: 'Use that name in the address.',
+        })
+      else if (trust?.kind === 'pem') {
         pem = trust.pem
+        url = withCertificate(scratch, url, pem)
+        trusted = url
         continue
       }
     }
     url = null
+    pem = given
   }
 }
+
+const withCertificate = (scratch: Scratch, url: string, pem: string): string =>
+  withParameters(url, { sslmode: 'verify-full', sslrootcert: scratch.certificate(PORTAL_CERTIFICATE, pem) })
 
 async function askFor({ ask, say }: Session, before: string | undefined): Promise<string> {
   if (ask === null) throw refusal('nobody answers')

@@ -4,8 +4,8 @@ import { complain, refusal, type Session } from './session.ts'
 
 /** What to do about a certificate that cannot be checked. */
 export type Trust =
-  /** Trust this one, or what it is signed with: PEM. */
-  | { readonly kind: 'pem'; readonly pem: string }
+  /** Trust this one, or whoever has signed it: PEM. `name`: for which name, where that is not the address's. */
+  | { readonly kind: 'pem'; readonly pem: string; readonly name: string | null }
   /** Any will do: encrypted, but somebody in between could pass for the server. */
   | { readonly kind: 'any' }
   | null
@@ -46,30 +46,35 @@ export async function offerTrust(session: Session, side: 'clinic' | 'portal', ur
     })
     return null
   }
-  const lines = described(shown)
-  const { anchor } = shown
-  const flagged =
-    anchor !== null && (options.trustCertificate ?? []).some((each) => isSameFingerprint(each, anchor.fingerprint))
-  if (flagged && anchor !== null) {
-    say(`  Trusted as told: ${anchor.fingerprint}`)
-    return { kind: 'pem', pem: anchor.pem }
-  }
+  const { authority } = shown
+  const named = (fingerprint: string) =>
+    (options.trustCertificate ?? []).some((each) => isSameFingerprint(each, fingerprint))
+  if (named(shown.fingerprint)) return { kind: 'pem', pem: shown.pem, name: shown.otherName }
+  if (authority !== null && named(authority.fingerprint)) return { kind: 'pem', pem: authority.pem, name: null }
   if (ask === null)
     throw refusal(
       `The certificate of ${side === 'clinic' ? 'SQL Server' : 'Postgres'} cannot be checked. ${unattended(side, shown)}`,
     )
-  for (const line of lines) say(`    ${line}`)
+  for (const line of described(shown)) say(`    ${line}`)
   if (isMadeAtStart(shown))
     say('    SQL Server has made it itself, and makes another at each start: to trust this one would last until then.')
   const choices = [
-    ...(anchor === null || isMadeAtStart(shown)
+    ...(isMadeAtStart(shown)
       ? []
       : [
           {
             value: 'pin' as const,
-            name: pinWords(shown),
-            description:
-              'Compare the fingerprint on the server itself first: whoever answers now is believed from now on.',
+            name: 'Trust exactly this one from now on',
+            description: `Until it is replaced (${shown.validTo} at the latest). Compare its fingerprint on the server itself first: whoever answers now is believed.`,
+          },
+        ]),
+    ...(authority === null
+      ? []
+      : [
+          {
+            value: 'authority' as const,
+            name: `Trust whatever ${authority.subject} has signed`,
+            description: `SHA-256 ${authority.fingerprint}. Compare it first: whoever answers now is believed.`,
           },
         ]),
     {
@@ -93,13 +98,15 @@ export async function offerTrust(session: Session, side: 'clinic' | 'portal', ur
   ]
   switch (await ask.choose('What about this certificate?', choices)) {
     case 'pin':
-      return anchor === null ? null : { kind: 'pem', pem: anchor.pem }
+      return { kind: 'pem', pem: shown.pem, name: shown.otherName }
+    case 'authority':
+      return authority === null ? null : { kind: 'pem', pem: authority.pem, name: null }
     case 'any':
       return { kind: 'any' }
     case 'file': {
       const path = await ask.text('Path of the file', undefined, (answer) => (answer === '' ? 'Give a path.' : null))
       try {
-        return { kind: 'pem', pem: readCertificate(path, 'this answer') }
+        return { kind: 'pem', pem: readCertificate(path, 'this answer'), name: null }
       } catch (error) {
         say(`  ✗ ${error instanceof Error ? error.message : 'it cannot be read'}`)
         return null
@@ -128,20 +135,16 @@ function described({
   ]
 }
 
-const pinWords = ({ isSelfSigned, anchor }: ShownCertificate) =>
-  isSelfSigned
-    ? 'Trust exactly this one from now on'
-    : `Trust whatever its issuer has signed (${anchor?.subject ?? ''})`
-
 function unattended(side: 'clinic' | 'portal', shown: ShownCertificate): string {
   const option = side === 'clinic' ? '--sqlserver-ca' : '--postgres-ca'
   const any =
     side === 'clinic' ? '; or trustServerCertificate=true in --sqlserver, where nobody can come in between' : ''
   if (isMadeAtStart(shown))
     return `SQL Server makes it anew at each start (${shown.subject}): give it a certificate of its own (SQL Server Configuration Manager → Protocols → Certificate), and that in ${option}${any}.`
-  const pin =
-    shown.anchor === null
+  const whoever =
+    shown.authority === null
       ? ''
-      : `--trust-certificate ${shown.anchor.fingerprint} trusts ${shown.isSelfSigned ? 'exactly this one' : `what ${shown.anchor.subject} has signed`} from now on, if that fingerprint is the server's; or `
+      : ` (whatever ${shown.authority.subject} has signed: --trust-certificate ${shown.authority.fingerprint})`
+  const pin = `--trust-certificate ${shown.fingerprint} trusts exactly this one from now on${whoever}, if that fingerprint is the server's; or `
   return `It is ${shown.subject}, signed by ${shown.isSelfSigned ? 'itself' : shown.issuer}, valid ${shown.validFrom} to ${shown.validTo}. ${pin}give the file of the one that it is signed with in ${option}${any}.`
 }

@@ -4,7 +4,8 @@ import { type ClinicDoorbell, inDatabase, leaveOut, type LeftOut } from './choos
 import { clinicTarget } from './clinic-target.ts'
 import { type MigrationFile, migrationFiles } from './files.ts'
 import { portalTarget } from './portal-target.ts'
-import type { MigrationTarget, Recorded } from './target.ts'
+import type { Recorded } from './target.ts'
+import { askAsService } from './up-to-date.ts'
 
 export interface MigrateOptions {
   readonly side: Side
@@ -12,6 +13,11 @@ export interface MigrateOptions {
   readonly url: string
   /** Clinic: CLINIC_DOORBELL. The files of other doorbells are left out. Default `service-broker`, as the setting's. */
   readonly doorbell?: ClinicDoorbell
+  /**
+   * The URL is the services' own, since no other is set: it may well not install. Where all is up to date, that is found out with
+   * what that login may see, and nothing else is needed.
+   */
+  readonly asService?: boolean
   /** Says what would be done and does nothing. */
   readonly dryRun?: boolean
   /** Portal: also applies the file with the portal's own tables, for those who start without them. */
@@ -35,7 +41,7 @@ export interface Migrated {
 
 /** The file with the portal's own tables; a real portal has them already. */
 const PORTAL_TABLES = /portal_tables/
-/** Grants the services what is installed. A doorbell that is installed later has procedures of its own. */
+/** Grants the services what is installed: applied again where something is installed later. */
 const GRANTS = /service_role/
 
 /**
@@ -52,6 +58,10 @@ export async function migrate(options: MigrateOptions): Promise<Migrated> {
   const files = (await migrationFiles(side, options.folder)).filter(
     (file) => withPortalTables || !PORTAL_TABLES.test(file.name),
   )
+  if (options.asService === true) {
+    const migrated = await nothingToDo(side, url, files, doorbell, onLine)
+    if (migrated !== null) return migrated
+  }
   const target = await (side === 'clinic' ? clinicTarget(url) : portalTarget(url))
   try {
     const creates = side === 'portal' && withPortalTables
@@ -66,7 +76,12 @@ export async function migrate(options: MigrateOptions): Promise<Migrated> {
     const plan = async (): Promise<Plan> => {
       const recorded = await target.recorded()
       const fresh = pending(files, recorded)
-      if (engine === undefined) return { todo: fresh, leftOut: [] }
+      // What a new function is to the services' role; and functions that were dropped and made anew have lost their grants.
+      if (engine === undefined)
+        return {
+          todo: files.filter((file) => fresh.includes(file) || (fresh.length > 0 && GRANTS.test(file.name))),
+          leftOut: [],
+        }
       const { taken, leftOut } = leaveOut(fresh, doorbell, engine)
       const rings = taken.some((file) => file.doorbell !== null)
       return { todo: files.filter((file) => taken.includes(file) || (rings && GRANTS.test(file.name))), leftOut }
@@ -91,7 +106,7 @@ export async function migrate(options: MigrateOptions): Promise<Migrated> {
     // In a dry run the next thing is to migrate: the doorbell may be among what is missing.
     const next = !(dryRun && todo.length > 0)
     if (next && !leftOut.some(({ name }) => isChosen(files, name, doorbell)))
-      await compareDoorbell(target, doorbell, onLine)
+      compareDoorbell(await target.doorbell?.(), doorbell, onLine)
     return { applied, skipped, leftOut: without }
   } finally {
     await target.close()
@@ -123,9 +138,30 @@ function pending(files: readonly MigrationFile[], recorded: ReadonlyMap<string, 
 const isChosen = (files: readonly MigrationFile[], name: string, doorbell: ClinicDoorbell) =>
   files.some((file) => file.name === name && file.doorbell === doorbell)
 
+/** What there is to say where the services' login sees that all is up to date; null: it is not, or cannot be seen. */
+async function nothingToDo(
+  side: Side,
+  url: string,
+  files: readonly MigrationFile[],
+  doorbell: ClinicDoorbell,
+  onLine: (line: string) => void,
+): Promise<Migrated | null> {
+  const told = await askAsService(side, url)
+  if (told === null) return null
+  const fresh = pending(files, told.recorded)
+  const { taken, leftOut } =
+    told.engine === undefined ? { taken: fresh, leftOut: [] } : leaveOut(fresh, doorbell, told.engine)
+  if (taken.length > 0) return null
+  for (const { name, why } of leftOut) onLine(`${side}: ${name} is left out: ${why}`)
+  const without = leftOut.map(({ name }) => name)
+  const skipped = files.map(({ name }) => name).filter((name) => !without.includes(name))
+  onLine(`${side}: up to date (${skipped.length} files)`)
+  if (!leftOut.some(({ name }) => isChosen(files, name, doorbell))) compareDoorbell(told.doorbell, doorbell, onLine)
+  return { applied: [], skipped, leftOut: without }
+}
+
 /** Installing a doorbell does not switch it on: that is a decision of its own. */
-async function compareDoorbell(target: MigrationTarget, chosen: ClinicDoorbell, onLine: (line: string) => void) {
-  const on = await target.doorbell?.()
+function compareDoorbell(on: string | undefined, chosen: ClinicDoorbell, onLine: (line: string) => void) {
   if (on === undefined || on === inDatabase(chosen)) return
   const now = on === 'none' ? 'no doorbell is switched on' : `the doorbell ${on} is switched on`
   onLine(`clinic: ${now}, and CLINIC_DOORBELL is ${chosen}. Next: npm run sync -- doorbell`)

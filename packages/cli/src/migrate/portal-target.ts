@@ -82,7 +82,7 @@ async function wrapped<T>(doing: string, work: () => Promise<T>): Promise<T> {
     if (number === PERMISSION_DENIED)
       throw new SyncError(
         'SYNC_MIGRATION_FAILED',
-        `POSTGRES_URL's role lacks the right for ${doing}; on Supabase it is postgres.`,
+        `This role lacks the right for ${doing}. Migrating takes the one that owns the portal's tables, on Supabase postgres: name it in POSTGRES_ADMIN_URL.`,
         { cause },
       )
     const message = isConnectionLost(cause)
@@ -131,6 +131,8 @@ function plainMessage(error: unknown): string {
     return error instanceof Error ? error.message : 'failed'
   if (number === LOCK_NOT_AVAILABLE)
     return `somebody has a transaction open on what it has to change; run it again when that has ended (SQLSTATE ${number})`
+  if (number === PERMISSION_DENIED)
+    return `this role may not do it; migrating takes the one that owns the portal's tables, on Supabase postgres: name it in POSTGRES_ADMIN_URL (SQLSTATE ${number})`
   if (/^2[23]/.test(number)) return `the data in the portal does not allow it (SQLSTATE ${number})`
   return `${error instanceof Error ? error.message : 'failed'} (SQLSTATE ${number})`
 }

@@ -172,8 +172,8 @@ function addressChecks(url: string, ingress: string, heard: boolean): Check[] {
     warn(
       'clinic.url',
       title,
-      `it calls ${found}; INGRESS_URL would be ${shown(expected)}`,
-      `Set INGRESS_URL in .env to an address that SQL Server reaches, then: ${SWITCH}`,
+      `it calls ${found}; by DOORBELL_URL (or INGRESS_URL) it would be ${shown(expected)}`,
+      `Set DOORBELL_URL in .env to an address at which SQL Server reaches the ingress, then: ${SWITCH}`,
     ),
   ]
 }
