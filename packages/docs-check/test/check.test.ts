@@ -1,6 +1,7 @@
 import { syncProgram } from '@clinic-sync/cli/program'
 import t from 'tap'
 import { checkCommands } from '../src/check/commands.ts'
+import { checkCompose } from '../src/check/compose.ts'
 import { anchorsOf, checkLinks, checkOrphans } from '../src/check/links.ts'
 import { checkDependencies, checkEditorconfig, checkVersions } from '../src/check/project.ts'
 import { routesIn } from '../src/check/routes.ts'
@@ -59,6 +60,26 @@ t.test('commands: scripts, commands, options, arguments', async (t) => {
     ['docker compose run --rm sync stats', /no command stats/],
     ['backfill --again', /backfill has no option --again/],
     ['--for-ever', /no command of ours has an option/],
+  ] as const)
+    t.match(faults(wrong), [why], wrong)
+})
+
+t.test('docker compose: services, files, profiles', async (t) => {
+  const faults = (code: string) => messages(checkCompose([page(`\`${code}\``)]))
+  for (const fine of [
+    'docker compose --profile demo up -d',
+    'docker compose run --rm sync status',
+    'docker compose logs --tail 50 -f ingress sql-to-postgres',
+    'docker compose exec -T demo-postgres psql -U postgres',
+    'docker compose down -v',
+  ])
+    t.same(faults(fine), [], fine)
+  for (const [wrong, why] of [
+    ['docker compose run --rm synk status', /no service synk/],
+    ['docker compose restart ingres', /no service ingres/],
+    ['docker compose --profile demos up', /no profile demos/],
+    ['docker compose -f other.yml up', /no file other\.yml/],
+    ['docker compose upp', /no command upp/],
   ] as const)
     t.match(faults(wrong), [why], wrong)
 })

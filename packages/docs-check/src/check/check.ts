@@ -2,6 +2,7 @@ import { syncProgram } from '@clinic-sync/cli/program'
 import { blocksOf } from '../blocks/blocks.ts'
 import type { Fault, Page } from '../pages.ts'
 import { checkCommands, checkCommandsInSources, optionsInSources } from './commands.ts'
+import { checkCompose } from './compose.ts'
 import { checkLinks, checkOrphans } from './links.ts'
 import { checkDependencies, checkEditorconfig, checkVersions, isThere, manifests } from './project.ts'
 import { checkNames, checkPaths, checkSettings } from './settings.ts'
@@ -21,6 +22,7 @@ export function checkPages(pages: readonly Page[]): Fault[] {
     ...checkOrphans(pages),
     ...checkCommands(pages, known),
     ...checkCommandsInSources(known),
+    ...checkCompose(pages),
     ...checkSettings(pages),
     ...checkNames(pages),
     ...checkPaths(pages, isThere),

@@ -115,6 +115,8 @@ export function faultsOfCall(words: readonly string[], program: Command, isSente
       const option = options.find(({ long, short }) => long === name || short === name)
       if (option === undefined) return [`${nameOf(command, program)} has no option ${name}`]
       if (takesValue(option) && !word.includes('=')) at++
+      // `--table patients work`
+      while (option.variadic && words[at + 1] !== undefined && !words[at + 1]?.startsWith('-')) at++
       continue
     }
     const inner = command.commands.find((each) => each.name() === word || each.aliases().includes(word))
