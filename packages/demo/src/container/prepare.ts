@@ -12,7 +12,7 @@ export interface Addresses {
   /** With the logins that install. */
   readonly clinicAdmin: string
   readonly portalAdmin: string
-  /** The services' own; made here. */
+  /** The services' own; made here, unless they are the same. */
   readonly clinic: string
   readonly portal: string
 }
@@ -45,8 +45,8 @@ export async function prepareDatabases(addresses: Addresses, screen: Screen, fol
     const rows = Object.entries(loaded).map(([table, count]) => `${count} ${table}`)
     screen.pair('clinic', rows.join(', '))
   } else screen.pair('clinic', 'as the last run left it')
-  await clinicLogin(clinic, new URL(addresses.clinic))
-  await portalLogin(addresses.portalAdmin, new URL(addresses.portal))
+  if (addresses.clinic !== addresses.clinicAdmin) await clinicLogin(clinic, new URL(addresses.clinic))
+  if (addresses.portal !== addresses.portalAdmin) await portalLogin(addresses.portalAdmin, new URL(addresses.portal))
   const adapted = (await isBabelfish(clinic)) ? { folder: await migrationsForBabelfish(folder) } : {}
   await migrate({ side: 'clinic', url: addresses.clinicAdmin, onLine, ...adapted })
   await migrate({ side: 'portal', url: addresses.portalAdmin, withPortalTables: true, onLine })
