@@ -118,6 +118,13 @@ BEGIN
   BEGIN;
     THROW 51230, N'sync.ApplyPortalChanges: this database was restored from a backup, and that is not repaired yet', 1;
   END
+  -- What never reached the clinic would be taken for what it has deleted. (No changes: who asks whether this procedure is here.)
+  IF EXISTS (SELECT 1 FROM OPENJSON(@Changes)) AND EXISTS (SELECT 1 FROM sync.Settings s WHERE s.Name = N'OriginalQueue' AND s.Value = N'copied')
+      AND NOT EXISTS (SELECT 1 FROM sync.Settings s WHERE s.Name = N'TakenOver')
+      AND NOT EXISTS (SELECT 1 FROM dbo.SyncQueue v WITH (READUNCOMMITTED) WHERE v.EventVersion IS NOT NULL)
+  BEGIN;
+    THROW 51231, N'sync.ApplyPortalChanges: the original system''s outbox is here, and the two sides have not been compared yet', 1;
+  END
   SET XACT_ABORT ON
   SET TRANSACTION ISOLATION LEVEL READ COMMITTED
   SET DEADLOCK_PRIORITY LOW

@@ -130,11 +130,53 @@ t.test('from the original system to two equal sides, and nothing is lost', async
     /^aligner_notes: 1 of the portal is no longer in the clinic: .*\(keys 9\)/,
   ]
 
-  await t.test('until then nothing is sent: the first events would overwrite what never arrived', async (t) => {
-    const clinic = await openClinic({ url: login.href, timeZone: 'Asia/Baghdad', log })
-    t.teardown(() => clinic.close())
-    await t.rejects(clinic.takeChanges(10), { code: 'SYNC_NOT_TAKEN_OVER', advice: /take-over/ })
+  const clinic = await openClinic({ url: login.href, timeZone: 'Asia/Baghdad', log })
+  const portal = await openPortal({ url: postgres.url, log })
+  const broker = await connectBroker({ url: vhost.url, log, name: 'ingress' })
+  const ingress = await serve({
+    clinic,
+    portal,
+    broker,
+    log,
+    onFatal: (error) => t.fail('the ingress ended', { error }),
+    clinicDoorbell: 'none',
+    portalDoorbell: 'listen',
+    host: '127.0.0.1',
+    port: 0,
+    webhookSecret: 'webhook-secret-0123456789',
+    webhookKeys: [],
+    operatorToken: TOKEN,
+    status: { clinic, portal, broker, rabbitmqUrl: vhost.url },
   })
+  environment.INGRESS_URL = ingress.url
+  const isReady = async () => (await fetch(`${ingress.url}/readyz`)).ok
+  const stop = new AbortController()
+  const context = { environment, log, signal: stop.signal, fail: (error: unknown) => t.fail('it ended', { error }) }
+  const consumers = await Promise.all([startSqlToPostgres(context), startPostgresToSql(context)])
+  t.teardown(async () => {
+    stop.abort()
+    await Promise.all([...consumers, ingress].map((each) => each.close()))
+    await broker.close()
+    await Promise.all([clinic.close(), portal.close()])
+  })
+  const deadline = Date.now() + 60_000
+
+  await t.test(
+    'until then nothing crosses, though the services run: it would overwrite what never arrived',
+    async (t) => {
+      await t.rejects(clinic.takeChanges(10), { code: 'SYNC_NOT_TAKEN_OVER', advice: /take-over/ })
+      const readiness = async () => await (await fetch(`${ingress.url}/readyz`)).text()
+      while (!/51231/.test(await readiness()) && Date.now() < deadline)
+        await new Promise((resolve) => setTimeout(resolve, 20))
+      t.match(await readiness(), /51231/)
+      const queued = async () => (await portalRows("SELECT FROM sync.queue WHERE status = 'Queued'")).length === 1
+      while (!(await queued()) && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20))
+      t.ok(await queued(), 'the doctor’s edit waits in RabbitMQ')
+      t.same(await clinicRows("SELECT COUNT(*) AS n FROM dbo.SyncQueue WHERE Status IN (N'Queued', N'Synced')"), [
+        { n: 1 },
+      ])
+    },
+  )
 
   await t.test('a dry run says it, and does nothing', async (t) => {
     const before = await portalRows('SELECT * FROM aligner_notes ORDER BY note_id')
@@ -171,38 +213,7 @@ t.test('from the original system to two equal sides, and nothing is lost', async
     t.same(await state(), before)
   })
 
-  const clinic = await openClinic({ url: login.href, timeZone: 'Asia/Baghdad', log })
-  const portal = await openPortal({ url: postgres.url, log })
-  const broker = await connectBroker({ url: vhost.url, log, name: 'ingress' })
-  const ingress = await serve({
-    clinic,
-    portal,
-    broker,
-    log,
-    onFatal: (error) => t.fail('the ingress ended', { error }),
-    clinicDoorbell: 'none',
-    portalDoorbell: 'listen',
-    host: '127.0.0.1',
-    port: 0,
-    webhookSecret: 'webhook-secret-0123456789',
-    webhookKeys: [],
-    operatorToken: TOKEN,
-    status: { clinic, portal, broker, rabbitmqUrl: vhost.url },
-  })
-  environment.INGRESS_URL = ingress.url
-  const isReady = async () => (await fetch(`${ingress.url}/readyz`)).ok
-  const stop = new AbortController()
-  const context = { environment, log, signal: stop.signal, fail: (error: unknown) => t.fail('it ended', { error }) }
-  const consumers = await Promise.all([startSqlToPostgres(context), startPostgresToSql(context)])
-  t.teardown(async () => {
-    stop.abort()
-    await Promise.all([...consumers, ingress].map((each) => each.close()))
-    await broker.close()
-    await Promise.all([clinic.close(), portal.close()])
-  })
   const ring = () => requeueCommand({ environment, say: () => {}, status: ['Queued'], dryRun: false })
-  const deadline = Date.now() + 60_000
-  while (!(await isReady()) && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20))
   const settled = async () => {
     for (;;) {
       const open = await clinicRows("SELECT COUNT(*) AS n FROM dbo.SyncQueue WHERE Status IN (N'Pending', N'Queued')")
@@ -217,6 +228,7 @@ t.test('from the original system to two equal sides, and nothing is lost', async
   }
 
   await t.test('then the services bring over everything that was queued, and the backfill the rest', async (t) => {
+    while (!(await isReady()) && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20))
     await requeueCommand({ environment, say: () => {}, status: ['Failed'], side: 'clinic', dryRun: false })
     await backfillCommand({
       environment,

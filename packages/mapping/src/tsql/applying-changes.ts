@@ -4,6 +4,7 @@ import { lockRows } from './applying-lock.ts'
 import { judgeValues, ruleOnRows } from './applying-rules.ts'
 import { logConflicts, reportRows, writeRows } from './applying-writes.ts'
 import { checkedArray, checkedRecords, number, tableName } from './arguments.ts'
+import { NOT_TAKEN_OVER } from './original.ts'
 import { IS_HELD } from './restoring.ts'
 import { dbo, indent, literal, procedure } from './text.ts'
 
@@ -57,6 +58,11 @@ ${checkedRecords('sync.ApplyPortalChanges', '@Changes')}
 IF ${IS_HELD}
 BEGIN;
   THROW 51230, N'sync.ApplyPortalChanges: this database was restored from a backup, and that is not repaired yet', 1;
+END
+-- What never reached the clinic would be taken for what it has deleted. (No changes: who asks whether this procedure is here.)
+IF EXISTS (SELECT 1 FROM OPENJSON(@Changes)) AND ${NOT_TAKEN_OVER}
+BEGIN;
+  THROW 51231, N'sync.ApplyPortalChanges: the original system''s outbox is here, and the two sides have not been compared yet', 1;
 END
 SET XACT_ABORT ON
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED

@@ -41,7 +41,7 @@ export function openDatabase(name: string, mapped: readonly Mapped[] = mappedTab
   const procedures = [
     takeChanges(outbox, records),
     settleChanges(outbox, records),
-    applyPortalChanges(records),
+    applyPortalChanges(outbox, records),
     readRows(records),
     backfillPage(records),
     openTransactions(outbox),

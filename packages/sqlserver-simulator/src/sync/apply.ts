@@ -12,6 +12,8 @@ import { clinicTypesOf, Locked } from './apply-types.ts'
 import { writeRulings } from './apply-write.ts'
 import { thrown } from './malformed.ts'
 import { type Records, wireRow } from './records.ts'
+import { checkTakenOver } from './original.ts'
+import type { Outbox } from './outbox.ts'
 import { isHeld } from './restoring.ts'
 
 interface Change {
@@ -55,7 +57,7 @@ interface Answer {
  * `sync.ApplyPortalChanges @Changes`, by the rules of packages/sync. Everything is ruled on before anything is written: each
  * record is in a batch once, so no ruling depends on another's.
  */
-export function applyPortalChanges(all: ReadonlyMap<string, Records>): Procedure {
+export function applyPortalChanges(outbox: Outbox, all: ReadonlyMap<string, Records>): Procedure {
   return {
     name: 'ApplyPortalChanges',
     parameters: [{ name: 'Changes', type: nvarchar(MAX) }],
@@ -67,6 +69,7 @@ export function applyPortalChanges(all: ReadonlyMap<string, Records>): Procedure
           51_230,
           'sync.ApplyPortalChanges: this database was restored from a backup, and that is not repaired yet',
         )
+      if (changes.length > 0) checkTakenOver(work, outbox, 'ApplyPortalChanges')
       let answers = changes.map((change) => judge(work, all, change, ruled))
       const mark = work.tx.mark
       try {

@@ -14,9 +14,9 @@ export function isNotTakenOver(work: Work, { table, at }: Outbox): boolean {
 }
 
 /** @throws SqlError 51231 */
-export function checkTakenOver(work: Work, outbox: Outbox): void {
+export function checkTakenOver(work: Work, outbox: Outbox, procedure: 'TakeChanges' | 'ApplyPortalChanges'): void {
   if (!isNotTakenOver(work, outbox)) return
-  const message = "sync.TakeChanges: the original system's outbox is here, and the two sides have not been compared yet"
+  const message = `sync.${procedure}: the original system's outbox is here, and the two sides have not been compared yet`
   throw new SqlError(51231, message, { severity: 16, abort: 'batch' })
 }
 

@@ -40,7 +40,7 @@ export function takeChanges(outbox: Outbox, all: ReadonlyMap<string, Records>): 
     parameters: [{ name: 'Max', type: INT }],
     run(work, [max]) {
       const checked = checkedMax('sync.TakeChanges', max)
-      checkTakenOver(work, outbox)
+      checkTakenOver(work, outbox, 'TakeChanges')
       return take(work, outbox, all, checked)
     },
   }
