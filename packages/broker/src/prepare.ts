@@ -39,12 +39,15 @@ export class Topology {
     if (missing.length === 0) return
     // Somebody at work on the queues may be at work on the rights too.
     this.#mayDeclare = true
-    throw new SyncError(
-      'SYNC_BROKER_UNPREPARED',
-      `RabbitMQ has no ${missing.join(', ')}, and this login may not make ${missing.length === 1 ? 'it' : 'them'}`,
-    )
+    throw unprepared(missing)
   }
 }
+
+const unprepared = (missing: readonly string[]) =>
+  new SyncError(
+    'SYNC_BROKER_UNPREPARED',
+    `RabbitMQ has no ${missing.join(', ')}, and this login may not make ${missing.length === 1 ? 'it' : 'them'}`,
+  )
 
 /** The exchanges and queues that are not there. */
 async function missingFrom(model: ChannelModel, retryDelaysMs: readonly number[]): Promise<readonly string[]> {
@@ -78,6 +81,8 @@ export interface DeclareBrokerOptions {
 export interface DeclaredBroker {
   /** Exchanges and queues that it has made, such as `queue sync.dead.sql-to-postgres`. */
   readonly made: readonly string[]
+  /** False: the login is a service's own. All are there, and their arguments and bindings were not looked at. */
+  readonly mayDeclare: boolean
   /** How many there are now. */
   readonly total: number
 }
@@ -85,8 +90,8 @@ export interface DeclaredBroker {
 /**
  * Declares exchanges, queues and bindings, and says which were not there; safe to repeat. With `dryRun` it only looks.
  *
- * @throws SyncError SYNC_BROKER_DOWN, in RabbitMQ's or the socket's words, without the URL: not reachable, the login may not, or a
- *   queue is there with other arguments.
+ * @throws SyncError SYNC_BROKER_UNPREPARED: something is missing, and the login may not declare; SYNC_BROKER_DOWN, in RabbitMQ's or the
+ *   socket's words, without the URL: not reachable, or a queue is there with other arguments.
  */
 export async function declareBroker(options: DeclareBrokerOptions & { dryRun?: boolean }): Promise<DeclaredBroker> {
   const { url, retryDelaysMs = RETRY_DELAYS_MS, connectMs = 8_000, dryRun = false } = options
@@ -100,11 +105,10 @@ export async function declareBroker(options: DeclareBrokerOptions & { dryRun?: b
     })
     model.on('error', () => undefined)
     const made = await missingFrom(model, retryDelaysMs)
-    if (!dryRun) {
-      const declare = (channel: Channel) => declareTopology(channel, retryDelaysMs)
-      await attempt(model, declare)
-    }
-    return { made, total: EXCHANGES.length + queueDefinitions(retryDelaysMs).length }
+    const declare = (channel: Channel) => declareTopology(channel, retryDelaysMs)
+    const mayDeclare = dryRun || 'answer' in (await attempt(model, declare, REFUSED))
+    if (!mayDeclare && made.length > 0) throw unprepared(made)
+    return { made, mayDeclare, total: EXCHANGES.length + queueDefinitions(retryDelaysMs).length }
   } catch (cause) {
     if (cause instanceof SyncError) throw cause
     throw new SyncError('SYNC_BROKER_DOWN', `RabbitMQ: ${reasonOf(cause)}`, { cause })

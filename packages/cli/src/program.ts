@@ -1,14 +1,17 @@
 import { readFileSync } from 'node:fs'
+import type { Side } from '@clinic-sync/contracts'
 import { isTableName, TABLE_NAMES, type TableName } from '@clinic-sync/mapping'
 import { readSettings } from '@clinic-sync/runtime'
 import { Argument, Command, InvalidArgumentError } from 'commander'
 import { adminUrl, asAdministrator, installsAsService, portalAdminUrl } from './admin-url.ts'
+import { addAfterRestore } from './after-restore/command.ts'
 import { backfillCommand, summaryLines } from './backfill/command.ts'
 import { addDeadLetters } from './dead-letters/command.ts'
 import { doctorCommand } from './doctor/command.ts'
 import { doorbellCommand } from './doorbell/command.ts'
 import { environmentFrom } from './environment.ts'
 import { addInit } from './init/command.ts'
+import { migrateBroker, namesBroker } from './migrate/broker.ts'
 import { migrate } from './migrate/index.ts'
 import { addRequeue } from './requeue/command.ts'
 import { addStatus } from './status/command.ts'
@@ -35,13 +38,14 @@ export function syncProgram(): Command {
 
   program
     .command('migrate')
-    .description('bring the schema sync of both databases, or of one, up to date')
-    .addArgument(new Argument('[side]', 'which database').choices(['clinic', 'portal']))
+    .description('bring the schema sync of both databases up to date, and RabbitMQ’s queues; or one of the three')
+    .addArgument(new Argument('[side]', 'which of them').choices(['clinic', 'portal', 'broker']))
     .option('--dry-run', 'say what would be applied, and do nothing', false)
     .option('--with-portal-tables', "also create the portal's own tables, for a portal that starts without them", false)
-    .action(async (side: 'clinic' | 'portal' | undefined, options: { dryRun: boolean; withPortalTables: boolean }) => {
+    .action(async (only: Side | 'broker' | undefined, options: { dryRun: boolean; withPortalTables: boolean }) => {
       const settings = environment()
-      for (const each of side === undefined ? (['clinic', 'portal'] as const) : [side]) {
+      const isWanted = (each: Side | 'broker') => only === undefined || only === each
+      for (const each of (['clinic', 'portal'] as const).filter(isWanted)) {
         const where =
           each === 'clinic'
             ? { url: adminUrl(settings), doorbell: readSettings(['CLINIC_DOORBELL'], settings).CLINIC_DOORBELL }
@@ -49,6 +53,8 @@ export function syncProgram(): Command {
         const asService = installsAsService(each, settings)
         await migrate({ side: each, ...where, asService, onLine: say, ...options })
       }
+      if (only === 'broker' || (only === undefined && namesBroker(settings)))
+        await migrateBroker({ environment: settings, dryRun: options.dryRun, onLine: say })
     })
 
   program
@@ -107,6 +113,7 @@ export function syncProgram(): Command {
   addDeadLetters(program, environment)
   addStatus(program, environment)
   addRequeue(program, environment)
+  addAfterRestore(program, environment)
   addTakeOver(program, environment)
   return program
 }
