@@ -1,4 +1,6 @@
 export { type Migrated, type MigrateOptions, migrate } from './migrate/index.ts'
+export { afterRestoreCommand } from './after-restore/command.ts'
 export { backfill, type BackfillOptions, type BackfillPorts, type BackfillResult } from './backfill/backfill.ts'
 export { ringIngress } from './backfill/ring.ts'
 export { type DoorbellChoice, useDoorbell } from './doorbell/use.ts'
+export { loginSql } from './init/login-sql.ts'

@@ -13,6 +13,7 @@ import { createPortalDatabase } from './run/portal-database.ts'
 import { prepareClinic } from './run/prepare-clinic.ts'
 import type { Releasers } from './run/releasers.ts'
 import { serverZone } from './run/server-zone.ts'
+import { brokerUrls, portalServiceUrl } from './run/service-logins.ts'
 import { type Addresses, type Services, startServices } from './run/services.ts'
 import { writeSettings } from './run/settings-file.ts'
 import { switchDoorbell } from './run/switch-doorbell.ts'
@@ -62,7 +63,7 @@ export async function startDemo({ screen, release, confirm, yes, quiet = false }
     screen.line(screen.faint('  The SQL Server is a simulator: it speaks the real protocol, but it is no SQL Server.'))
   const portalDatabase = await createPortalDatabase(found.postgres.url)
   release.add('portal database', () => portalDatabase.drop())
-  const addresses = {
+  const prepared = {
     clinic: found.sqlserver.url,
     clinicServices: found.sqlserver.serviceUrl ?? found.sqlserver.url,
     portal: portalDatabase.url,
@@ -70,9 +71,9 @@ export async function startDemo({ screen, release, confirm, yes, quiet = false }
   }
 
   screen.section('Preparing the two databases')
-  const clinic = await connectClinic(addresses.clinic)
+  const clinic = await connectClinic(prepared.clinic)
   release.add('clinic connection', () => clinic.close())
-  const loaded = await prepareClinic({ url: addresses.clinic, clinic, simulator, confirm })
+  const loaded = await prepareClinic({ url: prepared.clinic, clinic, simulator, confirm })
   screen.pair(
     'clinic',
     Object.entries(loaded)
@@ -81,10 +82,20 @@ export async function startDemo({ screen, release, confirm, yes, quiet = false }
   )
   const onLine = (line: string) => screen.line(screen.faint(`  ${line}`))
   const adapted = (await isBabelfish(clinic)) ? { folder: await migrationsForBabelfish(folder) } : {}
-  await migrate({ side: 'clinic', url: addresses.clinic, onLine, ...adapted })
-  await migrate({ side: 'portal', url: addresses.portal, withPortalTables: true, onLine })
-  const doorbell = await switchDoorbell(addresses.clinic)
+  await migrate({ side: 'clinic', url: prepared.clinic, onLine, ...adapted })
+  await migrate({ side: 'portal', url: prepared.portal, withPortalTables: true, onLine })
+  const doorbell = await switchDoorbell(prepared.clinic)
   onLine(`clinic: ${doorbell === 'http' ? 'nothing in the database rings' : `the doorbell ${doorbell} is switched on`}`)
+
+  const { managementUrl } = found.rabbit
+  const addresses: Addresses = {
+    ...prepared,
+    portalServices: await portalServiceUrl(prepared.portal, release),
+    ...(managementUrl !== undefined && {
+      rabbitUsers: await brokerUrls(prepared.rabbit, managementUrl, release),
+    }),
+  }
+  onLine('logins: each service has its own, with the rights that it needs')
 
   screen.section('Starting the services')
   const services = await startServices(addresses, { doorbell, timeZone: await serverZone(clinic) }, folder, release)

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { BrokerUser } from '@clinic-sync/broker'
 import { type Child, freePort, startChild, untilReady } from './child.ts'
 import type { Releasers } from './releasers.ts'
 import type { Doorbell } from './switch-doorbell.ts'
@@ -9,7 +10,10 @@ export interface Addresses {
   /** With the services' own login, where there is one. */
   readonly clinicServices: string
   readonly portal: string
+  readonly portalServices?: string
   readonly rabbit: string
+  /** With the login of each service, and the operator's. */
+  readonly rabbitUsers?: Readonly<Record<BrokerUser, string>>
 }
 
 /** Our three services, running. */
@@ -19,7 +23,7 @@ export interface Services {
   readonly operatorToken: string
   /** Rings for the clinic as SQL Server would over HTTP; does nothing where Service Broker rings. */
   ring(): Promise<void>
-  /** What every process of the demo is configured with, and what the operator's commands need besides. */
+  /** What the operator's commands are configured with. */
   readonly settings: Readonly<Record<string, string>> & { readonly CLINIC_TIME_ZONE: string }
   /** Resolves with the service that has ended though nobody asked it to. */
   readonly died: Promise<Child>
@@ -28,18 +32,24 @@ export interface Services {
 const CONSUMERS = ['sql-to-postgres', 'postgres-to-sql'] as const
 
 /**
- * Starts the ingress and both consumers as processes of their own, each with the settings and a port that was free, and waits
- * until all are ready. What has been started is handed to `onStarted` at once, so that it is stopped whatever follows.
+ * Starts the ingress and both consumers as processes of their own, each with the settings, those that are its own, and a port that was
+ * free, and waits until all are ready. What has been started is handed to `onStarted` at once, so that it is stopped whatever follows.
  */
 export async function startProcesses(
   settings: Readonly<Record<string, string>>,
   folder: string,
   onStarted: (children: readonly Child[]) => void,
+  ownOf: (service: 'ingress' | (typeof CONSUMERS)[number]) => Readonly<Record<string, string>> = () => ({}),
 ): Promise<{ readonly children: readonly Child[]; readonly ingressUrl: string }> {
   const [ingressPort, ...healthPorts] = [await freePort(), await freePort(), await freePort()]
   const own = { INGRESS_PORT: String(ingressPort) }
-  const start = (name: string, port: object) =>
-    startChild({ name, script: `services/${name}/src/main.ts`, settings: { ...settings, ...port }, folder })
+  const start = (name: 'ingress' | (typeof CONSUMERS)[number], port: object) =>
+    startChild({
+      name,
+      script: `services/${name}/src/main.ts`,
+      settings: { ...settings, ...ownOf(name), ...port },
+      folder,
+    })
   const children = [
     start('ingress', own),
     ...CONSUMERS.map((name, i) => start(name, { HEALTH_PORT: String(healthPorts[i]) })),
@@ -59,18 +69,26 @@ export async function startServices(
 ): Promise<Services> {
   const secret = () => randomBytes(24).toString('hex')
   const operatorToken = secret()
+  const { portal, portalServices = portal, rabbit, rabbitUsers } = addresses
+  const [clinicUrl, portalUrl] = [{ SQLSERVER_URL: addresses.clinicServices }, { POSTGRES_URL: portalServices }]
+  // Each has the addresses that it needs, and a login of its own.
+  const own = {
+    ingress: { ...clinicUrl, ...portalUrl, RABBITMQ_URL: rabbitUsers?.ingress ?? rabbit },
+    'sql-to-postgres': { ...portalUrl, RABBITMQ_URL: rabbitUsers?.['sql-to-postgres'] ?? rabbit },
+    'postgres-to-sql': { ...clinicUrl, RABBITMQ_URL: rabbitUsers?.['postgres-to-sql'] ?? rabbit },
+  }
   const settings = {
-    SQLSERVER_URL: addresses.clinicServices,
-    POSTGRES_URL: addresses.portal,
-    RABBITMQ_URL: addresses.rabbit,
     CLINIC_TIME_ZONE: timeZone,
     SYNC_WEBHOOK_SECRET: secret(),
     SYNC_OPERATOR_TOKEN: operatorToken,
     CLINIC_DOORBELL: doorbell,
     LOG_LEVEL: 'info',
   }
-  const { children, ingressUrl } = await startProcesses(settings, folder, (started) =>
-    release.add('services', () => Promise.all(started.map((child) => child.stop()))),
+  const { children, ingressUrl } = await startProcesses(
+    settings,
+    folder,
+    (started) => release.add('services', () => Promise.all(started.map((child) => child.stop()))),
+    (name) => own[name],
   )
   const died = new Promise<Child>((resolve) => {
     for (const child of children) void child.ended.then(({ asked }) => asked || resolve(child))
@@ -80,7 +98,15 @@ export async function startServices(
     children,
     ingressUrl,
     operatorToken,
-    settings: { ...settings, SQLSERVER_ADMIN_URL: addresses.clinic, INGRESS_URL: ingressUrl },
+    settings: {
+      ...clinicUrl,
+      ...portalUrl,
+      RABBITMQ_URL: rabbitUsers?.operator ?? rabbit,
+      ...settings,
+      SQLSERVER_ADMIN_URL: addresses.clinic,
+      POSTGRES_ADMIN_URL: portal,
+      INGRESS_URL: ingressUrl,
+    },
     died,
     async ring() {
       if (doorbell === 'service-broker') return
