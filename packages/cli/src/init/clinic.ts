@@ -102,7 +102,8 @@ export async function reachClinic(
       }
     }
     url = null
-    pem = given
+    // A wrong password says nothing against the certificate.
+    if (looked.trouble.certificate === true) pem = given
   }
 }
 

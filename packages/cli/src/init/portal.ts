@@ -99,7 +99,8 @@ export async function reachPortal(
       }
     }
     url = null
-    pem = given
+    // A wrong password says nothing against the certificate.
+    if (looked.trouble.certificate === true) pem = given
   }
 }
 
