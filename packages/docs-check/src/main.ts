@@ -1,15 +1,17 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { releasers } from '@clinic-sync/demo'
 import { blocksOf } from './blocks/blocks.ts'
 import { checkPages, faultLine } from './check/check.ts'
 import { checkRoutes, routesIn } from './check/routes.ts'
-import { readPages } from './pages.ts'
+import { readPages, ROOT } from './pages.ts'
 import { leftOut, type Outcome, runBlock } from './running/run.ts'
 import { setStage } from './running/stage.ts'
 
 const USAGE = `npm run docs                    holds README and docs against the code, and runs their commands on a demo
 npm run docs -- --list          only says which commands are run, how, and which are not and why
-npm run docs -- --docker        also runs what needs a Docker engine
+npm run docs -- --docker        only what needs a Docker engine, on the demo that docker compose runs in this folder
 npm run docs -- docs/x.md …     only the commands of these pages
 SQLSERVER_URL: an empty database of a real SQL Server, for what needs one`
 
@@ -29,22 +31,25 @@ async function main(): Promise<number> {
   const unknown = positionals.filter((path) => !pages.some((page) => page.path === path))
   if (unknown.length > 0) throw new Error(`There is no page ${unknown.join(', ')}.`)
   const read = pages.map(blocksOf)
-  const faults = positionals.length > 0 ? read.flatMap((each) => each.faults) : checkPages(pages)
+  const faults = checkPages(pages).filter(({ path }) => positionals.length === 0 || positionals.includes(path))
   const blocks = read
     .flatMap((each) => each.blocks)
     .filter(({ path }) => positionals.length === 0 || positionals.includes(path))
   const means = { sqlServer: Boolean(process.env.SQLSERVER_URL), docker: values.docker ?? false }
   const outcomes: Outcome[] = []
-  const stage =
-    values.list || blocks.every((block) => leftOut(block, means)) ? undefined : await setStage(release, () => undefined)
+  if (means.docker && existsSync(join(ROOT, '.env')))
+    throw new Error('This folder has a .env: what it names is a clinic’s, and no demo to try commands on.')
+  const isWanted = !values.list && !means.docker && blocks.some((block) => leftOut(block, means) === null)
+  const stage = isWanted ? await setStage(release, () => undefined) : null
   for (const block of blocks) {
     const why = leftOut(block, means)
-    const outcome: Outcome | undefined =
-      why !== null ? { block, result: 'left out', message: why, ms: 0 } : stage && (await runBlock(block, stage))
+    let outcome: Outcome | undefined
+    if (why !== null) outcome = { block, result: 'left out', message: why, ms: 0 }
+    else if (!values.list) outcome = await runBlock(block, stage)
     if (outcome) outcomes.push(outcome)
     say(lineFor(block.path, block.line, outcome ?? `run as ${block.marker.how}`))
   }
-  if (stage) {
+  if (stage !== null) {
     const { ingressUrl, operatorToken } = stage.demo.services
     faults.push(...(await checkRoutes(routesIn(pages), ingressUrl, operatorToken)))
   }

@@ -18,7 +18,7 @@ const PATIENCE_MS = 90_000
  */
 export async function runShell(
   code: string,
-  { folder, environment }: { folder: string; environment: Readonly<Record<string, string>> },
+  { folder, environment }: { folder: string; environment: NodeJS.ProcessEnv },
 ): Promise<Ran> {
   const shell = spawn('bash', ['-euo', 'pipefail', '-c', code], {
     cwd: folder,

@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync } from 'node:fs'
-import { cp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { type Demo, noteRunning, type Releasers, startDemo } from '@clinic-sync/demo'
 import pg from 'pg'
 import { ROOT } from '../pages.ts'
@@ -15,8 +15,6 @@ export interface Stage {
   readonly environment: Readonly<Record<string, string>>
   /** A folder that looks like the project's, with a `.env` of its own: what a block writes there is no developer's. */
   newFolder(): Promise<string>
-  /** The project as one gets it: copied, since what builds an image follows no links; without `.env` and packages. */
-  newClone(): Promise<string>
 }
 
 /** Whatever could be a setting of ours, or is npm's or tap's own, and so another's than the reader's. */
@@ -26,7 +24,11 @@ const NOT_THE_READERS =
 /** Each an answer that blocks in a shell get, in place of what only an installation has. */
 const DOCKER = `#!/bin/sh
 # The command line in its container is the command line on this demo. Blocks for a Docker engine are run as docker.
-if [ "$1 $2 $3 $4" = 'compose run --rm sync' ]; then shift 4; exec npm run --silent sync -- "$@"; fi
+if [ "$1 $2 $3 $4" = 'compose run --rm sync' ]; then
+  shift 4
+  export SYNC_COMMAND='docker compose run --rm sync'
+  exec node --import=tsx --conditions=@clinic-sync/source packages/cli/src/main.ts "$@"
+fi
 echo "docker $*: mark this block as run: docker" >&2
 exit 127
 `
@@ -76,12 +78,6 @@ export async function setStage(release: Releasers, say: (line: string) => void):
         if (!LEFT_OUT.has(name)) await symlink(join(ROOT, name), join(project, name))
       const settings = Object.entries(services.settings).map(([name, value]) => `${name}="${value}"\n`)
       await writeFile(join(project, '.env'), settings.join(''), { mode: 0o600 })
-      return project
-    },
-    async newClone() {
-      const project = join(folder, `clone-${++folders}`, 'clinic-sync')
-      const passedOver = new Set([...LEFT_OUT, 'node_modules', 'dist'])
-      await cp(ROOT, project, { recursive: true, filter: (path) => !passedOver.has(basename(path)) })
       return project
     },
   }
