@@ -16,6 +16,8 @@ interface Original {
   readonly real: boolean
   batch(sql: string): Promise<readonly Record<string, unknown>[]>
   migrate(): Promise<void>
+  /** Runs the file that gives the original its outbox back. */
+  goBack(): Promise<void>
 }
 
 async function original(): Promise<Original> {
@@ -35,6 +37,7 @@ async function original(): Promise<Original> {
           if (file !== SCHEMA)
             await runBatches(connection, await readFile(new URL(`../../../../${file}`, import.meta.url), 'utf8'))
       },
+      goBack: () => Promise.reject(new Error('the simulator runs no migrations')),
     }
   }
   const database = await createDatabase(SERVER)
@@ -49,10 +52,11 @@ async function original(): Promise<Original> {
     async migrate() {
       for (const file of filesFor(database.babelfish)) if (file !== SCHEMA) await database.file(file)
     },
+    goBack: () => database.file('migrations/sqlserver/by-hand/back_to_the_original.sql'),
   }
 }
 
-const { url, real, batch, migrate } = await original()
+const { url, real, batch, migrate, goBack } = await original()
 const n = async (sql: string) => Number((await batch(sql))[0]?.n)
 const rung = () => (real ? n('SELECT COUNT(*) AS n FROM dbo.Rung') : Promise.resolve(0))
 const open = async () => {
@@ -145,3 +149,35 @@ t.test('the application that still takes rows away is found out', async (t) => {
   const modules = [...facts.keys()].filter((name) => name.startsWith('original:')).map((name) => name.toLowerCase())
   t.same(modules, real ? ['original:dbo.trg_patients_sync'] : [])
 })
+
+if (real)
+  t.test('the way back: the original has its outbox, and what is still to be sent; and here again', async (t) => {
+    await batch("UPDATE dbo.SyncQueue SET Status = N'Failed' WHERE TableName = N'work' AND Status = N'Pending'")
+    const left = await n(
+      "SELECT COUNT(*) AS n FROM dbo.SyncQueue WHERE Status <> N'Synced' AND TableName <> N'aligner_notes'",
+    )
+    await goBack()
+    t.same(await batch('SELECT QueueID, TableName, Status FROM dbo.SyncQueue WHERE QueueID <= 4 ORDER BY QueueID'), [
+      { QueueID: 1, TableName: 'patients', Status: 'Synced' },
+      { QueueID: 2, TableName: 'work', Status: 'Synced' },
+      { QueueID: 3, TableName: 'aligner_sets', Status: 'Synced' },
+      { QueueID: 4, TableName: 'aligner_notes', Status: 'Failed' },
+    ])
+    t.equal(await n("SELECT COUNT(*) AS n FROM dbo.SyncQueue WHERE QueueID > 4 AND Status = N'Pending'"), left)
+    const last = await n('SELECT MAX(QueueID) AS n FROM dbo.SyncQueue')
+    const was = await rung()
+    await batch("UPDATE dbo.tblpatients SET Phone = N'3' WHERE PersonID = 1")
+    t.equal(await n(`SELECT COUNT(*) AS n FROM dbo.SyncQueue WHERE QueueID > ${last}`), 1, 'its own trigger alone')
+    t.equal(await rung(), was + 1)
+    await t.rejects(goBack(), /no way back/)
+
+    await migrate()
+    const clinic = await open()
+    await t.rejects(clinic.takeChanges(100), { code: 'SYNC_NOT_TAKEN_OVER' })
+    await batch("INSERT INTO sync.Settings (Name, Value) VALUES (N'TakenOver', N'1')")
+    const { changes } = await clinic.takeChanges(100)
+    t.match(
+      changes.filter(({ key }) => key === 1),
+      [{ table: 'patients' }, { table: 'work' }],
+    )
+  })
