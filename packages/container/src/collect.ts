@@ -8,16 +8,15 @@ const OTHERS =
   /\/node_modules\/@(azure|azure-rest|typespec)\/[^/]+\/(dist\/(browser|esm|react-native|workerd)|dist-browser)$/
 
 /**
- * Copies what some workspaces need when they run, and nothing else: their compiled code, and every package that is reached from them
- * by `dependencies`. npm has no word for this: in a workspace it installs what the others' tests need as well.
+ * The packages that some workspaces need when they run: what is reached from them by `dependencies`. npm has no word for this: in a
+ * workspace it installs what the others' tests need as well.
  *
- * @param root the repository, built, with its node_modules
+ * @param root the repository, with its node_modules
  * @param workspaces where to begin, relative to it: `services/ingress`
- * @param into gets the same paths as below `root`
- * @returns the paths of the packages that were copied
+ * @returns their folders, relative to `root`, with `/`
  * @throws Error when a dependency is not there
  */
-export function collect(root: string, workspaces: readonly string[], into: string): readonly string[] {
+export function reached(root: string, workspaces: readonly string[]): readonly string[] {
   const top = realpathSync(root)
   const found = new Set<string>()
   const queue = workspaces.map((path) => join(top, path))
@@ -26,8 +25,15 @@ export function collect(root: string, workspaces: readonly string[], into: strin
     found.add(from)
     for (const name of dependenciesOf(from)) queue.push(resolve(name, from, top))
   }
-  for (const from of found) copy(from, join(into, relative(top, from)))
   return [...found].map((path) => relative(top, path).split(sep).join('/')).sort()
+}
+
+/** Copies what `reached` names to the same paths below `into`: of the workspaces what was compiled, without what only people read. */
+export function collect(root: string, workspaces: readonly string[], into: string): readonly string[] {
+  const top = realpathSync(root)
+  const paths = reached(root, workspaces)
+  for (const path of paths) copy(join(top, path), join(into, path))
+  return paths
 }
 
 function dependenciesOf(folder: string): readonly string[] {
