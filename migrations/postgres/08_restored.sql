@@ -1,7 +1,7 @@
 -- For a database that was restored from a backup: what is known here of both sides, to be compared with the other side; holding up the
 -- clinic's changes until that is repaired; and what `npm run sync -- after-restore` does here. Safe to run again.
 
--- As JSON: lastId, the latest queue id; seen, the clinic's highest version applied; held; of the `newest` latest rows that were settled by
+-- As JSON: lastId, the latest queue id; seen, the clinic's highest version applied; held, why the clinic's changes are held up; of the `newest` latest rows that were settled by
 -- an outcome, the highest version of each record that has no other rows (beside a dead one an older one is settled, too); and applied, the
 -- clinic's version of each of `records`, an array of {table, key}; open, whether a doctor's edit of it is in flight; born, whether that
 -- made it. Rows from before the queue ids were moved on say nothing.
@@ -12,7 +12,7 @@ AS $function$
   SELECT json_build_object(
     'lastId', (SELECT CASE WHEN i.is_called THEN i.last_value ELSE i.last_value - 1 END FROM sync.queue_ids AS i)::text,
     'seen', (SELECT coalesce(max(s.clinic_version), 0) FROM sync.row_state AS s)::text,
-    'held', EXISTS (SELECT FROM sync.settings AS s WHERE s.name = 'Restored'),
+    'held', (SELECT s.value FROM sync.settings AS s WHERE s.name = 'Restored'),
     'latest', (
       SELECT coalesce(json_agg(json_build_object('table', l.table_name, 'key', l.record_id, 'version', l.version::text)), '[]')
       FROM (
@@ -56,24 +56,26 @@ AS $function$
   SELECT EXISTS (SELECT FROM sync.settings AS s WHERE s.name = 'Restored')
 $function$;
 
--- While it is held, sync.apply_clinic_changes fails with SQLSTATE CS001.
-CREATE OR REPLACE FUNCTION sync.hold_clinic_changes(held boolean) RETURNS void
+-- Until it is let go (null), sync.apply_clinic_changes fails with SQLSTATE CS001. why: 'restored', this database was restored from a backup;
+-- 'repair', the other one was, and is being repaired.
+CREATE OR REPLACE FUNCTION sync.hold_clinic_changes(why text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = ''
 AS $function$
 BEGIN
-  IF held THEN
-    INSERT INTO sync.settings (name, value) VALUES ('Restored', clock_timestamp()::text) ON CONFLICT (name) DO NOTHING;
-  ELSE
+  IF why IS NULL THEN
     DELETE FROM sync.settings AS s WHERE s.name = 'Restored';
-    -- What was settled until now is not to be compared any more.
-    INSERT INTO sync.settings (name, value) SELECT 'RestoredUpTo', i.last_value::text FROM sync.queue_ids AS i
-    ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+  ELSIF why IN ('restored', 'repair') THEN
+    INSERT INTO sync.settings AS s (name, value) VALUES ('Restored', why)
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE excluded.value = 'restored';
+  ELSE
+    RAISE EXCEPTION 'why is restored, repair or null' USING ERRCODE = 'invalid_parameter_value';
   END IF;
 END
 $function$;
 
--- Moves the queue ids above `seen`, the highest that the clinic has had, and above all that were handed out here.
+-- Moves the queue ids above `seen`, the highest that the clinic has had, and above all that were handed out here. Rows from before are not
+-- compared any more.
 CREATE OR REPLACE FUNCTION sync.move_queue_ids(seen bigint) RETURNS void
 LANGUAGE plpgsql
 SET search_path = ''
@@ -185,7 +187,7 @@ BEGIN
     EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA sync FROM %I', grantee);
   END LOOP;
   IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'clinic_sync') THEN
-    GRANT EXECUTE ON FUNCTION sync.bookkeeping(jsonb, integer), sync.is_held(), sync.hold_clinic_changes(boolean) TO clinic_sync;
+    GRANT EXECUTE ON FUNCTION sync.bookkeeping(jsonb, integer), sync.is_held(), sync.hold_clinic_changes(text) TO clinic_sync;
   END IF;
 END
 $$;

@@ -1224,8 +1224,9 @@ ALTER PROCEDURE sync.Bookkeeping @Records nvarchar(max), @Max int AS
 BEGIN
   -- What this side knows of both, for whoever compares it with the other side: a database that was restored from a backup knows less.
   -- @Records: [{"table", "key"}, …]. Three result sets: LastID, the latest queue id, Seen, the portal's highest version processed, and
-  -- Held, whether the portal's changes are held up; of the @Max newest settled rows the highest version of each record that has no other
-  -- rows (beside a dead one an older one is settled, too); and for each of @Records Ordinal and Seen. Rows from before the queue ids were moved on, after an earlier restore, say nothing. Waits for nobody.
+  -- Held, why the portal's changes are held up (NULL: they are not); of the @Max newest settled rows the highest version of each record that has no other
+  -- rows (beside a dead one an older one is settled, too); and for each of @Records Ordinal, Seen, IsOpen, whether a change of it is not
+  -- settled, and IsNew, whether it was made by one. What sync.QueueRecords has queued is no change. Rows from before the queue ids were moved on, after an earlier restore, say nothing. Waits for nobody.
   SET NOCOUNT ON
   IF COALESCE(ISJSON(@Records), 0) = 0
     OR SUBSTRING(@Records, PATINDEX(N'%[^' + NCHAR(9) + NCHAR(10) + NCHAR(13) + N' ]%', @Records), 1) <> N'['
@@ -1265,7 +1266,7 @@ BEGIN
 
   SELECT CONVERT(varchar(20), (SELECT CONVERT(bigint, s.current_value) FROM sys.sequences s WHERE s.object_id = OBJECT_ID(N'sync.QueueIDs'))) AS LastID,
     CONVERT(varchar(20), (SELECT COALESCE(MAX(s.SeenPortalVersion), 0) FROM sync.RowState s WITH (READUNCOMMITTED))) AS Seen,
-    CAST(CASE WHEN EXISTS (SELECT 1 FROM sync.Settings WHERE Name = N'Restored') THEN 1 ELSE 0 END AS bit) AS Held
+    (SELECT MAX(s.Value) FROM sync.Settings s WHERE s.Name = N'Restored') AS Held
 
   SELECT n.TableName, n.RecordID, CONVERT(varchar(20), MAX(n.EventVersion)) AS Version
   FROM (SELECT TOP (@Max) q.TableName, q.RecordID, q.EventVersion
@@ -1276,7 +1277,11 @@ BEGIN
       WHERE o.TableName = n.TableName AND o.RecordID = n.RecordID AND o.Status <> N'Synced')
   GROUP BY n.TableName, n.RecordID
 
-  SELECT CONVERT(int, a.[key]) + 1 AS Ordinal, CONVERT(varchar(20), COALESCE(s.SeenPortalVersion, 0)) AS Seen
+  SELECT CONVERT(int, a.[key]) + 1 AS Ordinal, CONVERT(varchar(20), COALESCE(s.SeenPortalVersion, 0)) AS Seen,
+    CAST(CASE WHEN EXISTS (SELECT 1 FROM dbo.SyncQueue o WITH (READUNCOMMITTED)
+      WHERE o.TableName = r.TableName AND o.RecordID = r.RecordID AND o.Status <> N'Synced' AND o.Operation <> N'RESTORED') THEN 1 ELSE 0 END AS bit) AS IsOpen,
+    CAST(CASE WHEN EXISTS (SELECT 1 FROM dbo.SyncQueue o WITH (READUNCOMMITTED)
+      WHERE o.TableName = r.TableName AND o.RecordID = r.RecordID AND o.Status <> N'Synced' AND o.Operation = N'INSERT') THEN 1 ELSE 0 END AS bit) AS IsNew
   FROM OPENJSON(@Records) a
     CROSS APPLY OPENJSON(a.[value]) WITH (TableName nvarchar(100) '$.table', RecordID int '$.key') r
     LEFT JOIN sync.RowState s WITH (READUNCOMMITTED) ON s.TableName = r.TableName AND s.RecordID = r.RecordID
@@ -1287,13 +1292,14 @@ GO
 
 IF OBJECT_ID(N'sync.HoldPortalChanges', N'P') IS NULL EXEC (N'CREATE PROCEDURE sync.HoldPortalChanges AS RETURN')
 GO
-ALTER PROCEDURE sync.HoldPortalChanges @Held bit AS
+ALTER PROCEDURE sync.HoldPortalChanges @Why nvarchar(20) AS
 BEGIN
-  -- This database was restored from a backup: until that is repaired, sync.ApplyPortalChanges answers 51230.
+  -- Until it is let go (NULL), sync.ApplyPortalChanges answers 51230. @Why: 'restored', this database was restored from a backup; 'repair',
+  -- the other one was, and is being repaired.
   SET NOCOUNT ON
-  IF @Held IS NULL
+  IF @Why NOT IN (N'restored', N'repair')
   BEGIN;
-    THROW 51200, N'sync.HoldPortalChanges: @Held must be 0 or 1', 1;
+    THROW 51200, N'sync.HoldPortalChanges: @Why must be restored, repair or NULL', 1;
   END
   SET XACT_ABORT ON
   SET TRANSACTION ISOLATION LEVEL READ COMMITTED
@@ -1306,9 +1312,9 @@ BEGIN
   BEGIN;
     THROW 51222, N'sync: another session is in the settings', 1;
   END
-  IF @Held = 0 DELETE FROM sync.Settings WHERE Name = N'Restored'
-  ELSE IF NOT EXISTS (SELECT 1 FROM sync.Settings WHERE Name = N'Restored')
-    INSERT INTO sync.Settings (Name, Value) VALUES (N'Restored', CONVERT(nvarchar(30), SYSDATETIME(), 126))
+  IF @Why IS NULL OR @Why = N'restored' DELETE FROM sync.Settings WHERE Name = N'Restored'
+  IF @Why IS NOT NULL AND NOT EXISTS (SELECT 1 FROM sync.Settings WHERE Name = N'Restored')
+    INSERT INTO sync.Settings (Name, Value) VALUES (N'Restored', @Why)
   COMMIT TRANSACTION
 
   SET LOCK_TIMEOUT -1
@@ -1320,7 +1326,7 @@ GO
 ALTER PROCEDURE sync.ResumeAfterRestore @Seen bigint AS
 BEGIN
   -- For the operator's command after-restore. @Seen: the highest version of the clinic's that the portal has had. Moves the queue ids
-  -- above it, and above all that were handed out here. What is not settled is sent anew, and what transactions in flight have drawn
+  -- above it, and above all that were handed out here; rows from before are not compared any more. What is not settled is sent anew, and what transactions in flight have drawn
   -- already, with versions above that: see sync.TakeChanges. One row: [Rows], how many were set back to Pending.
   SET NOCOUNT ON
   IF @Seen IS NULL OR @Seen < 0
@@ -1410,7 +1416,14 @@ BEGIN
     CROSS APPLY OPENJSON(a.[value]) WITH (TableName nvarchar(100) '$.table', RecordID int '$.key', Seen bigint '$.seen') r
   WHERE r.TableName IN (N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes', N'aligner_set_payments')
 
+  DECLARE @got int
   BEGIN TRANSACTION
+  -- sync.RowState has one writer at a time.
+  EXEC @got = sp_getapplock @Resource = N'sync.apply', @LockMode = N'Exclusive', @LockOwner = N'Transaction', @LockTimeout = 10000
+  IF @got < 0
+  BEGIN;
+    THROW 51222, N'sync: another session is applying', 1;
+  END
   UPDATE s SET SeenPortalVersion = r.Seen, PortalValues = NULL
   FROM #record r INNER JOIN sync.RowState s ON s.TableName = r.TableName AND s.RecordID = r.RecordID
   WHERE r.Seen > s.SeenPortalVersion
@@ -1420,7 +1433,7 @@ BEGIN
     AND NOT EXISTS (SELECT 1 FROM sync.RowState s WHERE s.TableName = r.TableName AND s.RecordID = r.RecordID)
   GROUP BY r.TableName, r.RecordID
   INSERT INTO dbo.SyncQueue (TableName, RecordID, Operation)
-  SELECT r.TableName, r.RecordID, N'UPDATE' FROM #record r ORDER BY r.Ordinal
+  SELECT r.TableName, r.RecordID, N'RESTORED' FROM #record r ORDER BY r.Ordinal
   COMMIT TRANSACTION
 
   SET LOCK_TIMEOUT -1

@@ -1,6 +1,6 @@
 import type { Key, Version } from '@clinic-sync/contracts'
 import { isTableName } from '@clinic-sync/mapping'
-import { type Bookkeeping, type Comparable, DatabaseError, type RecordName } from '@clinic-sync/sync'
+import { type Bookkeeping, type Comparable, DatabaseError, type Hold, type RecordName } from '@clinic-sync/sync'
 import sql from 'mssql'
 import type { Pool } from './pool.ts'
 
@@ -34,21 +34,24 @@ export const comparable = (pool: Pool): Comparable => ({
       Max: [sql.Int, newest],
     })
     if (own === undefined || applied.length !== records.length) throw otherVersion()
-    const byOrdinal = new Map(applied.map(({ Ordinal, Seen }) => [Number(Ordinal), String(Seen)]))
+    const byOrdinal = new Map(applied.map((row) => [Number(row.Ordinal), row]))
+    const answers = records.map((_, i) => byOrdinal.get(i + 1))
     return {
       lastId: own.LastID === null ? null : String(own.LastID),
       seen: String(own.Seen),
-      held: Boolean(own.Held),
+      held: own.Held as Hold | null,
       latest: latest.flatMap(({ TableName, RecordID, Version }) => {
         const table = String(TableName)
         return isTableName(table) ? [{ table, key: RecordID as Key, version: String(Version) }] : []
       }),
-      applied: records.map((_, i) => byOrdinal.get(i + 1) ?? '0'),
+      applied: answers.map((row) => String(row?.Seen ?? '0')),
+      open: answers.map((row) => Boolean(row?.IsOpen)),
+      born: answers.map((row) => Boolean(row?.IsNew)),
     }
   },
 
-  async hold(held) {
-    await pool.execute('sync.HoldPortalChanges', { Held: [sql.Bit, held] })
+  async hold(why) {
+    await pool.execute('sync.HoldPortalChanges', { Why: [sql.NVarChar(20), why] })
   },
 })
 

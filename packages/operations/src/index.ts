@@ -1,3 +1,4 @@
 /** What an operator asks of a running sync: see the README. */
+export * from './after-restore/index.ts'
 export * from './dead-letters/index.ts'
 export * from './status/index.ts'

@@ -39,8 +39,8 @@ export const comparable = (database: Database, connections: () => number): Compa
     return JSON.parse(row?.found ?? 'null') as Bookkeeping
   },
 
-  async hold(held) {
-    await database.query('SELECT sync.hold_clinic_changes($1)', [held])
+  async hold(why) {
+    await database.query('SELECT sync.hold_clinic_changes($1)', [why])
   },
 })
 

@@ -6,18 +6,24 @@ export interface RecordName {
   readonly key: Key
 }
 
+/** `restored`: this side was restored from a backup. `repair`: the other side was, and is being repaired. */
+export type Hold = 'restored' | 'repair'
+
 /** What one side knows of both: its outbox' ids, and what of the other side it has applied. */
 export interface Bookkeeping {
   /** The latest queue id that it has handed out; null: it could not be seen. */
   readonly lastId: Version | null
   /** The highest version of the other side's that it has applied, of all records. */
   readonly seen: Version
-  /** The other side's changes are not applied here, until a restore is repaired. */
-  readonly held: boolean
+  /** Why the other side's changes are not applied here; null: they are. */
+  readonly held: Hold | null
   /** Of the rows that were settled last: what the other side must have had of these records, at the least. */
   readonly latest: readonly (RecordName & { readonly version: Version })[]
   /** For each record that was asked for, in order: the other side's version that it has applied; 0: none. */
   readonly applied: readonly Version[]
+  /** For each of them: a change of this side's is not settled; and it was made by such a change. */
+  readonly open: readonly boolean[]
+  readonly born: readonly boolean[]
 }
 
 /** A side whose bookkeeping can be compared with the other side's. Every method rejects with a DatabaseError. */
@@ -26,8 +32,8 @@ export interface Comparable {
   readonly connections: () => number
   /** @param newest how many settled rows to look at */
   bookkeeping(records: readonly RecordName[], newest: number): Promise<Bookkeeping>
-  /** Applies nothing of the other side's until it is let go. */
-  hold(held: boolean): Promise<void>
+  /** Applies nothing of the other side's until it is let go (null). */
+  hold(why: Hold | null): Promise<void>
 }
 
 /** What tells that a side went back in time. */
@@ -39,6 +45,8 @@ export interface RestoredSide {
 
 export interface Comparison {
   readonly restored: readonly RestoredSide[]
+  /** A side that is held up while the other one is repaired. */
+  readonly repairing: boolean
   /** The latest queue id of each side; null: it could not be seen. */
   readonly lastIds: Readonly<Record<Side, Version | null>>
 }
@@ -63,6 +71,7 @@ export async function findRestored(sides: Readonly<Record<Side, Comparable>>): P
   ])
   return {
     restored: [clinic.found, portal.found].filter((found) => found !== null),
+    repairing: [first.clinic, first.portal].some(({ held }) => held === 'repair'),
     lastIds: { clinic: clinic.lastId, portal: portal.lastId },
   }
 }
@@ -84,7 +93,7 @@ async function judge(side: Side, database: Comparable, told: Bookkeeping) {
     const what = lacking.length === 1 ? 'a change' : `${lacking.length} changes`
     return found(`lacks ${what} that it had applied, such as version ${one.version} of ${one.table}/${one.key}`)
   }
-  if (held) return found('was found to be older before, and is not repaired yet')
+  if (held === 'restored') return found('was found to be older before, and is not repaired yet')
   return { found: null, lastId }
 }
 

@@ -28,6 +28,7 @@ export class RestoreWatch {
   #known = ''
   #suspected = false
   #found: readonly RestoredSide[] = []
+  #repairing = false
   #looking: Promise<void> = Promise.resolve()
   /** The highest queue id of each side that was seen here, once both sides have agreed. */
   readonly #ids = new Map<Side, bigint>()
@@ -38,7 +39,10 @@ export class RestoreWatch {
 
   /** What was found, one sentence; null: nothing. */
   get reason(): string | null {
-    if (this.#found.length === 0) return null
+    if (this.#found.length === 0)
+      return this.#repairing
+        ? 'A database that was restored from a backup is being repaired; if that was interrupted, run `npm run sync -- after-restore` again.'
+        : null
     const told = this.#found.map(({ side, why }) => `the ${side}'s database ${why}`).join('; ')
     return `A database was restored from a backup: ${told}. Nothing is sent in either direction until \`npm run sync -- after-restore\` has repaired it.`
   }
@@ -74,34 +78,38 @@ export class RestoreWatch {
   }
 
   #isKnown(): boolean {
-    return this.#found.length === 0 && !this.#suspected && this.#known === this.#connections()
+    return this.reason === null && !this.#suspected && this.#known === this.#connections()
   }
 
   async #isAhead(side: Side): Promise<boolean> {
     const before = this.#ids.get(side)
-    if (before === undefined || this.#found.length > 0) return false
+    if (before === undefined || this.reason !== null) return false
     const { lastId, held } = await this.#options.sides[side].bookkeeping([], 1)
-    return !held && lastId !== null && BigInt(lastId) >= before
+    return held === null && lastId !== null && BigInt(lastId) >= before
   }
 
   async #look(): Promise<void> {
     if (this.#isKnown()) return
     const { sides, log, onLooked } = this.#options
     const connections = this.#connections()
-    const { restored: found, lastIds } = await findRestored(sides)
-    if (found.length === 0 && this.#found.length > 0) log.info('the restored database is repaired: both outboxes go on')
+    const { restored: found, repairing, lastIds } = await findRestored(sides)
+    if (found.length === 0 && !repairing && this.reason !== null)
+      log.info('the restored database is repaired: both outboxes go on')
     for (const { side, why } of found) {
       if (this.#found.some((before) => before.side === side)) continue
       log.error(
         { code: 'SYNC_RESTORED', database: side, reason: why },
         `the ${side}'s database was restored from a backup: nothing is sent until after-restore has repaired it`,
       )
+      // What RabbitMQ has of a side that went back is nowhere else; where both did, each is to have it.
+      if (found.length > 1 || repairing) continue
       await sides[side]
-        .hold(true)
+        .hold('restored')
         .catch((error: unknown) => log.warn(describe(error), `the ${side} cannot be told to hold up what comes to it`))
     }
     this.#found = found
-    if (found.length === 0) {
+    this.#repairing = repairing
+    if (found.length === 0 && !repairing) {
       this.#known = connections
       for (const side of SIDES) if (lastIds[side] !== null) this.#ids.set(side, BigInt(lastIds[side]))
       this.#suspected = false

@@ -17,6 +17,7 @@ import { startProcesses } from '../../src/run/services.ts'
 
 const PATIENCE_MS = 30_000
 export const WEBHOOK_SECRET = 'a webhook secret for this test'
+export const OPERATOR_TOKEN = 'an-operator-token-for-this-test'
 
 /** Both databases and the broker, ready for the services. */
 export interface Prepared {
@@ -102,7 +103,7 @@ export async function preparePipeline(t: Test): Promise<Prepared> {
         CLINIC_TIME_ZONE: 'Asia/Baghdad',
         CLINIC_DOORBELL: 'service-broker',
         SYNC_WEBHOOK_SECRET: WEBHOOK_SECRET,
-        SYNC_OPERATOR_TOKEN: 'an operator token for this test',
+        SYNC_OPERATOR_TOKEN: OPERATOR_TOKEN,
         LOG_LEVEL: logLevel,
         ...others,
       }

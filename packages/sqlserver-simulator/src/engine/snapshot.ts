@@ -24,7 +24,7 @@ export function takeSnapshot(db: Database): Snapshot {
 export function restoreSnapshot(db: Database, { tables, queueId }: Snapshot): void {
   const tx = new Transaction(0)
   for (const table of tables.keys())
-    for (const row of [...table.scan()]) if (!row.deleted && !row.gone) table.delete(tx, row)
+    for (const row of table.scan().slice()) if (!row.deleted && !row.gone) table.delete(tx, row)
   tx.commit()
   const back = new Transaction(0)
   for (const [table, { rows, identity }] of tables) {

@@ -5,16 +5,7 @@ import type { Row } from '../engine/row.ts'
 import { type Result, resultColumn, type Work } from '../engine/work.ts'
 import { deleteRows, emptyRow, insertRows } from '../engine/write.ts'
 import { BIGINT, BIT, INT, MAX, nvarchar, type SqlValue, type } from '../values/types.ts'
-import {
-  checkedArray,
-  checkedFlag,
-  checkedMax,
-  checkedTables,
-  isBigint,
-  isInt,
-  isTableName,
-  optional,
-} from './arguments.ts'
+import { checkedArray, checkedMax, checkedTables, isBigint, isInt, isTableName, optional } from './arguments.ts'
 import { malformed } from './malformed.ts'
 import type { Outbox } from './outbox.ts'
 import type { Records } from './records.ts'
@@ -25,13 +16,18 @@ import { set } from './take.ts'
 const LEFT_OUT = 1_000_000n
 
 const VERSION = type('varchar', 20)
-const OWN = [resultColumn('LastID', VERSION), resultColumn('Seen', VERSION), resultColumn('Held', BIT)]
+const OWN = [resultColumn('LastID', VERSION), resultColumn('Seen', VERSION), resultColumn('Held', nvarchar(20))]
 const LATEST = [
   resultColumn('TableName', nvarchar(100)),
   resultColumn('RecordID', INT),
   resultColumn('Version', VERSION),
 ]
-const APPLIED = [resultColumn('Ordinal', INT), resultColumn('Seen', VERSION)]
+const APPLIED = [
+  resultColumn('Ordinal', INT),
+  resultColumn('Seen', VERSION),
+  resultColumn('IsOpen', BIT),
+  resultColumn('IsNew', BIT),
+]
 const select = (columns: Result['columns'], rows: Result['rows']): Result => ({ columns, rows, count: rows.length })
 
 /** Versions that the portal has had before a restore are up to this. */
@@ -79,11 +75,20 @@ export function bookkeeping(outbox: Outbox, all: ReadonlyMap<string, Records>): 
         if (before === undefined || BigInt(String(before[2])) < version)
           latest.set(`${String(table)}/${String(key)}`, [table, key, version.toString()])
       }
-      const applied = asked.map(({ table, key }, i) => [
-        i + 1,
-        seenOf(states.get(states.keyOf([String(table), Number(key)]))).toString(),
-      ])
-      const own = [work.db.queueId.toString(), highest.toString(), isHeld(work)]
+      const operation = outbox.table.ordinal('Operation')
+      const applied = asked.map(({ table, key }, i) => {
+        const operations = outbox
+          .ofRecord(String(table), Number(key))
+          .flatMap(({ values }) => (values[at.Status] === 'Synced' ? [] : [values[operation]]))
+        const seen = seenOf(states.get(states.keyOf([String(table), Number(key)])))
+        return [
+          i + 1,
+          seen.toString(),
+          operations.some((each) => each !== 'RESTORED'),
+          operations.some((each) => each === 'INSERT'),
+        ]
+      })
+      const own = [work.db.queueId.toString(), highest.toString(), peekSetting(work, 'Restored')]
       return [select(OWN, [own]), select(LATEST, [...latest.values()]), select(APPLIED, applied)]
     },
   }
@@ -92,11 +97,12 @@ export function bookkeeping(outbox: Outbox, all: ReadonlyMap<string, Records>): 
 /** `sync.HoldPortalChanges`: nothing of the portal's is applied until it is let go. */
 export const holdPortalChanges: Procedure = {
   name: 'HoldPortalChanges',
-  parameters: [{ name: 'Held', type: BIT }],
-  run(work, [flag]) {
-    const held = checkedFlag('sync.HoldPortalChanges', '@Held', flag)
-    if (!held) removeSetting(work, 'Restored')
-    else if (!isHeld(work)) writeSetting(work, 'Restored', new Date().toISOString())
+  parameters: [{ name: 'Why', type: nvarchar(20) }],
+  run(work, [why]) {
+    if (why !== null && why !== 'restored' && why !== 'repair')
+      throw malformed('sync.HoldPortalChanges: @Why must be restored, repair or NULL')
+    if (why === null) removeSetting(work, 'Restored')
+    else if (why === 'restored' || !isHeld(work)) writeSetting(work, 'Restored', why)
     return []
   },
 }
@@ -148,7 +154,7 @@ export function queueRecords(outbox: Outbox, all: ReadonlyMap<string, Records>):
         const values = emptyRow(work, outbox.table)
         values[at('TableName')] = String(table)
         values[at('RecordID')] = Number(key)
-        values[at('Operation')] = 'UPDATE'
+        values[at('Operation')] = 'RESTORED'
         insertRows(work, outbox.table, [values])
       }
       return []
