@@ -16,7 +16,7 @@ export interface Replacement {
   readonly by: { readonly text: string } | { readonly made: Makeable }
 }
 
-export const KINDS = ['demo', 'clinic', 'portal', 'docker'] as const
+export const KINDS = ['demo', 'clinic', 'portal', 'plain', 'docker'] as const
 export type Kind = (typeof KINDS)[number]
 
 export const MAKEABLE = [

@@ -49,7 +49,7 @@ const wordsOf = (error: unknown) => (error instanceof Error ? error.message : 'f
 async function tried(block: Block, stage: Stage | null, undo: Made[]): Promise<string | null> {
   const { marker } = block
   if (marker.how === 'not') return null
-  const folder = stage === null ? ROOT : await stage.newFolder()
+  const folder = stage === null ? ROOT : await stage.newFolder(marker.how !== 'plain')
   let code = block.code
   for (const { placeholder, by } of marker.replacements) {
     if (!code.includes(placeholder)) return `“${placeholder}” does not stand in the block`
@@ -68,7 +68,8 @@ async function tried(block: Block, stage: Stage | null, undo: Made[]): Promise<s
 
 function run({ marker }: Block, code: string, stage: Stage | null, folder: string): Promise<Ran> {
   if (stage === null) return runShell(code, { folder, environment: process.env })
-  const { demo, environment } = stage
+  const { demo, environment, plain } = stage
+  if (marker.how === 'plain') return runShell(code, { folder, environment: plain })
   if (marker.how === 'clinic') return runOnClinic(code, demo.clinic, marker.rolledBack)
   if (marker.how === 'portal') return runOnPortal(code, stage.portal, marker.rolledBack)
   const here = code.replaceAll(/http:\/\/(?:localhost|127\.0\.0\.1):3000\b/g, demo.services.ingressUrl)

@@ -13,8 +13,10 @@ export interface Stage {
   readonly portal: pg.Client
   /** All of the environment of a shell. */
   readonly environment: Readonly<Record<string, string>>
-  /** A folder that looks like the project's, with a `.env` of its own: what a block writes there is no developer's. */
-  newFolder(): Promise<string>
+  /** The same without any setting of ours. */
+  readonly plain: Readonly<Record<string, string>>
+  /** A folder that looks like the project's, with a `.env` of its own, or none: what a block writes there is no developer's. */
+  newFolder(withSettings: boolean): Promise<string>
 }
 
 /** Whatever could be a setting of ours, or is npm's or tap's own, and so another's than the reader's. */
@@ -60,22 +62,24 @@ export async function setStage(release: Releasers, say: (line: string) => void):
   await keepWhatTsxKnows(folder)
   for (const name of ['docker', 'docker-compose']) await writeFile(join(bin, name), DOCKER, { mode: 0o755 })
   const own = Object.entries(process.env).filter(([name]) => !NOT_THE_READERS.test(name))
+  const plain = {
+    ...(Object.fromEntries(own) as Record<string, string>),
+    PATH: `${bin}:${process.env.PATH ?? ''}`,
+    TMPDIR: folder,
+    NO_COLOR: '1',
+  }
   let folders = 0
   return {
     demo,
     portal,
-    environment: {
-      ...(Object.fromEntries(own) as Record<string, string>),
-      ...services.settings,
-      PATH: `${bin}:${process.env.PATH ?? ''}`,
-      TMPDIR: folder,
-      NO_COLOR: '1',
-    },
-    async newFolder() {
+    environment: { ...plain, ...services.settings },
+    plain,
+    async newFolder(withSettings) {
       const project = join(folder, `project-${++folders}`)
       mkdirSync(project)
       for (const name of await readdir(ROOT))
         if (!LEFT_OUT.has(name)) await symlink(join(ROOT, name), join(project, name))
+      if (!withSettings) return project
       const settings = Object.entries(services.settings).map(([name, value]) => `${name}="${value}"\n`)
       await writeFile(join(project, '.env'), settings.join(''), { mode: 0o600 })
       return project
