@@ -99,6 +99,14 @@ t.test('a password is in the document as a salted hash only, another each time',
   const again = hashes(rabbitmqDefinitions({ passwords }))
   t.equal(new Set([...hashes(definitions), ...again]).size, 2 * BROKER_USERS.length)
   await t.rejects(connect(urlOf('operator').replace('operator', 'ingress')), /ACCESS_REFUSED/)
+  // Imported once more, with another one: exchanged.
+  const later = { ...passwords, operator: 'another' }
+  const other = Object.assign(new URL(server), { username: 'operator', password: 'another' }).href
+  await t.rejects(connect(other), /ACCESS_REFUSED/)
+  await managementCall(managementUrl, 'POST', 'definitions', rabbitmqDefinitions({ passwords: later, retryDelaysMs }))
+  await (await connect(other)).close()
+  await t.rejects(connect(urlOf('operator')), /ACCESS_REFUSED/)
+  await managementCall(managementUrl, 'POST', 'definitions', definitions)
 })
 
 t.test('each service does all of its work with its own login', async (t) => {
