@@ -38,4 +38,6 @@ t.test('the broker', async (t) => {
   t.match(brokerEncryption('amqps://u:PLANTED@192.0.2.7'), { status: 'ok' })
   t.match(brokerEncryption('amqp://u:PLANTED@192.0.2.7'), { id: 'broker.encrypted', status: 'warn', todo: /amqps/ })
   t.match(brokerEncryption('amqp://u:PLANTED@127.0.0.1:5672/x'), { status: 'ok' })
+  t.match(brokerEncryption('amqp://u:PLANTED@rabbitmq:5672'), { status: 'warn' })
+  t.match(brokerEncryption('amqp://u:PLANTED@rabbitmq:5672', true), { status: 'ok' }, 'a neighbour in Docker')
 })

@@ -11,6 +11,16 @@ t.test('the environment wins over the file that was named', async (t) => {
   t.same([INGRESS_URL, LOG_LEVEL], ['http://127.0.0.1:2', 'debug'])
 })
 
+t.test('either form of a setting in the environment wins over both in the file', async (t) => {
+  const file = join(t.testdir(), 'settings.env')
+  writeFileSync(file, 'RABBITMQ_URL_FILE=secrets/rabbitmq_url\nPOSTGRES_URL=postgres://file\nLOG_LEVEL=debug\n')
+  t.same(environmentFrom(file, { RABBITMQ_URL: 'amqp://own', POSTGRES_URL_FILE: 'own' }), {
+    RABBITMQ_URL: 'amqp://own',
+    POSTGRES_URL_FILE: 'own',
+    LOG_LEVEL: 'debug',
+  })
+})
+
 t.test('a file that was named and cannot be read is an error; without a name there need be none', async (t) => {
   const missing = join(t.testdir(), 'no.env')
   t.throws(() => environmentFrom(missing, {}), { code: 'SYNC_USAGE', message: /no\.env.*--env-file/ })

@@ -54,7 +54,8 @@ export async function doctor(
   ])
   const all = [
     ...checks,
-    ...examine(settings, answers, { clinic: clinicFiles, portal: portalFiles }),
+    // Our image sets it.
+    ...examine(settings, answers, { clinic: clinicFiles, portal: portalFiles }, Boolean(environment.SYNC_COMMAND)),
     ...(await restored(settings, answers, patienceMs)),
   ]
   const ordered = AREAS.flatMap((area) => all.filter((check) => check.area === area))
@@ -82,6 +83,7 @@ function examine(
   settings: Partial<Settings>,
   { clinic, portal, broker, ingress }: Answers,
   files: { readonly clinic: readonly MigrationFile[]; readonly portal: readonly MigrationFile[] },
+  inDocker: boolean,
 ): Check[] {
   const { CLINIC_TIME_ZONE, CLINIC_DOORBELL, PORTAL_DOORBELL } = settings
   const INGRESS_URL = settings.DOORBELL_URL || settings.INGRESS_URL
@@ -109,7 +111,8 @@ function examine(
   }
   if (broker !== null)
     checks.push(...('error' in broker ? [because(broker.error, brokerUnreachable)] : brokerChecks(broker.facts)))
-  if (broker !== null && 'facts' in broker && RABBITMQ_URL !== undefined) checks.push(brokerEncryption(RABBITMQ_URL))
+  if (broker !== null && 'facts' in broker && RABBITMQ_URL !== undefined)
+    checks.push(brokerEncryption(RABBITMQ_URL, inDocker))
   if (ingress !== null)
     checks.push(...('error' in ingress ? [because(ingress.error, ingressUnreachable)] : ingressChecks(ingress.facts)))
   const explained = (side: 'clinic' | 'portal') =>

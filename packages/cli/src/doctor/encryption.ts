@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import { networkInterfaces, hostname } from 'node:os'
 import { parseAddress } from '@clinic-sync/clinic'
 import { type Check, checksOf } from './check.ts'
@@ -64,16 +63,17 @@ export function portalEncryption(url: string, encrypted: boolean): Check {
   )
 }
 
-/** In a container, a name without a dot is a neighbour's in the same network of Docker's, which docker-compose.yml keeps on one machine. */
-const isInCompose = (host: string): boolean => !host.includes('.') && existsSync('/.dockerenv')
-
-/** @param url RABBITMQ_URL */
-export function brokerEncryption(url: string): Check {
+/**
+ * @param url RABBITMQ_URL
+ * @param inDocker we run in a container: a name without a dot is a neighbour's in the same network of Docker's, which
+ *   docker-compose.yml keeps on one machine.
+ */
+export function brokerEncryption(url: string, inDocker = false): Check {
   const { ok, warn } = checksOf('broker')
   const { protocol, hostname: host } = new URL(url)
   if (protocol === 'amqps:') return ok('encrypted', TITLE, 'encrypted, and the certificate is checked')
   if (isThisMachine(host)) return ok('encrypted', TITLE, HERE)
-  if (isInCompose(host)) return ok('encrypted', TITLE, "it is in Docker's own network on this machine")
+  if (inDocker && !host.includes('.')) return ok('encrypted', TITLE, "it is in Docker's own network on this machine")
   return warn(
     'encrypted',
     TITLE,

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import { Option } from 'commander'
 import { SETTINGS } from '@clinic-sync/runtime'
@@ -78,8 +77,8 @@ export function addInit(program: Command): void {
     })
 }
 
-/** Docker's own mark, and what our image sets. */
-const isInContainer = () => existsSync('/.dockerenv') || /^docker\b/.test(process.env.SYNC_COMMAND ?? '')
+/** What our image sets. */
+const isInContainer = () => /^docker\b/.test(process.env.SYNC_COMMAND ?? '')
 
 /** The values that a setting may have. */
 function values(name: 'CLINIC_DOORBELL' | 'PORTAL_DOORBELL'): string[] {

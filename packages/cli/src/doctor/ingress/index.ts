@@ -26,12 +26,13 @@ export function ingressChecks(facts: IngressFacts): Check[] {
   return [ok('reachable', REACHABLE, facts.url), ready(facts.checks), ...secrets(facts)]
 }
 
-/** What `/readyz` says of a part with which all is well; of several ingresses one leads. */
+/** What `/readyz` says of a part with which all is well; of several ingresses one leads, and no database is a restored one. */
 const WELL = new Set(['ok', 'leads', 'standby'])
+const isWell = (name: string, reason: string) => WELL.has(reason) || (name === 'restored' && reason === 'no')
 
 function ready(checks: Readonly<Record<string, string>>): Check {
   const title = 'The ingress has what it needs'
-  const not = Object.entries(checks).filter(([, reason]) => !WELL.has(reason))
+  const not = Object.entries(checks).filter(([name, reason]) => !isWell(name, reason))
   if (not.length === 0) return ok('ready', title, Object.keys(checks).join(', '))
   return fail(
     'ready',
