@@ -13,6 +13,7 @@ import { type DoorbellRoutesOptions, doorbellRoutes } from './routes/doorbells.t
 import { healthRoutes } from './routes/health.ts'
 import { metricsRoute } from './routes/metrics.ts'
 import { statusRoutes } from './routes/status.ts'
+import { describeApi } from './openapi/describe.ts'
 import type { StatusBoard } from './status/board.ts'
 import { type TriggerRouteOptions, triggerRoute } from './routes/trigger.ts'
 import type { KnownState } from './known-state.ts'
@@ -84,6 +85,7 @@ export const app: FastifyPluginAsyncTypebox<AppOptions> = async (fastify, option
     const line = { method, route: routeOptions.url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) }
     request.log.debug(line, 'answered')
   })
+  await describeApi(fastify)
   const prefix = '/api/sync'
   await fastify.register(doorbellRoutes, { prefix, bells, secret: webhookSecret, keys: webhookKeys })
   await fastify.register(triggerRoute, { prefix, drains, observer: metrics?.observer, token: operatorToken })

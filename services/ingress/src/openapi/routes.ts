@@ -1,0 +1,150 @@
+/** What the description says of a route beyond its own schema. */
+interface Described {
+  readonly operationId: string
+  readonly tags: readonly ['doorbells' | 'operator' | 'open']
+  readonly summary: string
+  readonly description?: string
+  /** No body at all will do. */
+  readonly bodyless?: true
+  /** Any one of these. */
+  readonly security?: readonly Readonly<Record<string, readonly never[]>>[]
+  /** Every status that it answers, with what is not in the route's own schema. */
+  readonly answers: Readonly<Record<number, object>>
+}
+
+/** What every refusal is answered with. */
+export const Failure = {
+  type: 'object',
+  required: ['statusCode', 'error', 'message'],
+  properties: {
+    statusCode: { type: 'integer' },
+    error: { type: 'string' },
+    message: { type: 'string', description: 'One sentence. Names fields and limits, never what was sent.' },
+    field: { type: 'string', description: 'The first field that is wrong.' },
+  },
+} as const
+const FAILURE = { title: 'Failure' }
+/** Whether a schema of the description is to be a reference to `Failure`. */
+export const isFailure = (schema: unknown): boolean =>
+  typeof schema === 'object' && schema !== null && 'title' in schema && schema.title === FAILURE.title
+
+const failure = (description: string) => ({ description, ...FAILURE })
+const TOO_MANY = failure(
+  'This source has sent too many requests without a right secret; header retry-after, in seconds.',
+)
+const BROKEN = failure('An unexpected error; the log has it.')
+const HANGS_UP = {
+  400: failure('The body is not JSON, or not of this shape.'),
+  413: failure('The body is larger than 1 MiB.'),
+}
+const WEBHOOK = [{ webhookSecret: [] }, { webhookBearer: [] }] as const
+const OPERATOR = [{ operatorToken: [] }, { operatorHeader: [] }] as const
+const FORBIDDEN = { 401: failure('No or a wrong secret. Nothing of the body was read.'), 429: TOO_MANY, 500: BROKEN }
+const text = (description: string, type: string) => ({
+  description,
+  content: { [type]: { schema: { type: 'string' } } },
+})
+const json = (description: string, properties: object) => ({
+  description,
+  type: 'object',
+  required: Object.keys(properties),
+  properties,
+})
+
+/** The routes, by method and path. A test holds this against what is registered. */
+export const ROUTES: Readonly<Record<string, Described>> = {
+  'POST /api/sync/queue-notify': {
+    operationId: 'queueNotify',
+    bodyless: true,
+    tags: ['doorbells'],
+    summary: 'Something changed in the clinic',
+    description: 'Called by SQL Server. The body is ignored; none will do.',
+    security: WEBHOOK,
+    answers: { 202: { description: "Heard. The clinic's outbox will be drained." }, ...HANGS_UP, ...FORBIDDEN },
+  },
+  'POST /api/sync/webhook': {
+    operationId: 'webhook',
+    tags: ['doorbells'],
+    summary: 'Something changed in the portal',
+    description:
+      'A database webhook of Supabase, or of our own trigger. Its shape and its table are checked, so that one which is set up wrongly gets a clear answer; the records are never used. One that carries the right secret and is larger than 1 MiB gets 413, and is heard all the same.',
+    security: [...WEBHOOK, { webhookSignature: [] }],
+    answers: {
+      202: { description: "Heard. The portal's outbox will be drained." },
+      ...HANGS_UP,
+      ...FORBIDDEN,
+      401: failure('No or a wrong secret, and no right signature.'),
+      409: failure('A signed request with this webhook-id was accepted before.'),
+      422: failure('Webhooks do not belong on this table: it does not sync back.'),
+    },
+  },
+  'POST /api/sync/trigger': {
+    operationId: 'trigger',
+    bodyless: true,
+    tags: ['operator'],
+    summary: 'Drain now',
+    description: 'Waits for the drains that start after the call. No body, or no direction, means both.',
+    security: OPERATOR,
+    answers: {
+      200: { description: 'What was published, in each direction that was asked for.' },
+      ...HANGS_UP,
+      ...FORBIDDEN,
+      503: { description: 'At least one direction failed; the other was drained all the same.' },
+    },
+  },
+  'POST /api/sync/doorbells/test': {
+    operationId: 'testDoorbells',
+    bodyless: true,
+    tags: ['operator'],
+    summary: 'Is each doorbell heard?',
+    description: 'Asks the databases to ring, and answers when they were heard, or after 5 s. Changes nothing.',
+    security: OPERATOR,
+    answers: { 200: { description: 'What became of the rings.' }, ...HANGS_UP, ...FORBIDDEN },
+  },
+  'GET /api/sync/status': {
+    operationId: 'status',
+    tags: ['operator'],
+    summary: 'How the sync does',
+    description: "Names, keys and figures, no value of a patient's. A part that cannot be asked says so by itself.",
+    security: OPERATOR,
+    answers: { 200: { description: 'Also where something is wrong: `ok` is false then.' }, ...FORBIDDEN },
+  },
+  'GET /api/sync/status/stream': {
+    operationId: 'statusStream',
+    tags: ['operator'],
+    summary: 'How the sync does, as it changes',
+    description: 'Server-sent events: `event: status` with the JSON of GET /api/sync/status, and a comment every 15 s.',
+    security: OPERATOR,
+    answers: { 200: text('A stream without an end.', 'text/event-stream'), ...FORBIDDEN },
+  },
+  'GET /metrics': {
+    operationId: 'metrics',
+    tags: ['operator'],
+    summary: 'For Prometheus',
+    security: OPERATOR,
+    answers: { 200: text('See docs/metrics.md.', 'text/plain'), ...FORBIDDEN },
+  },
+  'GET /healthz': {
+    operationId: 'healthz',
+    tags: ['open'],
+    summary: 'The process lives',
+    answers: { 200: json('It does.', { status: { const: 'ok' } }), 429: TOO_MANY },
+  },
+  'GET /readyz': {
+    operationId: 'readyz',
+    tags: ['open'],
+    summary: 'What it needs was there when last used',
+    description: 'Asks neither the databases nor RabbitMQ.',
+    answers: {
+      200: { description: 'All of it.' },
+      429: TOO_MANY,
+      503: { description: '`checks` names what was not, and why.' },
+    },
+  },
+  'GET /api/sync/openapi.json': {
+    operationId: 'openapi',
+    tags: ['open'],
+    summary: 'This description',
+    answers: { 200: json('OpenAPI 3.1.', { openapi: { type: 'string' } }), 429: TOO_MANY },
+  },
+}
