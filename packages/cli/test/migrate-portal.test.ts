@@ -146,7 +146,7 @@ t.test('a database that cannot be reached is said so', async (t) => {
   })
   const certificate = '?sslmode=verify-full&sslrootcert=/no/such/file.pem'
   await t.rejects(migrate({ side: 'portal', url: `postgres://nobody@127.0.0.1:1/none${certificate}` }), {
-    code: 'SYNC_DATABASE_DOWN',
+    code: 'SYNC_CONFIG',
     message: /ENOENT/,
   })
 })

@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { spoken } from '../src/spoken.ts'
+import { createLogger, spoken } from '@clinic-sync/runtime'
+import { SyncError } from '@clinic-sync/sync'
 
 const DOCKER = 'docker compose run --rm sync'
 
@@ -25,4 +26,16 @@ t.test('whatever a command prints', async (t) => {
   await once(child, 'close')
   t.match(JSON.parse(text), { ok: false })
   t.notMatch(text, 'npm run sync')
+})
+
+t.test('what a service logs', async (t) => {
+  const lines: string[] = []
+  process.env.SYNC_COMMAND = DOCKER
+  t.teardown(() => delete process.env.SYNC_COMMAND)
+  createLogger({ name: 'test', level: 'info' }, { write: (line) => void lines.push(line) }).error(
+    { err: new SyncError('SYNC_NOT_MIGRATED', 'There is no schema sync') },
+    'ended. Run `npm run sync -- migrate`',
+  )
+  t.match(lines.join(''), /"advice":"Run `docker compose run --rm sync migrate`/)
+  t.notMatch(lines.join(''), 'npm run sync')
 })

@@ -1,6 +1,8 @@
 import { SyncError } from '@clinic-sync/sync'
 import { pino, stdTimeFunctions, type DestinationStream, type LogFn, type Logger } from 'pino'
 
+import { spoken } from './spoken.ts'
+
 export type { Logger } from 'pino'
 
 /** Wherever a row, an event or a secret might be logged by mistake, its contents are cut out. */
@@ -32,7 +34,11 @@ export function createLogger(
       base: { name: options.name },
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      hooks: { logMethod: withoutErrorsMessage },
+      hooks: {
+        logMethod: withoutErrorsMessage,
+        // Our image sets it: its logs advise the commands that there are.
+        ...(process.env.SYNC_COMMAND && { streamWrite: (line) => spoken(line, process.env.SYNC_COMMAND) }),
+      },
       serializers: { err: safeError, error: safeError },
       redact: { paths: [...REDACTED, 'req.headers', 'headers'], censor: '[cut]' },
     },
