@@ -1,7 +1,8 @@
 -- Generated from packages/mapping by `npm run generate`. Do not edit: change the mapping.
 --
 -- Captures what people change in the portal, in their own transaction: an outbox row and the record's bookkeeping. On the tables
--- whose edits travel to the clinic; where a mapped column really changed; never what the sync itself writes (sync.applying).
+-- whose edits travel to the clinic; where a mapped column really changed; never what the sync itself writes (sync.applying, in a
+-- transaction of who may use schema sync: any session can set it).
 -- Safe to run again.
 --
 -- The functions run as their owner, since doctors' roles have no right to schema sync, and no policy applies to them.
@@ -150,10 +151,10 @@ END
 $function$;
 
 CREATE OR REPLACE TRIGGER "00_sync_capture" AFTER INSERT OR DELETE ON public.aligner_batches
-  FOR EACH ROW WHEN (coalesce(current_setting('sync.applying', true), '') <> 'on')
+  FOR EACH ROW WHEN ((coalesce(current_setting('sync.applying', true), '') <> 'on' OR NOT has_schema_privilege('sync', 'USAGE')))
   EXECUTE FUNCTION sync.capture_aligner_batches();
 CREATE OR REPLACE TRIGGER "00_sync_capture_update" AFTER UPDATE ON public.aligner_batches
-  FOR EACH ROW WHEN (coalesce(current_setting('sync.applying', true), '') <> 'on' AND ROW(
+  FOR EACH ROW WHEN ((coalesce(current_setting('sync.applying', true), '') <> 'on' OR NOT has_schema_privilege('sync', 'USAGE')) AND ROW(
     OLD.aligner_batch_id, OLD.aligner_set_id, OLD.batch_sequence, OLD.upper_aligner_count,
     OLD.lower_aligner_count, OLD.upper_aligner_start_sequence, OLD.upper_aligner_end_sequence,
     OLD.lower_aligner_start_sequence, OLD.lower_aligner_end_sequence, OLD.manufacture_date,
@@ -168,7 +169,7 @@ CREATE OR REPLACE TRIGGER "00_sync_capture_update" AFTER UPDATE ON public.aligne
   ))
   EXECUTE FUNCTION sync.capture_aligner_batches();
 CREATE OR REPLACE TRIGGER "00_sync_capture_truncate" BEFORE TRUNCATE ON public.aligner_batches
-  FOR EACH STATEMENT WHEN (coalesce(current_setting('sync.applying', true), '') <> 'on')
+  FOR EACH STATEMENT WHEN ((coalesce(current_setting('sync.applying', true), '') <> 'on' OR NOT has_schema_privilege('sync', 'USAGE')))
   EXECUTE FUNCTION sync.capture_aligner_batches();
 
 CREATE OR REPLACE FUNCTION sync.capture_aligner_notes() RETURNS trigger
@@ -262,10 +263,10 @@ END
 $function$;
 
 CREATE OR REPLACE TRIGGER "00_sync_capture" AFTER INSERT OR DELETE ON public.aligner_notes
-  FOR EACH ROW WHEN (coalesce(current_setting('sync.applying', true), '') <> 'on')
+  FOR EACH ROW WHEN ((coalesce(current_setting('sync.applying', true), '') <> 'on' OR NOT has_schema_privilege('sync', 'USAGE')))
   EXECUTE FUNCTION sync.capture_aligner_notes();
 CREATE OR REPLACE TRIGGER "00_sync_capture_update" AFTER UPDATE ON public.aligner_notes
-  FOR EACH ROW WHEN (coalesce(current_setting('sync.applying', true), '') <> 'on' AND ROW(
+  FOR EACH ROW WHEN ((coalesce(current_setting('sync.applying', true), '') <> 'on' OR NOT has_schema_privilege('sync', 'USAGE')) AND ROW(
     OLD.note_id, OLD.aligner_set_id, OLD.note_type::text COLLATE "C", OLD.note_text::text COLLATE "C",
     OLD.created_at, OLD.is_edited, OLD.edited_at, OLD.is_read
   ) IS DISTINCT FROM ROW(
@@ -274,7 +275,7 @@ CREATE OR REPLACE TRIGGER "00_sync_capture_update" AFTER UPDATE ON public.aligne
   ))
   EXECUTE FUNCTION sync.capture_aligner_notes();
 CREATE OR REPLACE TRIGGER "00_sync_capture_truncate" BEFORE TRUNCATE ON public.aligner_notes
-  FOR EACH STATEMENT WHEN (coalesce(current_setting('sync.applying', true), '') <> 'on')
+  FOR EACH STATEMENT WHEN ((coalesce(current_setting('sync.applying', true), '') <> 'on' OR NOT has_schema_privilege('sync', 'USAGE')))
   EXECUTE FUNCTION sync.capture_aligner_notes();
 
 -- Keys of aligner_notes that are born in the portal count down from -1, so that they never meet the clinic's.

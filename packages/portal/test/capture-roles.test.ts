@@ -83,6 +83,21 @@ t.test('what a policy refuses is not captured', async (t) => {
   t.match(await rowOf(portal, 'aligner_notes', 20), { note_text: 'please check 16' })
 })
 
+t.test('a doctor who says that it is the sync is captured all the same', async (t) => {
+  const doctor = await as('authenticated')
+  await doctor.query(
+    "SET sync.applying = 'on'; UPDATE public.aligner_notes SET note_text = 'unseen?' WHERE note_id = 6",
+  )
+  t.same(await captured(6), ['UPDATE'])
+  const [{ born } = {}] = (
+    await doctor.query(
+      "INSERT INTO public.aligner_notes (aligner_set_id, note_type, note_text) VALUES (1, 'Doctor', 'x') RETURNING note_id AS born",
+    )
+  ).rows
+  await doctor.query('DELETE FROM public.aligner_notes WHERE note_id = $1', [born])
+  t.same(await captured(Number(born)), ['INSERT', 'DELETE'])
+})
+
 t.test("a search path with traps on it leads the owner's functions nowhere", async (t) => {
   await db.rows('CREATE SCHEMA trap; GRANT ALL ON SCHEMA trap TO authenticated')
   const doctor = await as('authenticated')

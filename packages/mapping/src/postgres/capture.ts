@@ -57,7 +57,8 @@ function captureTable(table: Table): string {
   const shared = sharedColumns(table)
   const all = allColumns(table)
   const run = `EXECUTE FUNCTION ${captureFunction(table)}()`
-  const applying = `coalesce(current_setting('sync.applying', true), '') <> 'on'`
+  // A doctor's session may set this too. What the sync writes, schema sync's owner writes: its functions run as that.
+  const applying = `(coalesce(current_setting('sync.applying', true), '') <> 'on' OR NOT has_schema_privilege('sync', 'USAGE'))`
   return `CREATE OR REPLACE FUNCTION ${captureFunction(table)}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 ${SAFE_PATH}
@@ -108,7 +109,8 @@ CREATE OR REPLACE TRIGGER "00_sync_capture_truncate" BEFORE TRUNCATE ON ${portal
 /** The capture triggers: design.md, "Capture on the portal", and the keys of records that are born in the portal. */
 export const captureFile = () => `--
 -- Captures what people change in the portal, in their own transaction: an outbox row and the record's bookkeeping. On the tables
--- whose edits travel to the clinic; where a mapped column really changed; never what the sync itself writes (sync.applying).
+-- whose edits travel to the clinic; where a mapped column really changed; never what the sync itself writes (sync.applying, in a
+-- transaction of who may use schema sync: any session can set it).
 -- Safe to run again.
 --
 -- The functions run as their owner, since doctors' roles have no right to schema sync, and no policy applies to them.
