@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { SyncError } from '@clinic-sync/sync'
 import { AREAS } from '../doctor/check.ts'
 import { doctor } from '../doctor/doctor.ts'
@@ -43,6 +45,11 @@ export async function finish(session: Session, plan: Plan, command: InitCommand)
     say('Installing …')
     try {
       await install(session, plan, { withPortalTables, enableBroker })
+      if (options.forgetAdmin === true) {
+        for (const file of ['sqlserver_admin_url', 'postgres_admin_url'] as const)
+          writeFileSync(join(command.folder, SECRETS, file), '')
+        say(`  the logins that installed are forgotten: ${SECRETS}/sqlserver_admin_url and postgres_admin_url are empty`)
+      }
     } catch (error) {
       if (!(error instanceof SyncError)) throw error
       failed = true
@@ -98,7 +105,7 @@ function nextLines({ run }: Plan, isInstalled: boolean): string[] {
       '  docker compose run --rm sync backfill     once, to fill the portal',
       ...(isInstalled
         ? []
-        : ['`up` installs whatever is missing in both databases, with the login that you have given.']),
+        : ['`up` migrates both databases; the logins and the doorbell are the other steps above.']),
       'After a change of secrets: docker compose up -d --force-recreate',
     ]
   return [
@@ -106,7 +113,7 @@ function nextLines({ run }: Plan, isInstalled: boolean): string[] {
     ...(isInstalled ? [] : ['  npm run sync -- migrate', '  npm run sync -- doorbell']),
     `  rabbitmqctl import_definitions ${SECRETS}/rabbitmq_definitions.json     on RabbitMQ's machine: its users and queues`,
     '  npm run build',
-    '  Start the three services from this folder (README, Connect a real clinic), each with its own RabbitMQ login in its environment:',
+    '  Start the three services from this folder (docs/WEBHOOK_SYNC_SYSTEM.md, On Node itself), each with its own RabbitMQ login in its environment:',
     `    ingress            RABBITMQ_URL_FILE=${SECRETS}/rabbitmq_url_ingress`,
     `    sql-to-postgres    RABBITMQ_URL_FILE=${SECRETS}/rabbitmq_url_sql_to_postgres`,
     `    postgres-to-sql    RABBITMQ_URL_FILE=${SECRETS}/rabbitmq_url_postgres_to_sql`,
