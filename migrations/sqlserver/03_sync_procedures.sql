@@ -1341,7 +1341,8 @@ BEGIN
 
   BEGIN TRANSACTION
   EXEC sync.EnterOutbox
-  SELECT @last = COALESCE((SELECT CONVERT(bigint, s.current_value) FROM sys.sequences s WHERE s.object_id = OBJECT_ID(N'sync.QueueIDs')), 0)
+  -- Drawn, not looked up: whoever may not see the sequence would move it backwards.
+  SET @last = NEXT VALUE FOR sync.QueueIDs
   IF @last < @Seen SET @last = @Seen
   SET @last = @last + 1000000
   SET @restart = N'ALTER SEQUENCE sync.QueueIDs RESTART WITH ' + CONVERT(nvarchar(20), @last + 1)

@@ -103,7 +103,8 @@ DECLARE @rows int, @last bigint, @restart nvarchar(200)
 
 BEGIN TRANSACTION
 EXEC sync.EnterOutbox
-SELECT @last = COALESCE(${LAST_ID}, 0)
+-- Drawn, not looked up: whoever may not see the sequence would move it backwards.
+SET @last = NEXT VALUE FOR sync.QueueIDs
 IF @last < @Seen SET @last = @Seen
 SET @last = @last + ${LEFT_OUT}
 SET @restart = N'ALTER SEQUENCE sync.QueueIDs RESTART WITH ' + CONVERT(nvarchar(20), @last + 1)

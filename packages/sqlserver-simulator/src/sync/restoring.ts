@@ -116,7 +116,7 @@ export function resumeAfterRestore(outbox: Outbox): Procedure {
     run(work, [seen]) {
       if (typeof seen !== 'bigint' || seen < 0n)
         throw malformed('sync.ResumeAfterRestore: @Seen is the highest queue id that the portal has had')
-      const before = work.db.queueId
+      const before = ++work.db.queueId
       work.db.queueId = (seen > before ? seen : before) + LEFT_OUT
       work.tx.did(() => (work.db.queueId = before))
       writeSetting(work, 'RestoredUpTo', work.db.queueId.toString())
