@@ -11,15 +11,15 @@ const { fail } = checksOf('portal')
 
 const FAILED =
   "SELECT queue_id, table_name, record_id, operation, last_attempt, last_error FROM sync.queue WHERE status = 'Failed' ORDER BY queue_id;"
-/** For those who start without the portal's tables: a portal of its own never has it. */
-const OPTIONAL = '00_portal_tables.sql'
+/** For those who start without the portal's tables: a portal of its own never has them. */
+const OPTIONAL = /^00_portal_tables/
 
 /** Everything about a portal that answers, but for its doorbell. */
 export function portalChecks(facts: PortalFacts, files: readonly MigrationFile[]): Check[] {
   const { schema, role } = facts.server
   const recorded = facts.migrations ?? new Map<string, string>()
   const applied = new Set(files.filter(({ name, checksum }) => recorded.get(name) === checksum).map(({ name }) => name))
-  const wanted = files.filter(({ name }) => name !== OPTIONAL)
+  const wanted = files.filter(({ name }) => !OPTIONAL.test(name))
   const known = new Set(files.map(({ name }) => name))
   const server = serverChecks(facts)
   const tables = [...schemaChecks(facts), ...noteChecks(facts)]
