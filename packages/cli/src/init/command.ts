@@ -40,6 +40,10 @@ export function addInit(program: Command): void {
     .option('--login <name>', 'the name of the services’ login in both databases', 'clinic_sync_service')
     .option('--time-zone <zone>', 'the zone of the clinic’s wall clock')
     .addOption(new Option('--clinic-doorbell <how>', 'how SQL Server rings').choices(values('CLINIC_DOORBELL')))
+    .option(
+      '--doorbell-url <url>',
+      'where SQL Server finds the ingress, for ole-automation and rest-endpoint: http://host:3000',
+    )
     .addOption(new Option('--portal-doorbell <how>', 'how the portal rings').choices(values('PORTAL_DOORBELL')))
     .option('--public-url <url>', 'where Supabase finds the ingress, for --portal-doorbell webhook: https://…')
     .option('--install', 'migrate both databases, make the services’ logins, and switch the doorbell on')
@@ -49,6 +53,7 @@ export function addInit(program: Command): void {
       '--enable-broker',
       'with --install: switch Service Broker on, which ends every open transaction in the clinic’s database',
     )
+    .option('--forget-admin', 'with --install: keep neither of the logins that install; an upgrade asks for them again')
     .option('--new-secrets', 'make all secrets anew, in place of those of an earlier run')
     .option('--overwrite', 'write .env anew if there is one (a copy is kept)')
     .option('--no-input', 'ask nothing, even on a terminal')

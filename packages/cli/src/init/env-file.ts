@@ -9,6 +9,9 @@ export interface PlainSettings {
   readonly INGRESS_HOST: string
   readonly INGRESS_PORT: string
   readonly INGRESS_URL: string
+  readonly DOORBELL_URL: string
+  /** Docker Compose's: at which of this machine's addresses the ingress's port is published. */
+  readonly INGRESS_BIND: string
 }
 
 /** The text of `.env`: nothing in it is secret. What somebody has added to the one before is kept. */

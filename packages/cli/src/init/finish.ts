@@ -23,7 +23,7 @@ export async function finish(session: Session, plan: Plan, command: InitCommand)
       able &&
       (await ask.confirm(
         `Install now? In ${clinic.seen.database}: schema sync, triggers, a login. In the portal the same.`,
-        true,
+        clinic.seen.original === null,
       )))
   let failed = false
   if (wanted) {
@@ -48,7 +48,9 @@ export async function finish(session: Session, plan: Plan, command: InitCommand)
       if (options.forgetAdmin === true) {
         for (const file of ['sqlserver_admin_url', 'postgres_admin_url'] as const)
           writeFileSync(join(command.folder, SECRETS, file), '')
-        say(`  the logins that installed are forgotten: ${SECRETS}/sqlserver_admin_url and postgres_admin_url are empty`)
+        say(
+          `  the logins that installed are forgotten: ${SECRETS}/sqlserver_admin_url and postgres_admin_url are empty`,
+        )
       }
     } catch (error) {
       if (!(error instanceof SyncError)) throw error
@@ -96,21 +98,23 @@ async function areas({ plain }: Plan) {
   return runs ? AREAS : (['settings', 'clinic', 'portal', 'doorbells'] as const)
 }
 
-function nextLines({ run }: Plan, isInstalled: boolean): string[] {
+function nextLines({ run, clinic }: Plan, isInstalled: boolean): string[] {
+  // Until both sides have been compared, nothing of an original's outbox is sent.
+  const takesOver = clinic.seen.original !== null
   if (run === 'docker')
     return [
       'Next:',
       '  docker compose up -d',
+      ...(takesOver ? ['  docker compose run --rm sync take-over     docs/moving-over.md says when'] : []),
       '  docker compose run --rm sync doctor',
       '  docker compose run --rm sync backfill     once, to fill the portal',
-      ...(isInstalled
-        ? []
-        : ['`up` migrates both databases; the logins and the doorbell are the other steps above.']),
+      ...(isInstalled ? [] : ['`up` migrates both databases; the logins and the doorbell are the other steps above.']),
       'After a change of secrets: docker compose up -d --force-recreate',
     ]
   return [
     'Next:',
     ...(isInstalled ? [] : ['  npm run sync -- migrate', '  npm run sync -- doorbell']),
+    ...(takesOver ? ['  npm run sync -- take-over     docs/moving-over.md says when'] : []),
     `  rabbitmqctl import_definitions ${SECRETS}/rabbitmq_definitions.json     on RabbitMQ's machine: its users and queues`,
     '  npm run build',
     '  Start the three services from this folder (docs/WEBHOOK_SYNC_SYSTEM.md, On Node itself), each with its own RabbitMQ login in its environment:',

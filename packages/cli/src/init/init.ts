@@ -14,6 +14,7 @@ import type { Prompter } from './ask.ts'
 import { brokerAddress, brokerSecrets } from './broker.ts'
 import { brokerLines, chooseDoorbell, CLINIC_CERTIFICATE, clinicLines, reachClinic, type Reached } from './clinic.ts'
 import type { ClinicSeen } from './clinic-facts.ts'
+import { doorbellAddress } from './doorbell-address.ts'
 import { envText, type PlainSettings } from './env-file.ts'
 import { SECRETS, type Secrets } from './layout.ts'
 import type { InitOptions, Passwords } from './options.ts'
@@ -117,6 +118,8 @@ async function gather(session: Session, scratch: Scratch): Promise<Plan> {
   const zone = await chooseTimeZone(session, clinic.seen.offsetMinutes)
   const doorbell = await chooseDoorbell(session, clinic.seen)
   for (const line of brokerLines(clinic.seen, doorbell)) say(line)
+  const port = previous.lines.get('INGRESS_PORT') || '3000'
+  const calls = await doorbellAddress(session, doorbell, clinic.url, port)
   say('')
   const portal = await reachPortal(session, scratch, run)
   for (const line of portalLines(portal.seen, portal.url)) say(line)
@@ -161,9 +164,11 @@ async function gather(session: Session, scratch: Scratch): Promise<Plan> {
       CLINIC_TIME_ZONE: zone,
       CLINIC_DOORBELL: doorbell,
       PORTAL_DOORBELL: portalDoorbell.doorbell,
-      INGRESS_HOST: previous.lines.get('INGRESS_HOST') || '127.0.0.1',
-      INGRESS_PORT: previous.lines.get('INGRESS_PORT') || '3000',
-      INGRESS_URL: previous.lines.get('INGRESS_URL') || 'http://127.0.0.1:3000',
+      INGRESS_HOST: calls.listen === '0.0.0.0' ? calls.listen : previous.lines.get('INGRESS_HOST') || '127.0.0.1',
+      INGRESS_PORT: port,
+      INGRESS_URL: previous.lines.get('INGRESS_URL') || `http://127.0.0.1:${port}`,
+      DOORBELL_URL: calls.url,
+      INGRESS_BIND: calls.listen,
     },
     secrets: {
       sqlserver_url: clinicWritten(services.clinic, run),

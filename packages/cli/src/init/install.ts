@@ -53,7 +53,11 @@ export async function install(session: Session, plan: Plan, { withPortalTables, 
   onLine(`portal: the services' login is ${userOf(services.portal)}`)
   const again = openScriptConnection(clinic.url)
   try {
-    await useDoorbell(again, { doorbell, ingressUrl: plain.INGRESS_URL, secret: secrets.webhook_secret })
+    await useDoorbell(again, {
+      doorbell,
+      ingressUrl: plain.DOORBELL_URL || plain.INGRESS_URL,
+      secret: secrets.webhook_secret,
+    })
     onLine(`clinic: the doorbell ${inDatabase(doorbell)} is switched on`)
   } finally {
     await again.close()

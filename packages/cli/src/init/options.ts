@@ -18,6 +18,8 @@ export interface InitOptions {
   readonly login: string
   readonly timeZone?: string
   readonly clinicDoorbell?: Settings['CLINIC_DOORBELL']
+  /** Where SQL Server finds the ingress, for the doorbells that call it. */
+  readonly doorbellUrl?: string
   readonly portalDoorbell?: Settings['PORTAL_DOORBELL']
   readonly publicUrl?: string
   readonly withPortalTables?: boolean
