@@ -56,9 +56,6 @@ const PATIENCE = {
   http: { headersTimeout: 10_000, connectionsCheckingInterval: 2_000, maxHeaderSize: 16 * 1024 },
 } satisfies FastifyHttpOptions<Server>
 
-/** Connections at a time: each costs some 20 kB, and a file. */
-export const MOST_CONNECTIONS = 1_000
-
 /**
  * What the Fastify instance must be made with: nothing in a request is converted or dropped before it is checked, and
  * Fastify's own request lines, which hold the whole URL, are replaced by one with the route only.

@@ -1,7 +1,8 @@
 import type { Side, WebhookKey } from '@clinic-sync/contracts'
 import Fastify from 'fastify'
 import { cannotListen, type Metrics, type Running } from '@clinic-sync/runtime'
-import { app, MOST_CONNECTIONS, options } from './app.ts'
+import { app, options } from './app.ts'
+import { limitConnections } from './connections.ts'
 import { Ingress, type IngressOptions } from './ingress.ts'
 import { startLines } from './start-lines.ts'
 import { StatusBoard } from './status/board.ts'
@@ -42,7 +43,7 @@ export async function serve(settings: ServeOptions): Promise<Served> {
   const ingress = new Ingress({ ...settings, observer: changes.observerBeside(settings.observer ?? metrics?.observer) })
   const board = settings.status && statusBoard(ingress, changes, settings, settings.status)
   const server = Fastify({ ...options, loggerInstance: log, trustProxy: [...(settings.trustProxy ?? [])] })
-  server.server.maxConnections = MOST_CONNECTIONS
+  limitConnections(server.server)
   const { drainers: drains, bells, state } = ingress
   const testDoorbell = (side: Side) => ingress.testDoorbell(side)
   await server.register(app, {

@@ -6,7 +6,8 @@ import { signWebhook, type SyncStatus } from '@clinic-sync/contracts'
 import sensible from '@fastify/sensible'
 import Fastify, { type FastifyRequest, type InjectOptions } from 'fastify'
 import t, { type Test } from 'tap'
-import { type AppOptions, MOST_CONNECTIONS, options } from '../src/app.ts'
+import { type AppOptions, options } from '../src/app.ts'
+import { CONNECTIONS, limitConnections } from '../src/connections.ts'
 import { LIMITS, limitSources } from '../src/limits.ts'
 import { asOperator, hook, json, SECRET, start, TOKEN, withSecret } from './http.ts'
 
@@ -193,13 +194,39 @@ t.test('whoever is slow, or sends too much, is hung up on', async (t) => {
   t.equal(response.status, 202, 'and a doorbell is heard meanwhile')
 })
 
+t.test('one address cannot take all connections', async (t) => {
+  const { fastify } = await start(t)
+  limitConnections(fastify.server, { all: 10, each: 4 })
+  await fastify.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = fastify.server.address() as { port: number }
+  const open = async (localAddress: string) => {
+    const socket = connect({ port, host: '127.0.0.1', localAddress }).on('error', () => undefined)
+    t.teardown(() => socket.destroy())
+    const accepted = once(socket, 'data').then(() => true)
+    const refused = once(socket, 'close').then(() => false)
+    socket.write('GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n')
+    return { socket, isOpen: await Promise.race([accepted, refused]) }
+  }
+  const held = []
+  for (let i = 0; i < 6; i++) held.push(await open('127.0.0.2'))
+  t.same(
+    held.map(({ isOpen }) => isOpen),
+    [true, true, true, true, false, false],
+  )
+  t.ok((await open('127.0.0.3')).isOpen, 'another one has room')
+  const [first] = held
+  first?.socket.end()
+  await once(first?.socket as never, 'close')
+  t.ok((await open('127.0.0.2')).isOpen, 'and so has the first, when it has let one go')
+})
+
 t.test('what has been set', async (t) => {
   t.match(options, {
     requestTimeout: 20_000,
     bodyLimit: 1024 * 1024,
     http: { headersTimeout: 10_000, maxHeaderSize: 16_384 },
   })
-  t.equal(MOST_CONNECTIONS, 1_000)
+  t.match(CONNECTIONS, { all: 1_000, each: 500 })
 })
 
 t.test('whom X-Forwarded-For may name: only a proxy that is trusted', async (t) => {

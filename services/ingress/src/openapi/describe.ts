@@ -68,7 +68,11 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
       const { answers: _, bodyless: _optional, ...rest } = known
       return { schema: { ...schema, ...rest, response }, url }
     },
-    transformObject: ({ openapiObject }) => tidied(openapiObject as Document) as typeof openapiObject,
+    transformObject: (all) => {
+      if ('swaggerObject' in all) return all.swaggerObject
+      tidy(all.openapiObject as Document)
+      return all.openapiObject
+    },
   })
   let text: string | undefined
   app.get(OPENAPI_ROUTE, { onRequest: limitOpen }, async (_request, reply) => {
@@ -86,8 +90,8 @@ interface Operation {
   readonly responses?: Readonly<Record<string, { readonly content?: Readonly<Record<string, { schema?: unknown }>> }>>
 }
 
-/** With one `Failure` in place of dozens; and where a route wants no body, none is required. */
-function tidied(document: Document): Document {
+/** Puts one `Failure` in place of dozens; and where a route wants no body, none is required. */
+function tidy(document: Document): void {
   for (const [path, methods] of Object.entries(document.paths ?? {}))
     for (const [method, { requestBody, responses = {} }] of Object.entries(methods)) {
       if (requestBody && ROUTES[`${method.toUpperCase()} ${path}`]?.bodyless) requestBody.required = false
@@ -95,5 +99,4 @@ function tidied(document: Document): Document {
         for (const media of Object.values(content))
           if (isFailure(media.schema)) media.schema = { $ref: '#/components/schemas/Failure' }
     }
-  return document
 }

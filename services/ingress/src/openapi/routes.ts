@@ -14,15 +14,15 @@ interface Described {
 
 /** What every refusal is answered with. */
 export const Failure = {
-  type: 'object',
+  type: 'object' as const,
   required: ['statusCode', 'error', 'message'],
   properties: {
-    statusCode: { type: 'integer' },
-    error: { type: 'string' },
-    message: { type: 'string', description: 'One sentence. Names fields and limits, never what was sent.' },
-    field: { type: 'string', description: 'The first field that is wrong.' },
+    statusCode: { type: 'integer' as const },
+    error: { type: 'string' as const },
+    message: { type: 'string' as const, description: 'One sentence. Names fields and limits, never what was sent.' },
+    field: { type: 'string' as const, description: 'The first field that is wrong.' },
   },
-} as const
+}
 const FAILURE = { title: 'Failure' }
 /** Whether a schema of the description is to be a reference to `Failure`. */
 export const isFailure = (schema: unknown): boolean =>
