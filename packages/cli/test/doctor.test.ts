@@ -159,10 +159,10 @@ t.test('the whole sync', async (t) => {
   const before = await outboxes()
 
   const well = await until(environment, ({ ok }) => ok)
-  // The simulator's tables lack indexes: said, and no failure.
+  // The simulator's tables lack indexes, and the portal's login here is the owner's: said, and no failure.
   t.same(
     wrong(well).filter((each) => !each.startsWith('warn clinic.index.')),
-    [],
+    ['warn portal.least-privilege'],
   )
   for (const side of ['clinic', 'portal'] as const)
     t.match(named(well, `doorbells.${side}.heard`), { status: 'ok', found: /^in \d+ ms/ }, `${side}: rung and heard`)
@@ -216,7 +216,8 @@ t.test('the whole sync', async (t) => {
     const sick = await doctor(environment)
     t.match(named(sick, 'clinic.restored'), {
       status: 'fail',
-      todo: /ALTER SEQUENCE sync\.QueueIDs RESTART WITH 4712;/,
+      found: /the other side has had 4711/,
+      todo: /npm run sync -- after-restore/,
     })
     t.equal(named(sick, 'portal.restored')?.status, 'ok')
   })

@@ -1,5 +1,5 @@
 import { type BrokerFacts, inspectBroker } from '@clinic-sync/broker'
-import { inspectPortalVersions, type PortalFacts } from '@clinic-sync/portal'
+import type { PortalFacts } from '@clinic-sync/portal'
 import type { Environment, Settings } from '@clinic-sync/runtime'
 import type { SyncError } from '@clinic-sync/sync'
 import { type MigrationFile, migrationFiles } from '../migrate/files.ts'
@@ -18,7 +18,7 @@ import { ingressChecks, unreachable as ingressUnreachable } from './ingress/inde
 import { askPortal } from './portal/facts.ts'
 import { portalChecks } from './portal/index.ts'
 import { unreachable as portalUnreachable } from './portal/server.ts'
-import { restoredCheck } from './restored.ts'
+import { restoredChecks } from './restored.ts'
 import { settingsChecks } from './settings.ts'
 
 export interface Diagnosis {
@@ -137,31 +137,13 @@ function because(error: SyncError, unreachable: (error: SyncError) => Check): Ch
   return error.code === 'SYNC_UNFORESEEN' ? { ...check, todo: error.advice } : check
 }
 
-/**
- * Compares both sides' queue ids. They were read at different moments, while people work: what looks wrong is read again on the
- * side that hands the ids out, later than what the other side had seen.
- */
+/** Where both databases can be asked. */
 async function restored(
-  settings: Partial<Settings>,
+  { SQLSERVER_URL, CLINIC_TIME_ZONE, POSTGRES_URL }: Partial<Settings>,
   { clinic, portal }: Answers,
   patienceMs: number,
 ): Promise<Check[]> {
-  const { SQLSERVER_URL, CLINIC_TIME_ZONE, POSTGRES_URL } = settings
   if (clinic === null || portal === null || 'error' in clinic || 'error' in portal) return []
-  const [clinicIds, seenOfPortal] = [clinic.facts.big('LastQueueID'), clinic.facts.big('HighestSeenPortalVersion')]
-  const { versions } = portal.facts
-  if (clinicIds === null || seenOfPortal === null || versions === null) return []
-  let [ofClinic, ofPortal] = [clinicIds, versions.own]
-  if (ofClinic < versions.clinic && SQLSERVER_URL !== undefined && CLINIC_TIME_ZONE !== undefined) {
-    const again = await bounded('SQL Server', () => askClinic({ SQLSERVER_URL, CLINIC_TIME_ZONE }), patienceMs)
-    if ('facts' in again) ofClinic = again.facts.big('LastQueueID') ?? ofClinic
-  }
-  if (ofPortal < seenOfPortal && POSTGRES_URL !== undefined) {
-    const again = await bounded('Postgres', () => inspectPortalVersions(POSTGRES_URL), patienceMs)
-    if ('facts' in again) ofPortal = again.facts?.own ?? ofPortal
-  }
-  return [
-    restoredCheck('clinic', { handedOut: ofClinic, seenByOther: versions.clinic }),
-    restoredCheck('portal', { handedOut: ofPortal, seenByOther: seenOfPortal }),
-  ]
+  if (SQLSERVER_URL === undefined || CLINIC_TIME_ZONE === undefined || POSTGRES_URL === undefined) return []
+  return restoredChecks({ SQLSERVER_URL, CLINIC_TIME_ZONE, POSTGRES_URL }, patienceMs)
 }
