@@ -1,3 +1,4 @@
+import { createSocket } from 'node:dgram'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
@@ -11,6 +12,7 @@ import {
 import t, { type Test } from 'tap'
 import { isAbandoned, prompter, type Prompter } from '../src/init/ask.ts'
 import { init, type InitCommand } from '../src/init/init.ts'
+import { portOfInstance } from '../src/init/sql-browser.ts'
 import { emptyFolder, split } from './support/initialising.ts'
 
 // init as a conversation, with servers whose certificates nobody knows.
@@ -150,6 +152,14 @@ t.test('by flags a certificate is trusted by its fingerprint, or not at all', as
   t.equal(third.error, undefined)
   t.match(third.text, /Written: \.env/)
 
+  // What SQL Server makes for itself lasts until its next start.
+  const atStart = await tdsWithTls(1, makeSelfSigned({ commonName: 'SSL_Self_Signed_Fallback' }))
+  t.teardown(() => atStart.close())
+  const fallback = { ...options, sqlserver: `mssql://sa@localhost:${atStart.port}/clinic`, overwrite: true }
+  const made = await converse(folder, null, { options: fallback, passwords })
+  t.match(made.error?.message, /makes it anew at each start.*--sqlserver-ca; or trustServerCertificate=true/)
+  t.notMatch(made.error?.message, '--trust-certificate')
+
   const expired = await tdsWithTls(1, makeSelfSigned({ commonName: 'OLD', to: new Date(Date.now() - 60_000) }))
   t.teardown(() => expired.close())
   const old = { ...options, sqlserver: `mssql://sa@localhost:${expired.port}/clinic`, overwrite: true }
@@ -159,6 +169,21 @@ t.test('by flags a certificate is trusted by its fingerprint, or not at all', as
     (await converse(folder, null, { options: again, passwords })).error?.message,
     /CERT_HAS_EXPIRED.*Trusting it does not help/,
   )
+})
+
+t.test('a named instance is found by what SQL Server Browser says', async (t) => {
+  const browser = createSocket('udp4')
+  browser.on('message', (asked, from) => {
+    const name = asked.subarray(1, -1).toString()
+    const tcp = name === 'NOTCP' ? '' : 'tcp;49172;'
+    const text = `ServerName;PC;InstanceName;${name};IsClustered;No;Version;16.0.1000.6;${tcp};`
+    browser.send(Buffer.concat([Buffer.from([5, text.length & 255, text.length >> 8]), Buffer.from(text)]), from.port)
+  })
+  await new Promise<void>((resolve) => browser.bind(0, '127.0.0.1', resolve))
+  t.teardown(() => browser.close())
+  const { port } = browser.address()
+  t.equal(await portOfInstance('127.0.0.1', 'SQLEXPRESS', 5_000, port), 49_172)
+  await t.rejects(portOfInstance('127.0.0.1', 'NOTCP', 5_000, port), { message: 'no TCP' })
 })
 
 t.test('on a terminal: what is secret is not shown, and Ctrl-C ends it', async (t) => {

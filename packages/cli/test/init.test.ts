@@ -139,10 +139,16 @@ t.test('without --install: what to run, each password once', async (t) => {
   t.match(text, /Table {11}aligner_batches .*\n {2}Events {10}Update\n/)
   t.match(text, 'https://sync.example.org/api/sync/webhook')
 
-  const again = await run(folder, { ...options, overwrite: true })
+  const again = await run(folder, { ...options, overwrite: true, run: 'docker' })
   for (const secret of secretsIn(folder).filter((each) => each.length > 20))
     t.equal(times(again.text, secret), 0, 'not a second time')
   t.match(again.text, /the password in secrets\/sqlserver_url/)
+
+  // In a container this machine has another name, for which no certificate is.
+  t.match(secretIn(folder, 'sqlserver_url'), /@host\.docker\.internal:\d+\/clinic\?.*trustServerCertificate=true/)
+  t.match(secretIn(folder, 'postgres_url'), /@host\.docker\.internal:\d+\/\w+\?sslmode=disable$/)
+  t.match(secretIn(folder, 'rabbitmq_url_ingress'), /^amqp:\/\/ingress:[\w-]+@rabbitmq:5672$/)
+  t.match(again.text, 'docker compose run --rm sync doctor')
 })
 
 t.test('what will not do is said, and nothing is written', async (t) => {

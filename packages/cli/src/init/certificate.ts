@@ -2,6 +2,7 @@ import { createHash, X509Certificate } from 'node:crypto'
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
+import { portOfInstance } from './sql-browser.ts'
 import { tdsTunnel } from './tds-tls.ts'
 
 /** What a server shows when TLS begins. No password has been sent by then. */
@@ -27,9 +28,12 @@ export const isMadeAtStart = ({ subject }: ShownCertificate): boolean => /SSL_Se
 
 /** @throws Error where there is no TLS, or no answer within `ms`. */
 export async function certificateOf(url: string, ms: number): Promise<ShownCertificate> {
-  const { protocol, hostname, port } = new URL(url)
+  const { protocol, hostname, port, searchParams } = new URL(url)
   const host = hostname.replace(/^\[(.*)\]$/, '$1')
-  const tcp = connectTcp({ host, port: Number(port) || (protocol === 'mssql:' ? 1433 : 5432) })
+  const instance = searchParams.get('instanceName')
+  const byDefault = protocol === 'mssql:' ? 1433 : 5432
+  const own = instance === null ? Number(port) || byDefault : await portOfInstance(host, instance, ms)
+  const tcp = connectTcp({ host, port: own })
   const timer = setTimeout(() => tcp.destroy(new Error('no answer')), ms)
   try {
     await happens(tcp, 'connect')

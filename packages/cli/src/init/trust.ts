@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { certificateOf, isMadeAtStart, isSameFingerprint, type ShownCertificate } from './certificate.ts'
-import { complain, refusal, type Session } from './session.ts'
+import { refusal, type Session } from './session.ts'
 
 /** What to do about a certificate that cannot be checked. */
 export type Trust =
@@ -36,15 +36,14 @@ export function certificateIn(url: string, parameter: string, option: string): s
  */
 export async function offerTrust(session: Session, side: 'clinic' | 'portal', url: string): Promise<Trust> {
   const { ask, say, options } = session
-  let shown: ShownCertificate
-  try {
-    shown = await certificateOf(url, session.patienceMs)
-  } catch {
-    complain(session, {
-      why: 'Its certificate was refused, and could not be looked at',
-      todo: 'Correct the certificate on the server, or give the file of the one that it is signed with.',
-    })
-    return null
+  const shown = await certificateOf(url, session.patienceMs).catch(() => null)
+  if (shown === null) {
+    if (ask === null)
+      throw refusal(
+        `The certificate of ${side === 'clinic' ? 'SQL Server' : 'Postgres'} cannot be checked, nor looked at: ${otherWays(side)}`,
+      )
+    say('    It could not be looked at.')
+    return choose(session, side, null)
   }
   const { authority } = shown
   const named = (fingerprint: string) =>
@@ -58,8 +57,19 @@ export async function offerTrust(session: Session, side: 'clinic' | 'portal', ur
   for (const line of described(shown)) say(`    ${line}`)
   if (isMadeAtStart(shown))
     say('    SQL Server has made it itself, and makes another at each start: to trust this one would last until then.')
+  return choose(session, side, shown)
+}
+
+/** @param shown null: it could not be looked at */
+async function choose(
+  { ask, say }: Session,
+  side: 'clinic' | 'portal',
+  shown: ShownCertificate | null,
+): Promise<Trust> {
+  if (ask === null) return null
+  const authority = shown?.authority ?? null
   const choices = [
-    ...(isMadeAtStart(shown)
+    ...(shown === null || isMadeAtStart(shown)
       ? []
       : [
           {
@@ -98,7 +108,7 @@ export async function offerTrust(session: Session, side: 'clinic' | 'portal', ur
   ]
   switch (await ask.choose('What about this certificate?', choices)) {
     case 'pin':
-      return { kind: 'pem', pem: shown.pem, name: shown.otherName }
+      return shown === null ? null : { kind: 'pem', pem: shown.pem, name: shown.otherName }
     case 'authority':
       return authority === null ? null : { kind: 'pem', pem: authority.pem, name: null }
     case 'any':
@@ -137,14 +147,19 @@ function described({
 
 function unattended(side: 'clinic' | 'portal', shown: ShownCertificate): string {
   const option = side === 'clinic' ? '--sqlserver-ca' : '--postgres-ca'
-  const any =
-    side === 'clinic' ? '; or trustServerCertificate=true in --sqlserver, where nobody can come in between' : ''
   if (isMadeAtStart(shown))
-    return `SQL Server makes it anew at each start (${shown.subject}): give it a certificate of its own (SQL Server Configuration Manager → Protocols → Certificate), and that in ${option}${any}.`
+    return `SQL Server makes it anew at each start (${shown.subject}): give it a certificate of its own (SQL Server Configuration Manager → Protocols → Certificate), and that in ${option}${ANY}.`
   const whoever =
     shown.authority === null
       ? ''
       : ` (whatever ${shown.authority.subject} has signed: --trust-certificate ${shown.authority.fingerprint})`
   const pin = `--trust-certificate ${shown.fingerprint} trusts exactly this one from now on${whoever}, if that fingerprint is the server's; or `
-  return `It is ${shown.subject}, signed by ${shown.isSelfSigned ? 'itself' : shown.issuer}, valid ${shown.validFrom} to ${shown.validTo}. ${pin}give the file of the one that it is signed with in ${option}${any}.`
+  return `It is ${shown.subject}, signed by ${shown.isSelfSigned ? 'itself' : shown.issuer}, valid ${shown.validFrom} to ${shown.validTo}. ${pin}${otherWays(side)}`
 }
+
+const ANY = '; or trustServerCertificate=true in --sqlserver, where nobody can come in between'
+
+const otherWays = (side: 'clinic' | 'portal'): string =>
+  side === 'clinic'
+    ? `give the file of the one that it is signed with in --sqlserver-ca${ANY}.`
+    : 'give the file of the one that it is signed with in --postgres-ca.'
