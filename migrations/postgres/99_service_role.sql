@@ -25,6 +25,7 @@ LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
   SELECT json_build_object(
+    'owner', json_build_array(json_build_object('name', current_user)),
     'migrations', (
       SELECT coalesce(json_agg(json_build_object(
         'name', m.name, 'checksum', trim(m.checksum), 'at', to_char(m.applied_at, 'YYYY-MM-DD HH24:MI')
@@ -164,7 +165,7 @@ BEGIN
     'sync.record_versions(jsonb)',
     'sync.bookkeeping(jsonb, integer)',
     'sync.is_held()',
-    'sync.hold_clinic_changes(boolean)',
+    'sync.hold_clinic_changes(text)',
     'sync.inspect(text[])',
     'sync.try_webhook()',
     'sync.try_dashboard_webhook(text, text)'

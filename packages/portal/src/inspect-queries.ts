@@ -6,6 +6,8 @@
 export const SERVER = `
   SELECT current_setting('server_version_num') AS version, current_database() AS database, current_user AS role,
     current_setting('transaction_read_only') AS read_only,
+    EXISTS (SELECT FROM pg_class AS c WHERE c.relnamespace IN ('public'::regnamespace, to_regnamespace('sync'))
+      AND c.relkind IN ('r', 'p') AND has_table_privilege(c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE')) AS has_tables,
     CASE WHEN to_regnamespace('sync') IS NULL THEN 'missing'
       WHEN has_schema_privilege(current_user, 'sync', 'USAGE') THEN 'usable' ELSE 'forbidden' END AS schema,
     current_setting('session_replication_role') AS replication_role,

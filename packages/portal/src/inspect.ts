@@ -40,6 +40,10 @@ export interface ServerFacts {
   readonly version: number
   readonly database: string
   readonly role: string
+  /** As which the services' functions read and write: their owner; where they are not there, the role itself. */
+  readonly writer: string
+  /** The role may read or write some table itself: of this portal's, or of schema sync. */
+  readonly hasTables: boolean
   readonly readOnly: boolean
   /** Whether schema sync is there, and whether the role may use it. */
   readonly schema: 'missing' | 'forbidden' | 'usable'
@@ -110,9 +114,10 @@ export async function inspectPortal({ url, isSecret, keys }: InspectPortalOption
   const database = openPool(url, { info: () => undefined, warn: () => undefined }, (is) => (encrypted = is))
   const tables = [[...TABLE_NAMES]]
   try {
-    const server = { ...toServer(await database.query(ask.SERVER)), encrypted }
+    const login = { ...toServer(await database.query(ask.SERVER)), encrypted }
     const clock = await readClock(database)
     const owns = await asOwner(database)
+    const server = { ...login, writer: owns?.get('owner')?.[0]?.name ?? login.role }
     const own = (key: string, query: string) => owns?.get(key) ?? seen(database, query)
     const migrations = await own('migrations', ask.MIGRATIONS)
     const settings = await own('settings', ask.SETTINGS)
@@ -208,12 +213,13 @@ async function readClock(database: Database): Promise<PortalFacts['clock']> {
   return { sent, server: Number(row?.now), received: Date.now() }
 }
 
-function toServer([row]: readonly Row[]): Omit<ServerFacts, 'encrypted'> {
+function toServer([row]: readonly Row[]): Omit<ServerFacts, 'encrypted' | 'writer'> {
   if (row === undefined) throw new DatabaseError('down', "the portal's database did not answer")
   return {
     version: Number(row.version),
     database: text(row.database),
     role: text(row.role),
+    hasTables: row.has_tables === 't',
     readOnly: row.read_only === 'on',
     schema: text(row.schema) as ServerFacts['schema'],
     replicationRole: text(row.replication_role),

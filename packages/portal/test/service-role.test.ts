@@ -187,7 +187,7 @@ t.test('types, tables and operators of its own lead the owner’s functions nowh
     `SELECT * FROM sync.record_versions('[{"table":"aligner_notes","key":1,"version":"1"}]')`,
     "SELECT sync.bookkeeping('[]', 1)",
     'SELECT sync.is_held()',
-    'SELECT sync.hold_clinic_changes(false)',
+    'SELECT sync.hold_clinic_changes(NULL)',
     "SELECT sync.inspect('{aligner_notes}')",
     'SELECT sync.try_webhook()',
     "SELECT sync.try_dashboard_webhook('aligner_notes', 'x')",

@@ -7,6 +7,8 @@ import { quoted } from './facts.ts'
 
 const { ok, warn, fail } = checksOf('portal')
 
+/** What makes the services' role. */
+const ROLE_FILE = '99_service_role.sql'
 const REACHABLE = "The portal's Postgres answers"
 
 /** The one fail of a portal that does not answer; all that depends on it is left out. */
@@ -29,8 +31,8 @@ export function unreachable(error: SyncError): Check {
 }
 
 /** The server, the role, and whether it may write. */
-export function serverChecks({ server, clock, tables }: PortalFacts): Check[] {
-  const { version, database, role, readOnly } = server
+export function serverChecks({ server, clock, tables, migrations }: PortalFacts): Check[] {
+  const { version, database, writer, readOnly } = server
   const number = `${Math.floor(version / 10_000)}.${version % 10_000}`
   const title = 'Postgres is 14 or later'
   return [
@@ -48,8 +50,9 @@ export function serverChecks({ server, clock, tables }: PortalFacts): Check[] {
           ),
         ]
       : []),
-    ...policyChecks(role, tables),
-    ...rightChecks(role, tables),
+    ...policyChecks(writer, tables),
+    ...rightChecks(writer, tables),
+    ...(migrations?.has(ROLE_FILE) === true ? [leastPrivilege(server)] : []),
     clockCheck(clock),
   ]
 }
@@ -81,6 +84,17 @@ function rightChecks(role: string, tables: PortalFacts['tables']): Check[] {
       `GRANT SELECT, INSERT, UPDATE, DELETE ON ${names} TO ${quoted(role)};`,
     ),
   ]
+}
+
+function leastPrivilege({ role, hasTables }: PortalFacts['server']): Check {
+  const title = 'The login may do nothing else'
+  if (!hasTables) return ok('least-privilege', title, 'it reads no table')
+  return warn(
+    'least-privilege',
+    title,
+    `role ${role} may read or write tables itself`,
+    'Run migrations/postgres/by-hand/service_login.sql, and put its login into POSTGRES_URL and the present one into POSTGRES_ADMIN_URL.',
+  )
 }
 
 function clockCheck(clock: PortalFacts['clock']): Check {
