@@ -1,10 +1,11 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync } from 'node:fs'
-import { readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Demo, noteRunning, type Releasers, startDemo } from '@clinic-sync/demo'
 import pg from 'pg'
 import { ROOT } from '../pages.ts'
+import { compile, compiledScripts } from './compile.ts'
 
 /** A demo that runs, and what blocks find there. */
 export interface Stage {
@@ -29,14 +30,14 @@ const DOCKER = `#!/bin/sh
 if [ "$1 $2 $3 $4" = 'compose run --rm sync' ]; then
   shift 4
   export SYNC_COMMAND='docker compose run --rm sync'
-  exec node --import=tsx --conditions=@clinic-sync/source packages/cli/src/main.ts "$@"
+  exec node "$CLINIC_SYNC_COMPILED/packages/cli/dist/main.js" "$@"
 fi
 echo "docker $*: mark this block as run: docker" >&2
 exit 127
 `
 
 /** Not linked into a block's folder: a developer's own secrets, and what a stray command could harm. */
-const LEFT_OUT = new Set(['.env', 'secrets', '.git', '.tap'])
+const LEFT_OUT = new Set(['.env', 'secrets', '.git', '.tap', 'package.json'])
 
 /**
  * Starts the demo, with nothing shown.
@@ -60,12 +61,16 @@ export async function setStage(release: Releasers, say: (line: string) => void):
   const bin = join(folder, 'bin')
   mkdirSync(bin)
   await keepWhatTsxKnows(folder)
+  const compiled = join(folder, 'compiled')
+  await compile(compiled)
+  const manifest = compiledScripts(await readFile(join(ROOT, 'package.json'), 'utf8'), compiled)
   for (const name of ['docker', 'docker-compose']) await writeFile(join(bin, name), DOCKER, { mode: 0o755 })
   const own = Object.entries(process.env).filter(([name]) => !NOT_THE_READERS.test(name))
   const plain = {
     ...(Object.fromEntries(own) as Record<string, string>),
     PATH: `${bin}:${process.env.PATH ?? ''}`,
     TMPDIR: folder,
+    CLINIC_SYNC_COMPILED: compiled,
     NO_COLOR: '1',
   }
   let folders = 0
@@ -79,6 +84,7 @@ export async function setStage(release: Releasers, say: (line: string) => void):
       mkdirSync(project)
       for (const name of await readdir(ROOT))
         if (!LEFT_OUT.has(name)) await symlink(join(ROOT, name), join(project, name))
+      await writeFile(join(project, 'package.json'), manifest)
       if (!withSettings) return project
       const settings = Object.entries(services.settings).map(([name, value]) => `${name}="${value}"\n`)
       await writeFile(join(project, '.env'), settings.join(''), { mode: 0o600 })
