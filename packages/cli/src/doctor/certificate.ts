@@ -8,6 +8,7 @@ export const isCertificateTrouble = (code: string): boolean =>
     'HOSTNAME_MISMATCH',
     'INVALID_CA',
     'INVALID_PURPOSE',
+    'UNSPECIFIED',
     'PATH_LENGTH_EXCEEDED',
     'EPROTO',
     'ENOENT',

@@ -45,6 +45,8 @@ export const DRIVER_RULES: readonly FailureRule[] = [
     ['SELF_SIGNED_CERT_IN_CHAIN', "the server's certificate is not trusted here", CERTIFICATE],
     ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', "the server's certificate is not trusted here", CERTIFICATE],
     ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', "the server's certificate is not trusted here", CERTIFICATE],
+    // Node's word for what it has none for: from Node 24 on, a key of less than 2048 bits, which SQL Server 2016 makes for itself.
+    ['UNSPECIFIED', "the server's certificate is refused: its key may be too short", CERTIFICATE],
   ),
   ...rules(
     'transient',
