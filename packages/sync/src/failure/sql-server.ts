@@ -66,6 +66,7 @@ export const SQL_SERVER_RULES: readonly FailureRule[] = [
     [248, "a number is out of its column's range"],
     [512, 'more than one value where one was needed', TRIGGER],
     [515, 'must not be null'],
+    [517, 'a date that is computed from it is out of range'],
     [2628, 'a text is longer than its column'],
     [3609, "a trigger of the clinic's ended the transaction", TRIGGER],
     [3616, "a trigger of the clinic's failed", TRIGGER],
