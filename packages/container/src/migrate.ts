@@ -18,7 +18,7 @@ if (!process.env.SECRETS_DIR) {
   const refusal = await untilReachable(DEMO, {
     patience: 300_000,
     unknown: 15_000,
-    onWaiting: () => say('Waiting for the demo to fill its databases.'),
+    onWaiting: () => say('There is no .env here: waiting for the demo to fill its databases.'),
   })
   if (refusal !== null) {
     say('There is no .env here, so there is no clinic to connect. Make one: docker compose run --rm init')
