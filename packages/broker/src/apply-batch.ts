@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
-import type { Outcome } from '@clinic-sync/contracts'
+import type { Outcome, Side } from '@clinic-sync/contracts'
 import {
   backoffMs,
   bisect,
@@ -53,13 +53,14 @@ export async function applyBatch(events: readonly EventDelivery[], options: Appl
   const { newest, superseded } = collapse(events, ({ event }) => event)
   const results = await applyAll(newest, options.target)
   if (results.length !== newest.length) throw new TypeError('the target returned an outcome too few or too many')
+  const side = targetOf(events)
   const rule = new Rules(options)
   const rulings = new Map<EventDelivery, Ruling>()
   const byRecord = new Map<string, { ruling: Ruling; failure: Failed | null }>()
   newest.forEach((delivery, index) => {
     const result = results[index]
     if (result === undefined) return
-    const failure = failureOf(result)
+    const failure = failureOf(result, side)
     const ruling =
       failure === null ? done(delivery, result.ok ? result.value : null) : rule.onFailure(delivery, failure)
     rulings.set(delivery, ruling)
@@ -80,7 +81,8 @@ async function applyAll(
   deliveries: readonly EventDelivery[],
   target: ApplyOptions['target'],
 ): Promise<Bisected<Outcome>[]> {
-  const blame = new Blame(target, deliveries.length)
+  const side = targetOf(deliveries)
+  const blame = new Blame(target, side, deliveries.length)
   const apply = async (some: readonly EventDelivery[]) => {
     const outcomes = await target.applyChanges(some.map(({ event }) => event))
     blame.clear()
@@ -95,7 +97,7 @@ async function applyAll(
         try {
           return await apply(some)
         } catch (error) {
-          if (--tries <= 0 || some.length === 1 || !isPassing(error)) throw await blame.judge(error, some)
+          if (--tries <= 0 || some.length === 1 || !isPassing(error, side)) throw await blame.judge(error, some)
           await setTimeout(backoffMs(attempt, WAITS))
         }
       }
@@ -105,8 +107,14 @@ async function applyAll(
 }
 
 /** Somebody else was there first. A person's transaction takes milliseconds. */
-const isPassing = (error: unknown): boolean =>
-  error instanceof DatabaseError && error.failure === 'transient' && natureOf(error.number) === 'passing'
+const isPassing = (error: unknown, side: Side | undefined): boolean =>
+  error instanceof DatabaseError && error.failure === 'transient' && natureOf(error.number, side) === 'passing'
+
+/** The side that these events, which are of one direction, are applied to. */
+function targetOf([first]: readonly EventDelivery[]): Side | undefined {
+  if (first === undefined) return undefined
+  return first.event.source === 'clinic' ? 'portal' : 'clinic'
+}
 
 type Failed = Failure & { readonly dead: boolean; readonly nature?: Nature | undefined }
 
@@ -179,13 +187,19 @@ function superseded(delivery: EventDelivery, reason: string): Ruling {
   return done(delivery, { table, key, version, outcome: 'stale', reason })
 }
 
-function failureOf(result: Bisected<Outcome>): Failed | null {
+function failureOf(result: Bisected<Outcome>, side: Side | undefined): Failed | null {
   if (result.ok) {
     const { outcome, code, reason } = result.value
     if (outcome !== 'retry' && outcome !== 'dead') return null
     const isParent = code === undefined || code === '23503' || code === '547'
     const type = outcome === 'dead' ? 'permanent' : isParent ? 'parent' : 'transient'
-    return { dead: outcome === 'dead', type, nature: natureOf(code), code: code ?? outcome, message: reason ?? outcome }
+    return {
+      dead: outcome === 'dead',
+      type,
+      nature: natureOf(code, side),
+      code: code ?? outcome,
+      message: reason ?? outcome,
+    }
   }
   const { error } = result
   if (!(error instanceof DatabaseError)) {
@@ -193,7 +207,7 @@ function failureOf(result: Bisected<Outcome>): Failed | null {
     return { dead: false, type: 'unexpected', code: name, message: `an unforeseen failure ${at}` }
   }
   const { failure: type, number, code, message } = error
-  return { dead: type === 'permanent', type, nature: natureOf(number), code: number ?? code, message }
+  return { dead: type === 'permanent', type, nature: natureOf(number, side), code: number ?? code, message }
 }
 
 function outcomeFor({ event }: EventDelivery, outcome: 'retry' | 'dead', { code, message }: Failure): Outcome {

@@ -1,3 +1,4 @@
+import type { Side } from '@clinic-sync/contracts'
 import { DatabaseError, natureOf, type SyncDatabase } from '@clinic-sync/sync'
 
 /**
@@ -10,12 +11,14 @@ import { DatabaseError, natureOf, type SyncDatabase } from '@clinic-sync/sync'
  */
 export class Blame {
   readonly #check: () => Promise<void>
+  readonly #side: Side | undefined
   readonly #total: number
   #checked = false
   #alone = 0
 
-  /** @param total how many events there are in all. */
-  constructor(target: Pick<SyncDatabase, 'check'>, total: number) {
+  /** @param side the target's. @param total how many events there are in all. */
+  constructor(target: Pick<SyncDatabase, 'check'>, side: Side | undefined, total: number) {
+    this.#side = side
     this.#check = () => target.check()
     this.#total = total
   }
@@ -28,7 +31,7 @@ export class Blame {
   /** The error that counts for these events: of class `down` if it is the server's. */
   async judge(error: unknown, events: readonly unknown[]): Promise<unknown> {
     if (!(error instanceof DatabaseError)) return error
-    const nature = natureOf(error.number)
+    const nature = natureOf(error.number, this.#side)
     if (nature !== 'doubtful' && nature !== 'narrow') return error
     if (nature === 'doubtful' && !(await this.#answers())) return as('down', error, '; so is a look at the database')
     if (events.length > 1) return as('transient', error)

@@ -38,6 +38,8 @@ export function reasonOf(error: unknown): string {
   // A connection refused on both IPv6 and IPv4 is an AggregateError without a message.
   const text = error.message === '' && code !== undefined ? String(code) : error.message
   const { code: known, words } = meaningOf(error)
+  // What amqplib says by itself, or that RabbitMQ stops (320), is no news behind our own words for it.
+  if (known === '320' || (known !== '' && !/^\d+$/.test(known))) return words
   return `${text.replaceAll(/amqps?:\/\/\S+/g, '<url>')}${known === '' ? '' : `: ${words}`}`
 }
 

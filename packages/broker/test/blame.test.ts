@@ -101,3 +101,24 @@ t.test('other failures of the server are not narrowed down', async (t) => {
   t.equal(calls(), 1)
   t.equal(checks(), 0)
 })
+
+t.test(
+  "a number that a trigger of the clinic's throws is no SQLSTATE: 57014 is not the server's slowness",
+  async (t) => {
+    let checks = 0
+    const target = {
+      applyChanges: () => Promise.reject(tooSlow),
+      check: () => {
+        checks++
+        return Promise.resolve()
+      },
+    }
+    const own = events(2).map(({ event, attempt }) => ({ event: { ...event, source: 'portal' as const }, attempt }))
+    const rulings = await applyBatch(own, { target, room: 0, patienceMs: 0, willDie: () => false })
+    t.strictSame(
+      rulings.map(({ disposition }) => disposition.action),
+      ['retry', 'retry'],
+    )
+    t.equal(checks, 0)
+  },
+)

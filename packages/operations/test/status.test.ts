@@ -52,6 +52,27 @@ const gather = (over: Partial<StatusSources> = {}, patienceMs?: number) =>
   )
 const clinic = (over: Partial<OutboxStatus>) => ({ clinic: { outboxStatus: async () => ({ ...EMPTY, ...over }) } })
 
+t.test('one is one', async (t) => {
+  const { problems } = await gather({
+    ...clinic({
+      rows: { Pending: 0, Queued: 1, Synced: 0, Failed: 1 },
+      oldestQueued: ago(3_600),
+      failed: [{ cause: '23514', rows: 1, discarded: false }],
+    }),
+    queueDepths: async () => [
+      ...depths({
+        ...Object.fromEntries(
+          [0, 1, 2, 3].map((k) => [`sync.sql-to-postgres.p${k}`, { consumers: 0, messages: k === 0 ? 1 : 0 }]),
+        ),
+        'sync.dead.unrouted': { messages: 1 },
+      }),
+    ],
+  })
+  t.ok(problems.length >= 3)
+  t.notMatch(problems.join(' '), /\bthem\b|\d are|letters lie/)
+  t.match(problems.join(' '), /1 change of the clinic's has failed for good \(23514: 1\).* shows it/)
+})
+
 t.test('all is well', async (t) => {
   const status = await gather()
   t.ok(syncStatusValidator.Check(status))

@@ -24,7 +24,7 @@ export async function applyChanges(database: Database, log: Log, events: readonl
       return toOutcomes(events, rows)
     } catch (error) {
       if (!(error instanceof DatabaseError)) throw error
-      if (error.failure === 'down' && natureOf(error.number) === 'misfit')
+      if (error.failure === 'down' && natureOf(error.number, 'portal') === 'misfit')
         throw named(await blamed(error, database), events)
       if (attempt === TRIES || !CROSSED.has(error.number ?? '')) throw named(error, events)
       // Far enough apart that two batches which crossed do not cross again.

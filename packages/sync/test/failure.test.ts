@@ -30,8 +30,19 @@ t.test('no code is in a table twice, and none is both an SQLSTATE and an error n
     [],
   )
   // As long as nobody says which side it is.
-  for (const { code, nature } of SQL_SERVER_RULES) t.equal(natureOf(code), nature, code)
-  for (const { code, nature } of POSTGRES_RULES) if (code.length === 5) t.equal(natureOf(code), nature, code)
+  for (const { code, nature } of SQL_SERVER_RULES) t.equal(natureOf(code, undefined), nature, code)
+  for (const { code, nature } of POSTGRES_RULES) if (code.length === 5) t.equal(natureOf(code, undefined), nature, code)
+})
+
+t.test('what a trigger of the clinic throws is a number, though it may look like an SQLSTATE', async (t) => {
+  for (const [code, portal] of [
+    ['53200', 'narrow'],
+    ['57014', 'doubtful'],
+  ] as const) {
+    t.equal(natureOf(code, 'portal'), portal, code)
+    t.equal(natureOf(code, 'clinic'), sqlServerFailure(Number(code)).nature, code)
+    t.not(natureOf(code, 'clinic'), portal, code)
+  }
 })
 
 t.test('the longest beginning of an SQLSTATE counts', async (t) => {

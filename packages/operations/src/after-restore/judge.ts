@@ -31,15 +31,17 @@ export interface Situation {
  * - `send`: the portal's row goes to the clinic as a doctor's edit. `base`, what the clinic is taken to have had: its own shared columns,
  *   or nothing, so that the columns' policies decide.
  * - `fence`: what the portal has sent of it before is not to be applied any more.
+ * - `rekey`: the portal's row is another record than the clinic's of the same key: it gets another key, and is sent as new.
  */
 export interface Steps {
   readonly queue: boolean
   readonly keep: boolean
   readonly send: { readonly base: Row | null } | null
   readonly fence: boolean
+  readonly rekey: boolean
 }
 
-const NOTHING: Steps = { queue: false, keep: false, send: null, fence: false }
+const NOTHING: Steps = { queue: false, keep: false, send: null, fence: false, rekey: false }
 
 /**
  * The rules. Where the clinic went back, what the portal has is newer, unless staff have changed the record since: so the doctor's
@@ -58,6 +60,8 @@ export function judge(table: Table, found: Differing, known: Known, situation: S
 
 function ofBoth(table: Table, clinic: Row, portal: Row, known: Known, situation: Situation): Steps {
   const { clinicRestored, portalRestored, isReused } = situation
+  if (portalRestored && isBornAnew(table, known) && !areOne(table, clinic, portal))
+    return { ...NOTHING, queue: true, rekey: true }
   if (!clinicRestored) return { ...NOTHING, queue: true }
   const shared = sharedColumns(table)
   const isEdited = isShared(table, clinic) && isShared(table, portal) && !same(shared, clinic, portal)
@@ -71,6 +75,7 @@ function ofBoth(table: Table, clinic: Row, portal: Row, known: Known, situation:
       ? { base: isUnknown ? null : Object.fromEntries(shared.map(({ name }) => [name, clinic[name] ?? null])) }
       : null,
     fence: syncsBack(table) && (sends || isReused),
+    rekey: false,
   }
 }
 
@@ -82,12 +87,33 @@ function ofPortalOnly(table: Table, key: number, portal: Row, known: Known, situ
     if (known.portalOpen && (portalRestored || known.portalBorn)) return NOTHING
     return { ...NOTHING, send: { base: null } }
   }
+  // The clinic has deleted one with this key; whether it was this one nobody can tell. In doubt they are two: one that is there twice is
+  // seen, one that is gone is not.
+  if (portalRestored && key < 0 && isBornAnew(table, known) && !isReused && !isOrphan)
+    return { ...NOTHING, rekey: true }
   if (known.portalBorn && !isReused && !isOrphan) return NOTHING
   // Nothing deletes such records in the portal; another one may come by this number.
   if (table.deletes.clinic === 'ignore') return { ...NOTHING, keep: clinicRestored }
-  return { queue: true, keep: clinicRestored, send: null, fence: clinicRestored && syncsBack(table) }
+  return { ...NOTHING, queue: true, keep: clinicRestored, fence: clinicRestored && syncsBack(table) }
 }
 
 /** Whether the shared columns are shared in this row. */
 const isShared = ({ sharedWhen }: Table, row: Row): boolean =>
   sharedWhen === null || row[sharedWhen.column] === sharedWhen.equals
+
+/** The portal's keys went back, too: a record that doctors have made since may have the key of one that the clinic has had. */
+const isBornAnew = ({ portalInserts }: Table, { portalBorn, hadPortals }: Known): boolean =>
+  portalInserts && portalBorn && hadPortals
+
+/** What `datetime` rounds to, and more. Milliseconds. */
+const CLOSE_MS = 10
+
+/** Whether they were made in one place at one time. */
+const areOne = (table: Table, clinic: Row, portal: Row): boolean =>
+  table.columns
+    .filter(({ owner }) => owner === 'clinic')
+    .every(({ name, type }) => {
+      const [a, b] = [clinic[name] ?? null, portal[name] ?? null]
+      if (type !== 'instant' || a === null || b === null) return a === b
+      return Math.abs(Date.parse(String(a)) - Date.parse(String(b))) <= CLOSE_MS
+    })

@@ -1,5 +1,5 @@
 import type { QueuedRecord } from '@clinic-sync/clinic'
-import type { Version } from '@clinic-sync/contracts'
+import type { Key, Version } from '@clinic-sync/contracts'
 import { type Table, type TableName, tables } from '@clinic-sync/mapping'
 import type { KeptRow, SentRow } from '@clinic-sync/portal'
 import type { Comparable, RestoredSide } from '@clinic-sync/sync'
@@ -12,6 +12,9 @@ export interface Planned {
   readonly seen: { readonly clinic: Version; readonly portal: Version }
   readonly kept: readonly KeptRow[]
   readonly sent: readonly SentRow[]
+  /** Notes of doctors that get another key; and the lowest key of theirs that the clinic has had. */
+  readonly rekeyed: readonly Key[]
+  readonly lowestKey: Key
   /** Parents before children, and what the clinic does not have children before parents. */
   readonly queued: readonly QueuedRecord[]
   /** Of each table what differs. */
@@ -47,6 +50,7 @@ export async function planRepair(
   const portalRestored = restored.some(({ side }) => side === 'portal')
   const fence = ofPortal.lastId ?? ofClinic.seen
   const [kept, sent, there, gone]: [KeptRow[], SentRow[], QueuedRecord[], QueuedRecord[]] = [[], [], [], []]
+  const rekeyed: Key[] = []
   const counts: TableCounts[] = []
   const [reused, absent] = [new Set<string>(), new Set<string>()]
 
@@ -71,6 +75,7 @@ export async function planRepair(
         const steps = judge(table, found, about, { clinicRestored, portalRestored, isReused, isOrphan })
         const record = { table: table.name, key: found.key }
         if (steps.keep && found.portal !== null) kept.push({ ...record, row: found.portal, base: found.clinic })
+        if (steps.rekey) rekeyed.push(found.key)
         if (steps.send !== null) sent.push({ ...record, base: steps.send.base })
         const queued = { ...record, ...(steps.fence && { seen: fence }) }
         if (steps.queue) (found.clinic === null ? gone : there).push(queued)
@@ -83,6 +88,8 @@ export async function planRepair(
     seen: { clinic: ofPortal.seen, portal: ofClinic.seen },
     kept,
     sent,
+    rekeyed,
+    lowestKey: Math.min(ofClinic.lowestKey ?? 0, ofPortal.lowestKey ?? 0, 0),
     queued: [...there, ...gone.toReversed()],
     counts,
   }

@@ -16,6 +16,7 @@ export type RepairPortal = Pick<
   | 'connections'
   | 'hold'
   | 'moveQueueIds'
+  | 'moveNoteKeys'
   | 'resumeAfterRestore'
   | 'requeue'
   | 'keepRows'
@@ -74,6 +75,8 @@ export async function repair(ports: RepairPorts, restored: readonly RestoredSide
   await portal.moveQueueIds(planned.seen.portal)
   say(`Queue ids moved on in both databases; ${rows} of the clinic's rows that were on their way are sent anew.`)
   const kept = await portal.keepRows(planned.kept, KEPT_WHY)
+  const rekeyed = await portal.moveNoteKeys(planned.lowestKey, planned.rekeyed)
+  if (rekeyed > 0) say(`${rekeyed} notes of doctors have another key, since the clinic knows other notes by theirs.`)
   if (is.portal) {
     const edits = await portal.resumeAfterRestore(planned.seen.portal)
     await portal.requeue({ status: ['Queued'], dryRun: false })

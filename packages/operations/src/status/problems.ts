@@ -66,7 +66,7 @@ function ofQueues({ queues }: Parts): string[] {
     const target = sourceOf(direction) === 'clinic' ? 'portal' : 'clinic'
     if (consumers === 0 && !queuesOf(direction).some((name) => queues.missing.includes(name)))
       found.push(
-        `Nobody takes the events ${direction}, ${messages} are waiting: start that service, or see its log: it stops taking while the ${target}'s database is down.`,
+        `Nobody takes the events ${direction}, ${messages} ${messages === 1 ? 'is' : 'are'} waiting: start that service, or see its log: it stops taking while the ${target}'s database is down.`,
       )
     const outcomes = outcomeQueue(direction)
     if (together(queues, [outcomes]).consumers === 0 && !queues.missing.includes(outcomes))
@@ -74,9 +74,10 @@ function ofQueues({ queues }: Parts): string[] {
         `Nobody settles the outcomes ${direction}: start the ingress, or see its log: it stops while the ${sourceOf(direction)}'s database is down.`,
       )
   }
-  if (together(queues, [UNROUTED]).messages > 0)
+  const strayed = together(queues, [UNROUTED]).messages
+  if (strayed > 0)
     found.push(
-      `Dead letters lie in ${UNROUTED}, with a routing key that is none of ours: somebody has moved them by hand. \`npm run sync -- dead-letters list\` shows them.`,
+      `${strayed === 1 ? 'A dead letter lies' : 'Dead letters lie'} in ${UNROUTED}, with a routing key that is none of ours: somebody has moved ${them(strayed)} by hand. \`npm run sync -- dead-letters list\` shows ${them(strayed)}.`,
     )
   return found
 }
@@ -98,7 +99,7 @@ function ofOutbox({ outboxes, queues }: Parts, direction: Direction): string[] {
     const since = `${plural(rows.Queued, 'change')} of the ${side}'s ${rows.Queued === 1 ? 'has' : 'have'} no outcome yet, the oldest for ${duration(oldestQueuedSeconds)}`
     found.push(
       waiting === 0
-        ? `${since}, and no queue holds any: RabbitMQ has lost them. \`npm run sync -- requeue --side ${side} --status queued --older-than ${QUEUED_SECONDS / 60}m\` sends them anew.`
+        ? `${since}, and no queue holds ${rows.Queued === 1 ? 'it' : 'any'}: RabbitMQ has lost ${them(rows.Queued)}. \`npm run sync -- requeue --side ${side} --status queued --older-than ${QUEUED_SECONDS / 60}m\` sends ${them(rows.Queued)} anew.`
         : `${since}: the queues are behind, or nobody takes the events ${direction}.`,
     )
   }
@@ -112,7 +113,7 @@ function ofFailed(side: Side, { failed }: Reachable<OutboxPart>): string[] {
   if (rows === 0) return []
   const causes = open.map((each) => `${each.cause}: ${each.rows}`).join(', ')
   return [
-    `${plural(rows, 'change')} of the ${side}'s ${rows === 1 ? 'has' : 'have'} failed for good (${causes}). \`npm run sync -- dead-letters list\` shows them, \`… show\` says what to do, \`… replay\` sends what has been cured.`,
+    `${plural(rows, 'change')} of the ${side}'s ${rows === 1 ? 'has' : 'have'} failed for good (${causes}). \`npm run sync -- dead-letters list\` shows ${them(rows)}, \`… show\` says what to do, \`… replay\` sends what has been cured.`,
   ]
 }
 
@@ -128,6 +129,7 @@ function ofDeadLetters({ deadLetters, outboxes }: Parts): string[] {
 }
 
 const sentence = (text: string) => (/[.!?]$/.test(text) ? text : `${text}.`)
+const them = (count: number) => (count === 1 ? 'it' : 'them')
 const plural = (count: number, what: string) => `${count} ${what}${count === 1 ? '' : 's'}`
 
 /** A length of time for people: the two largest units. @param seconds whole */

@@ -42,8 +42,12 @@ export function explainFailure(code: string, side?: Side): Explained {
   return { code, failure, words, advice: advice ?? (error && ADVICE[error]) ?? CLASS_ADVICE[failure] }
 }
 
-/** See {@link Nature}; undefined: nothing is open. */
-export const natureOf = (code: string | undefined): Nature | undefined =>
-  code === undefined ? undefined : ruleOf(code)?.nature
+/**
+ * See {@link Nature}; undefined: nothing is open.
+ *
+ * @param side whose database failed. A trigger of the clinic's may THROW any number: 53200 is no SQLSTATE there.
+ */
+export const natureOf = (code: string | undefined, side: Side | undefined): Nature | undefined =>
+  code === undefined ? undefined : ruleOf(code, side)?.nature
 
 const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(ADVICE, code)
