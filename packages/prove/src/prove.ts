@@ -77,7 +77,7 @@ export async function prove(options: ProveOptions): Promise<Proof> {
     sample: options.sample ?? false,
   })
   const { addresses } = world
-  const crew = await Crew.open({ seed, timeZone: TIME_ZONE, ...world, addresses: world.forServices })
+  const crew = await Crew.open({ seed, timeZone: TIME_ZONE, ...world })
   release.add('services', () => crew.close())
   await crew.everybodyUp()
   const copies = await openCopies(addresses.rabbit, seed)

@@ -6,25 +6,27 @@ import { join } from 'node:path'
 import { migrate } from '@clinic-sync/cli'
 import { openScriptConnection, runBatches } from '@clinic-sync/clinic'
 import {
+  brokerUrls,
   connectClinic,
   createPortalDatabase,
   loadSampleClinic,
   ownVhost,
+  portalServiceUrl,
   type Releasers,
   switchDoorbell,
 } from '@clinic-sync/demo'
 import { startDevServices } from '@clinic-sync/dev-services'
 import { syncsBack, tables } from '@clinic-sync/mapping'
 import pg from 'pg'
-import type { Server } from './schedule/faults.ts'
+import type { Server, Service } from './schedule/faults.ts'
 
 export const TIME_ZONE = 'Asia/Baghdad'
 
 /** Three servers with a clinic, a portal and a virtual host of our own. */
 export interface World {
   readonly addresses: Readonly<Record<Server, string>>
-  /** The same for the services, which log in to the clinic with a login of their own where there is one. */
-  readonly forServices: Readonly<Record<Server, string>>
+  /** A server's address, with the login that a service has there: one with the rights that it needs, where we can make it. */
+  readonly addressOf: (service: Service, server: Server) => string
   /** The role that doctors have in the portal: not the tables' owner, so that Row Level Security applies. */
   readonly doctors: string
   /** What plays the clinic's SQL Server, in one line for people. */
@@ -71,11 +73,15 @@ export async function openWorld({ release, say, yes, env, sample }: WorldOptions
   await migrate({ side: 'portal', url: portal.url, withPortalTables: true })
   await execute(portal.url, doctorsRole(doctors))
   if (sample) await loadSample(clinic)
-  const addresses = { clinic, portal: portal.url, rabbit }
+  const { managementUrl } = found.rabbit
+  const portalServices = await portalServiceUrl(portal.url, release)
+  const users = managementUrl === undefined ? null : await brokerUrls(rabbit, managementUrl, release)
+  // On a server of somebody's that login knows nothing of our database.
+  const clinicServices = (simulator ? found.sqlserver.serviceUrl : undefined) ?? clinic
   return {
-    addresses,
-    // On a server of somebody's that login knows nothing of our database.
-    forServices: { ...addresses, clinic: (simulator ? found.sqlserver.serviceUrl : undefined) ?? clinic },
+    addresses: { clinic, portal: portal.url, rabbit },
+    addressOf: (service, server) =>
+      ({ clinic: clinicServices, portal: portalServices, rabbit: users?.[service] ?? rabbit })[server],
     doctors,
     engine: found.sqlserver.how,
     serviceBroker: (await switchDoorbell(clinic)) === 'service-broker',

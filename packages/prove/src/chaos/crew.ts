@@ -6,7 +6,8 @@ import { type Doorbells, doorbellsOf, type Server, type Service, SERVICES, SERVE
 
 export interface CrewOptions {
   readonly seed: number
-  readonly addresses: Readonly<Record<Server, string>>
+  /** A server's address, with the login that a service has there. */
+  readonly addressOf: (service: Service, server: Server) => string
   readonly timeZone: string
   /** Whether the clinic's engine has the Service Broker doorbell. */
   readonly serviceBroker: boolean
@@ -51,7 +52,7 @@ export class Crew {
     const crew = new Crew(options)
     for (const service of SERVICES) {
       for (const server of SERVERS[service]) {
-        const place = placeOf(options.addresses[server])
+        const place = placeOf(options.addressOf(service, server))
         if (place !== null) crew.#proxies.set(`${service} ${server}`, await openProxy(place.host, place.port))
       }
     }
@@ -155,7 +156,7 @@ export class Crew {
       LOG_LEVEL: 'info',
     }
     for (const server of SERVERS[service]) {
-      const address = this.#options.addresses[server]
+      const address = this.#options.addressOf(service, server)
       const proxy = this.way(service, server)
       settings[SETTING[server]] = proxy === undefined ? address : byWayOf(address, proxy.port)
     }
