@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
+import { openScriptConnection } from '@clinic-sync/clinic'
 import { readSettings, SETTINGS, type SettingName } from '@clinic-sync/runtime'
 import pg from 'pg'
 import t from 'tap'
@@ -30,9 +31,17 @@ function settingsOf(folder: string) {
 }
 
 t.test('installs by flags, and again', async (t) => {
-  const { run, sqlserver, postgres } = await bare(t, { ownPostgres: true })
+  const { run, clinic, sqlserver, postgres } = await bare(t, { ownPostgres: true })
   const folder = emptyFolder(t)
-  const { done, text, error } = await run(folder, { install: true, withPortalTables: true })
+  const connection = openScriptConnection(clinic.url)
+  await connection.batch('ALTER DATABASE [clinic] SET DISABLE_BROKER WITH ROLLBACK IMMEDIATE')
+  await connection.close()
+  const withoutBroker = await run(folder, { install: true, withPortalTables: true })
+  t.equal(withoutBroker.done, false)
+  t.match(withoutBroker.text, /✗ Service Broker is off .*ALTER DATABASE .* SET ENABLE_BROKER WITH ROLLBACK IMMEDIATE/)
+  t.match(withoutBroker.text, 'npm run sync -- init --overwrite --install')
+
+  const { done, text, error } = await run(folder, { install: true, enableBroker: true, overwrite: true })
   t.equal(error, undefined)
   t.equal(done, true, text)
   t.match(text, /Nothing fails/)
@@ -107,7 +116,8 @@ t.test('installs by flags, and again', async (t) => {
     for (const [file, text] of before)
       if (file !== 'rabbitmq_definitions.json') t.equal(secretIn(folder, file), text, file)
     t.equal(settingsOf(folder).LOG_LEVEL, 'warn', 'what somebody has added stays')
-    const [copy = ''] = readdirSync(join(folder, 'secrets')).filter((name) => name.startsWith('before-'))
+    const copies = readdirSync(join(folder, 'secrets')).filter((name) => name.startsWith('before-'))
+    const copy = copies.sort().at(-1) ?? ''
     t.match(again.text, copy)
     t.ok(existsSync(join(folder, 'secrets', copy, '.env')))
     t.equal(

@@ -169,7 +169,7 @@ export function clinicLines(seen: ClinicSeen): string[] {
   const lines = [
     `  ✓ ${[year === undefined ? `version ${version}` : `SQL Server ${year} (${version})`, edition, engine.linux ? 'Linux' : null, `database ${database}`].filter(Boolean).join(', ')}`,
   ]
-  if (engine.majorVersion < 13 && engine.edition < 5)
+  if (engine.majorVersion < 13 && engine.edition < 5 && !engine.babelfish)
     lines.push('  ✗ SQL Server is older than 2016 and cannot read JSON.', '    → Upgrade it to 2016 or later.')
   if (compatibilityLevel !== null && compatibilityLevel < 130)
     lines.push(

@@ -70,7 +70,7 @@ export async function finish(session: Session, plan: Plan, command: InitCommand)
   const diagnosis = await doctor(await environmentFor(plan), session.patienceMs, await areas(plan))
   for (const line of report(diagnosis, command.colour)) say(line)
   say('')
-  for (const line of nextLines(plan, wanted && !failed)) say(line)
+  for (const line of nextLines(plan, failed ? 'failed' : wanted ? 'installed' : 'by hand')) say(line)
   return diagnosis.ok && !failed
 }
 
@@ -98,26 +98,29 @@ async function areas({ plain }: Plan) {
   return runs ? AREAS : (['settings', 'clinic', 'portal', 'doorbells'] as const)
 }
 
-function nextLines({ run, clinic }: Plan, isInstalled: boolean): string[] {
+function nextLines({ run, clinic }: Plan, state: 'installed' | 'failed' | 'by hand'): string[] {
   // Until both sides have been compared, nothing of an original's outbox is sent.
   const takesOver = clinic.seen.original !== null
+  const again = 'the installation once more, when that is cured'
   if (run === 'docker')
     return [
       'Next:',
+      ...(state === 'failed' ? [`  docker compose run --rm init --overwrite --install     ${again}`] : []),
+      ...(state === 'by hand' ? ['  what is said above; `up` does the first of it'] : []),
       '  docker compose up -d',
       ...(takesOver ? ['  docker compose run --rm sync take-over     docs/moving-over.md says when'] : []),
       '  docker compose run --rm sync doctor',
       '  docker compose run --rm sync backfill     once, to fill the portal',
-      ...(isInstalled ? [] : ['`up` migrates both databases; the logins and the doorbell are the other steps above.']),
       'After a change of secrets: docker compose up -d --force-recreate',
     ]
   return [
     'Next:',
-    ...(isInstalled ? [] : ['  npm run sync -- migrate', '  npm run sync -- doorbell']),
+    ...(state === 'failed' ? [`  npm run sync -- init --overwrite --install     ${again}`] : []),
+    ...(state === 'by hand' ? ['  what is said above'] : []),
     ...(takesOver ? ['  npm run sync -- take-over     docs/moving-over.md says when'] : []),
     `  rabbitmqctl import_definitions ${SECRETS}/rabbitmq_definitions.json     on RabbitMQ's machine: its users and queues`,
     '  npm run build',
-    '  Start the three services from this folder (docs/WEBHOOK_SYNC_SYSTEM.md, On Node itself), each with its own RabbitMQ login in its environment:',
+    '  Start the three services from this folder (README, Connect a real clinic), each with its own RabbitMQ login in its environment:',
     `    ingress            RABBITMQ_URL_FILE=${SECRETS}/rabbitmq_url_ingress`,
     `    sql-to-postgres    RABBITMQ_URL_FILE=${SECRETS}/rabbitmq_url_sql_to_postgres`,
     `    postgres-to-sql    RABBITMQ_URL_FILE=${SECRETS}/rabbitmq_url_postgres_to_sql`,
