@@ -8,7 +8,7 @@ import { leftOut, runBlock } from '../src/running/run.ts'
 import { setStage } from '../src/running/stage.ts'
 
 // A demo is started, and then some forty commands one after the other.
-t.setTimeout(180_000)
+t.setTimeout(400_000)
 
 const pages = readPages()
 
