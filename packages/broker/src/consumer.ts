@@ -165,9 +165,21 @@ export class BatchConsumer implements Consumer {
       return { message, waited, queue: queueOf.get(message.fields.consumerTag) ?? '' }
     }
     for (let batch = await deliveries.next(); batch !== null; batch = await deliveries.next()) {
-      let result = await this.#settle(batch.map(named), open)
-      if (result === 'held') result = await this.#sendRound([...batch, ...deliveries.takeAll()].map(named), open)
-      if (result === 'down') await this.#renew([...batch, ...deliveries.takeAll()].map(named), open)
+      let inHand = batch.map(named)
+      let result = await this.#settle(inHand, open)
+      for (let round = 0; result === 'held'; round++) {
+        inHand = inOrder([...inHand, ...deliveries.takeAll().map(named)])
+        result = await this.#sendRound(inHand, open, round)
+        // Its own queue may be full, for as long as nobody takes from it, and that is us: so they are worked on once more.
+        for (; result === 'held' && inHand.length > 0; inHand = inHand.slice(this.#fitting(inHand))) {
+          const again = await this.#settle(inHand.slice(0, this.#fitting(inHand)), open)
+          if (again === 'settled') continue
+          result = again
+          break
+        }
+        if (result === 'held' && inHand.length === 0) result = 'settled'
+      }
+      if (result === 'down') await this.#renew([...inHand, ...deliveries.takeAll().map(named)], open)
       if (result !== 'settled') return result
     }
     return 'settled'
@@ -231,24 +243,34 @@ export class BatchConsumer implements Consumer {
 
   /**
    * Stores everything in hand anew at the end of its queue, and acknowledges it: its deliveries are counted anew, no attempt is
-   * counted. Newer events of a record may pass it so: its version tells. Where RabbitMQ does not take it, it stays in hand.
+   * counted. Newer events of a record may pass it so: its version tells. Where RabbitMQ does not take it, it stays in hand: `held`.
    */
-  async #sendRound(inHand: readonly Delivered[], open: Open): Promise<Result> {
+  async #sendRound(inHand: readonly Delivered[], open: Open, round: number): Promise<Result> {
     const { publisher, again, log, label } = this.#options
-    if (again === undefined) return 'lost'
-    for (let attempt = 0; !open.noMore.aborted; attempt++) {
-      try {
-        await publisher.publish(inHand.map(again))
-        if (open.lost.aborted) return 'lost'
-        acknowledge(inHand, undefined, open)
-        log.warn({ consumer: label, messages: inHand.length }, 'held for too long: stored anew behind the others')
-        return 'settled'
-      } catch (error) {
-        this.#logFailure(inHand, error, attempt)
-        await sleep(backoffMs(attempt), open.noMore)
-      }
+    if (again === undefined || open.noMore.aborted) return 'lost'
+    try {
+      await publisher.publish(inHand.map(again))
+    } catch (error) {
+      this.#logFailure(inHand, error, round)
+      await sleep(backoffMs(round), open.noMore)
+      return open.noMore.aborted ? 'lost' : 'held'
     }
-    return 'lost'
+    if (open.lost.aborted) return 'lost'
+    acknowledge(inHand, undefined, open)
+    log.warn({ consumer: label, messages: inHand.length }, 'held for too long: stored anew behind the others')
+    return 'settled'
+  }
+
+  /** How many of these make a batch: at least one. */
+  #fitting(inHand: readonly Delivered[]): number {
+    const { maxBatch, maxBatchBytes } = this.#limits
+    let [count, bytes] = [0, 0]
+    for (const { message } of inHand) {
+      bytes += message.content.length
+      if (count > 0 && (count >= maxBatch || bytes > maxBatchBytes)) break
+      count++
+    }
+    return count
   }
 
   /** Before all goes back to its queue: what has gone back often is stored anew, so that an outage never uses up its deliveries. */
@@ -301,6 +323,10 @@ export class BatchConsumer implements Consumer {
     this.#options.consume.onState?.(state)
   }
 }
+
+/** As they were delivered: an acknowledgement may be of all up to one. */
+const inOrder = (delivered: readonly Delivered[]) =>
+  delivered.toSorted((a, b) => a.message.fields.deliveryTag - b.message.fields.deliveryTag)
 
 /** Acknowledges a batch but for what is put off. @returns whether there was anything to acknowledge */
 function acknowledge(batch: readonly Delivered[], later: Handled['later'], { channel, deliveries }: Open): boolean {

@@ -140,3 +140,43 @@ t.test('what must not go round stays in hand, and goes on once RabbitMQ takes wh
   await connection.close()
   t.equal((await rabbit.channel.checkQueue(from)).messageCount, 0)
 })
+
+t.test('where its own queue takes nothing more, the database is tried again, for all that is in hand', async (t) => {
+  const log = keepLines()
+  const from = rejectedQueue(direction)
+  const connection = new Connection(rabbit.url, 'test', log)
+  const topology = new Topology(RETRY_DELAYS_MS, log)
+  const applied: string[] = []
+  let calls = 0
+  const consumer = new BatchConsumer({
+    connection,
+    intake: new Intake(),
+    // Never started: it refuses everything, as a queue that is full does.
+    publisher: new Publisher({ connection, log, label: 'test', topology, onReady: () => undefined }),
+    log,
+    label: 'test',
+    queues: [from],
+    topology,
+    consume: { check: () => Promise.resolve(), holdMs: 0, maxBatch: 4 },
+    handle: (batch) => {
+      if (++calls < 5) return Promise.reject(down())
+      applied.push(...batch.map(({ message }) => message.content.toString()))
+      return Promise.resolve({ copies: [] })
+    },
+    again: ({ message, queue: routingKey }) => ({
+      exchange: '',
+      routingKey,
+      content: message.content,
+      options: { messageId: 'again' },
+    }),
+    giveUp: () => Promise.resolve([]),
+  })
+  connection.start()
+  const all = Array.from({ length: 20 }, (_, i) => `message ${i}`)
+  for (const text of all) rabbit.channel.sendToQueue(from, Buffer.from(text))
+  await until('all are handled', () => applied.length >= all.length)
+  await consumer.close()
+  await connection.close()
+  t.same(applied.toSorted(), all.toSorted(), 'each once')
+  t.equal((await rabbit.channel.checkQueue(from)).messageCount, 0)
+})
