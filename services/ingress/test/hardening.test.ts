@@ -178,7 +178,7 @@ t.test('whoever is slow, or sends too much, is hung up on', async (t) => {
     slowly(`${head}content-length: 9000000\r\n\r\n`, 'x'.repeat(60_000)),
   ])
   for (const [name, { ms }] of Object.entries({ silent, headers, body }))
-    t.ok(ms < 3_000, `${name}: ${ms.toFixed()} ms`)
+    t.ok(ms < 20_000, `${name}: ${ms.toFixed()} ms; Node would take a minute`)
   t.match(headers.answer, /^HTTP\/1\.1 408 /)
   t.match(body.answer, /^HTTP\/1\.1 408 /)
   t.match(long.answer, /^HTTP\/1\.1 431 /)
