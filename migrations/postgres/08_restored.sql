@@ -1,7 +1,7 @@
 -- For a database that was restored from a backup: what is known here of both sides, to be compared with the other side; holding up the
 -- clinic's changes until that is repaired; and what `npm run sync -- after-restore` does here. Safe to run again.
 
--- As JSON: lastId, the latest queue id; seen, the clinic's highest version applied; held, why the clinic's changes are held up; of the `newest` latest rows that were settled by
+-- As JSON: lastId, the latest queue id; seen, the clinic's highest version applied; held, why the clinic's changes are held up; lowestKey, of the records that the clinic has sent; of the `newest` latest rows that were settled by
 -- an outcome, the highest version of each record that has no other rows (beside a dead one an older one is settled, too); and applied, the
 -- clinic's version of each of `records`, an array of {table, key}; open, whether a doctor's edit of it is in flight; born, whether that
 -- made it. Rows from before the queue ids were moved on say nothing.
@@ -13,6 +13,7 @@ AS $function$
     'lastId', (SELECT CASE WHEN i.is_called THEN i.last_value ELSE i.last_value - 1 END FROM sync.queue_ids AS i)::text,
     'seen', (SELECT coalesce(max(s.clinic_version), 0) FROM sync.row_state AS s)::text,
     'held', (SELECT s.value FROM sync.settings AS s WHERE s.name = 'Restored'),
+    'lowestKey', (SELECT min(s.record_id) FROM sync.row_state AS s WHERE s.clinic_version > 0),
     'latest', (
       SELECT coalesce(json_agg(json_build_object('table', l.table_name, 'key', l.record_id, 'version', l.version::text)), '[]')
       FROM (
@@ -91,6 +92,39 @@ BEGIN
   PERFORM setval('sync.queue_ids', last);
   INSERT INTO sync.settings (name, value) VALUES ('RestoredUpTo', last::text)
   ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+END
+$function$;
+
+-- Doctors' notes get their keys from below `lowest`, the lowest that the clinic has had: it may know others under the keys that come next
+-- after a restore. And those of `others`, which the clinic knows as other notes, get such a key now: they are sent as new. Returns how
+-- many. Fails as a whole (55P03) where somebody holds one of them.
+CREATE OR REPLACE FUNCTION sync.move_note_keys(lowest integer, others integer[]) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = ''
+SET lock_timeout = '100ms'
+AS $function$
+DECLARE
+  moved integer[];
+BEGIN
+  -- A thousand are left out: more than anybody draws between the two.
+  IF lowest < (SELECT q.last_value FROM public.aligner_notes_portal_note_id_seq AS q) THEN
+    PERFORM setval('public.aligner_notes_portal_note_id_seq', lowest - 1000);
+  END IF;
+  PERFORM set_config('sync.applying', 'on', true);
+  PERFORM FROM public.aligner_notes AS t WHERE t.note_id = ANY (others) ORDER BY t.note_id FOR UPDATE;
+  -- What was to be sent of them goes with the new key.
+  UPDATE sync.row_state AS s SET since = NULL, base = NULL
+  WHERE s.table_name = 'aligner_notes' AND s.record_id = ANY (others);
+  UPDATE sync.queue AS q SET status = 'Synced', last_attempt = now(), last_error = 'superseded: it has another key'
+  WHERE q.table_name = 'aligner_notes' AND q.record_id = ANY (others) AND q.status <> 'Synced';
+  WITH anew AS (
+    UPDATE public.aligner_notes AS t SET note_id = nextval('public.aligner_notes_portal_note_id_seq')
+    WHERE t.note_id = ANY (others) RETURNING t.note_id
+  )
+  SELECT array_agg(a.note_id) INTO moved FROM anew AS a;
+  PERFORM sync.capture_edit('aligner_notes', u.key, 'INSERT', NULL) FROM unnest(moved) AS u (key);
+  PERFORM set_config('sync.applying', '', true);
+  RETURN coalesce(cardinality(moved), 0);
 END
 $function$;
 

@@ -40,6 +40,7 @@ export const comparable = (pool: Pool): Comparable => ({
       lastId: own.LastID === null ? null : String(own.LastID),
       seen: String(own.Seen),
       held: own.Held as Hold | null,
+      lowestKey: own.LowestKey as Key | null,
       latest: latest.flatMap(({ TableName, RecordID, Version }) => {
         const table = String(TableName)
         return isTableName(table) ? [{ table, key: RecordID as Key, version: String(Version) }] : []

@@ -1,4 +1,4 @@
-import type { Row, Version } from '@clinic-sync/contracts'
+import type { Key, Row, Version } from '@clinic-sync/contracts'
 import { type Bookkeeping, type Comparable, DatabaseError, type RecordName } from '@clinic-sync/sync'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from './pool.ts'
@@ -18,6 +18,12 @@ export interface SentRow extends RecordName {
 export interface Restorable {
   /** Moves the queue ids above `seen`, the highest version of the portal's that the clinic has had. */
   moveQueueIds(seen: Version): Promise<void>
+  /**
+   * Doctors' notes get their keys from below `lowest`, and those of `others` get such a key now, and are sent as new.
+   *
+   * @returns how many
+   */
+  moveNoteKeys(lowest: Key, others: readonly Key[]): Promise<number>
   /** Sends anew the edits that the clinic would take for old ones. @returns how many */
   resumeAfterRestore(seen: Version): Promise<number>
   /** Puts rows on record in sync.lost_edits. @returns how many were not there yet */
@@ -49,6 +55,12 @@ export const restorable = (database: Database): Restorable => ({
     await database.query('SELECT sync.move_queue_ids($1)', [seen])
   },
 
+  moveNoteKeys: (lowest, others) =>
+    unlessHeld(async () => {
+      const [row] = await database.query('SELECT sync.move_note_keys($1, $2) AS moved', [lowest, others])
+      return Number(row?.moved)
+    }),
+
   async resumeAfterRestore(seen) {
     const [row] = await database.query('SELECT sync.resume_after_restore($1) AS sent', [seen])
     return Number(row?.sent)
@@ -68,21 +80,27 @@ export const restorable = (database: Database): Restorable => ({
 
   async sendRows(rows) {
     let sent = 0
-    for (let i = 0; i < rows.length; i += PORTION) sent += await sendPortion(database, rows.slice(i, i + PORTION))
+    for (let i = 0; i < rows.length; i += PORTION)
+      sent += await unlessHeld(() => sendPortion(database, rows.slice(i, i + PORTION)))
     return sent
   },
 })
 
-async function sendPortion(database: Database, rows: readonly SentRow[]): Promise<number> {
+/** The portal's side gives way: it fails at once where somebody's transaction holds a row, and is tried again. */
+async function unlessHeld<T>(work: () => Promise<T>): Promise<T> {
   const began = performance.now()
   for (;;) {
     try {
-      const [row] = await database.query('SELECT sync.send_rows($1) AS sent', [JSON.stringify(rows)])
-      return Number(row?.sent)
+      return await work()
     } catch (error) {
       const isHeld = error instanceof DatabaseError && ['55P03', '40P01'].includes(error.number ?? '')
       if (!isHeld || performance.now() - began > PATIENCE_MS) throw error
       await sleep(100)
     }
   }
+}
+
+async function sendPortion(database: Database, rows: readonly SentRow[]): Promise<number> {
+  const [row] = await database.query('SELECT sync.send_rows($1) AS sent', [JSON.stringify(rows)])
+  return Number(row?.sent)
 }

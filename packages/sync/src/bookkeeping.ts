@@ -17,6 +17,8 @@ export interface Bookkeeping {
   readonly seen: Version
   /** Why the other side's changes are not applied here; null: they are. */
   readonly held: Hold | null
+  /** The lowest key of the records that the other side has sent, deleted ones included; null: none. */
+  readonly lowestKey: Key | null
   /** Of the rows that were settled last: what the other side must have had of these records, at the least. */
   readonly latest: readonly (RecordName & { readonly version: Version })[]
   /** For each record that was asked for, in order: the other side's version that it has applied; 0: none. */

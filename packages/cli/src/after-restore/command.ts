@@ -125,7 +125,7 @@ function equalOrNot(say: (line: string) => void, left: readonly string[], equal:
 }
 
 /** What was found and what will be done: numbers and names, no values. */
-export function planLines({ counts, kept, sent, queued }: Planned): string[] {
+export function planLines({ counts, kept, sent, queued, rekeyed }: Planned): string[] {
   const lines = counts.flatMap(({ table, differing, missing, extra, reused }) => {
     const parts = [
       differing > 0 && `${differing} with other values`,
@@ -139,6 +139,9 @@ export function planLines({ counts, kept, sent, queued }: Planned): string[] {
   return [
     ...lines,
     `To be done: ${sent.length} of the portal's rows go to the clinic as doctors' edits; ${queued.length} records go from the clinic to the portal, what the clinic lacks as deleted.`,
+    ...(rekeyed.length === 0
+      ? []
+      : [`${rekeyed.length} notes of doctors get another key: the clinic knows other notes by theirs.`]),
     `${kept.length} of the portal's rows are put on record first, in its table sync.lost_edits with the reason '${KEPT_WHY}'.`,
   ]
 }

@@ -24,7 +24,7 @@ export function bookkeeping(): string {
     `
 -- What this side knows of both, for whoever compares it with the other side: a database that was restored from a backup knows less.
 -- @Records: [{"table", "key"}, …]. Three result sets: LastID, the latest queue id, Seen, the portal's highest version processed, and
--- Held, why the portal's changes are held up (NULL: they are not); of the @Max newest settled rows the highest version of each record that has no other
+-- Held, why the portal's changes are held up (NULL: they are not), and LowestKey, of the records that the portal has sent; of the @Max newest settled rows the highest version of each record that has no other
 -- rows (beside a dead one an older one is settled, too); and for each of @Records Ordinal, Seen, IsOpen, whether a change of it is not
 -- settled, and IsNew, whether it was made by one. What sync.QueueRecords has queued is no change. Rows from before the queue ids were moved on, after an earlier restore, say nothing. Waits for nobody.
 SET NOCOUNT ON
@@ -36,7 +36,8 @@ DECLARE @moved bigint = (SELECT TRY_CONVERT(bigint, Value) FROM sync.Settings WH
 
 SELECT CONVERT(varchar(20), ${LAST_ID}) AS LastID,
   CONVERT(varchar(20), (SELECT COALESCE(MAX(s.SeenPortalVersion), 0) FROM sync.RowState s WITH (READUNCOMMITTED))) AS Seen,
-  (SELECT MAX(s.Value) FROM sync.Settings s WHERE s.Name = N'Restored') AS Held
+  (SELECT MAX(s.Value) FROM sync.Settings s WHERE s.Name = N'Restored') AS Held,
+  (SELECT MIN(s.RecordID) FROM sync.RowState s WITH (READUNCOMMITTED)) AS LowestKey
 
 SELECT n.TableName, n.RecordID, CONVERT(varchar(20), MAX(n.EventVersion)) AS Version
 FROM (SELECT TOP (@Max) q.TableName, q.RecordID, q.EventVersion

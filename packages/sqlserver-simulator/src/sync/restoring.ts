@@ -16,7 +16,12 @@ import { set } from './take.ts'
 const LEFT_OUT = 1_000_000n
 
 const VERSION = type('varchar', 20)
-const OWN = [resultColumn('LastID', VERSION), resultColumn('Seen', VERSION), resultColumn('Held', nvarchar(20))]
+const OWN = [
+  resultColumn('LastID', VERSION),
+  resultColumn('Seen', VERSION),
+  resultColumn('Held', nvarchar(20)),
+  resultColumn('LowestKey', INT),
+]
 const LATEST = [
   resultColumn('TableName', nvarchar(100)),
   resultColumn('RecordID', INT),
@@ -60,6 +65,8 @@ export function bookkeeping(outbox: Outbox, all: ReadonlyMap<string, Records>): 
           : ((row.values[states.ordinal('SeenPortalVersion')] as bigint | null) ?? 0n)
       const highest = states.scan().reduce((h, row) => (seenOf(row) > h ? seenOf(row) : h), 0n)
 
+      const keys = states.scan().flatMap((row) => (row.deleted ? [] : [Number(row.values[states.ordinal('RecordID')])]))
+      const lowest = keys.length === 0 ? null : keys.reduce((a, b) => Math.min(a, b))
       const moved = movedUpTo(work)
       const latest = new Map<string, SqlValue[]>()
       const newest = [...outbox.synced].sort((a, b) => (outbox.id(a) < outbox.id(b) ? 1 : -1)).slice(0, max)
@@ -88,7 +95,7 @@ export function bookkeeping(outbox: Outbox, all: ReadonlyMap<string, Records>): 
           operations.some((each) => each === 'INSERT'),
         ]
       })
-      const own = [work.db.queueId.toString(), highest.toString(), peekSetting(work, 'Restored')]
+      const own = [work.db.queueId.toString(), highest.toString(), peekSetting(work, 'Restored'), lowest]
       return [select(OWN, [own]), select(LATEST, [...latest.values()]), select(APPLIED, applied)]
     },
   }
