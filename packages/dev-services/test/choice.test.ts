@@ -1,7 +1,7 @@
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { mayInstall } from '../src/apt.ts'
 import { startDevServices } from '../src/dev-services.ts'
 import { parseDevServicesFlags } from '../src/flags.ts'
@@ -33,9 +33,17 @@ t.test('the first way that leads somewhere is taken', async (t) => {
   })
 })
 
-t.test('nothing is installed without consent, and the message lists the choices', async (t) => {
+/** For PATH: a folder with a docker command that finds no engine, whatever runs on this machine. */
+async function withoutDockerEngine(t: Test): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'clinic-sync-test-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
+  await writeFile(join(folder, 'docker'), '#!/bin/sh\necho Cannot connect to the Docker daemon >&2\nexit 1\n')
+  await chmod(join(folder, 'docker'), 0o755)
+  return folder
+}
+
+t.test('nothing is installed without consent, and the message lists the choices', async (t) => {
+  const folder = await withoutDockerEngine(t)
   const error = await startRabbit({ env: { PATH: folder }, ways: ['url', 'docker', 'package'] }).catch(
     (e: unknown) => e,
   )
@@ -46,10 +54,7 @@ t.test('nothing is installed without consent, and the message lists the choices'
 })
 
 t.test('a Docker command without an engine is no way', async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'clinic-sync-test-'))
-  t.teardown(() => rm(folder, { recursive: true, force: true }))
-  await writeFile(join(folder, 'docker'), '#!/bin/sh\necho Cannot connect to the Docker daemon >&2\nexit 1\n')
-  await chmod(join(folder, 'docker'), 0o755)
+  const folder = await withoutDockerEngine(t)
   await t.rejects(startPostgres({ env: { PATH: folder }, ways: ['docker'] }), /Docker: no Docker engine answers/)
 })
 
