@@ -109,7 +109,7 @@ t.test('broker', async (t) => {
   })
   only(t, look({ [deadQueue('postgres-to-sql')]: { messages: 1 } }), { todo: /^npm run sync -- dead-letters list/ })
   only(t, look({ 'sync.dead.unrouted': { messages: 1 } }), {
-    todo: /Queues → sync\.dead\.unrouted .*Restart the ingress/,
+    todo: /Queues → sync\.dead\.unrouted .*migrate broker/,
   })
   const failure = (message: string) => brokerUnreachable(new SyncError('SYNC_BROKER_DOWN', message))
   t.match(failure('RabbitMQ: connect ECONNREFUSED'), {

@@ -4,7 +4,7 @@ const BROKER = { error: 'SYNC_BROKER_DOWN' } as const
 const ARGUMENTS = {
   error: 'SYNC_BROKER_DOWN',
   advice:
-    'Usually a queue that was declared with other arguments: see the log for its name, empty it and delete it; the services declare it anew.',
+    'Usually a queue that was declared with other arguments: see the log for its name, empty it and delete it; npm run sync -- migrate broker declares it anew.',
 } as const
 
 /**
@@ -25,7 +25,7 @@ export const AMQP_RULES: readonly FailureRule[] = rules(
     {
       error: 'SYNC_BROKER_DOWN',
       advice:
-        'Correct user and password in RABBITMQ_URL, and give the user the rights to configure, write and read in the virtual host.',
+        'Correct user and password in RABBITMQ_URL, and give the user its rights in the virtual host: init makes a definitions file that holds them.',
     },
   ],
   [404, 'a queue or exchange is missing: it is declared again', BROKER],

@@ -68,7 +68,12 @@ function queueChecks({ queues }: BrokerFacts): Check[] {
     const found =
       missing.length === queues.length ? `none of the ${queues.length} is there` : `missing: ${missing.join(', ')}`
     checks.push(
-      fail('queues', 'The queues are there', found, 'Start (or restart) the ingress: it declares every queue.'),
+      fail(
+        'queues',
+        'The queues are there',
+        found,
+        'npm run sync -- migrate broker declares every queue; the services go on by themselves.',
+      ),
     )
   }
   for (const name of misfit)
@@ -77,7 +82,7 @@ function queueChecks({ queues }: BrokerFacts): Check[] {
         `arguments.${name}`,
         `Queue ${name} is as we declare it`,
         'it has other arguments (406 PRECONDITION_FAILED): no service can open it',
-        `Let ${name} run empty or move its messages away, delete it in RabbitMQ's management UI, then restart the services.`,
+        `Let ${name} run empty or move its messages away, delete it in RabbitMQ's management UI, then: npm run sync -- migrate broker`,
       ),
     )
   return checks.length > 0
@@ -130,6 +135,6 @@ function howToGoOn(name: string): string {
   const queue = `RabbitMQ's management UI → Queues → ${name}`
   // Nobody's routing key: no row's LastError tells of them.
   if (name === UNROUTED)
-    return `${queue} → Get messages: each says where it was bound for. Restart the ingress, which binds every queue; then replay or discard them: npm run sync -- dead-letters list`
+    return `${queue} → Get messages: each says where it was bound for. npm run sync -- migrate broker binds every queue; then replay or discard them: npm run sync -- dead-letters list`
   return 'npm run sync -- dead-letters list names them by cause, "show ID" says what to do; correct the cause, then "replay" them, or "discard" what is given up.'
 }
