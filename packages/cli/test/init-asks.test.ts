@@ -1,5 +1,5 @@
 import { createSocket } from 'node:dgram'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import {
@@ -108,6 +108,29 @@ t.test('asks, shows each certificate, asks again where it is refused, and instal
   t.match(file('postgres_url'), 'sslmode=verify-full&sslrootcert=ca/portal.crt')
   t.equal(file('ca/clinic.crt').trim(), clinicOwn.cert.trim())
   t.ok(existsSync(join(folder, 'secrets/ca/portal.crt')))
+
+  // The logins that installed were forgotten: they are asked for, and nothing else that is known already.
+  for (const name of ['sqlserver_admin_url', 'postgres_admin_url']) writeFileSync(join(folder, 'secrets', name), '')
+  const second: [RegExp, string | boolean][] = [
+    [/a \.env already/, true],
+    [/^Where shall/, 'node'],
+    [/^SQL Server: host/, ''],
+    [/database/, ''],
+    [/^A login/, ''],
+    [/^Password of sa/, clinicLogin.password],
+    [/zone/, ''],
+    [/SQL Server say/, ''],
+    [/^Address/, ''],
+    [/^Password of postgres/, portalLogin.password],
+    [/portal say/, ''],
+    [/RabbitMQ/, ''],
+    [/^Install now/, true],
+  ]
+  const again = await converse(folder, answering(t, second))
+  t.equal(again.error, undefined)
+  t.equal(again.done, true, again.text)
+  t.same(second, [])
+  t.match(file('postgres_admin_url'), 'sslrootcert=ca/portal.crt')
 })
 
 t.test('whoever gives up in the middle leaves nothing behind', async (t) => {

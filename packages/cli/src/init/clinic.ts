@@ -15,6 +15,7 @@ import {
 } from './addresses.ts'
 import { type ClinicSeen, lookAtClinic } from './clinic-facts.ts'
 import { certificateIn, offerTrust, readCertificate } from './trust.ts'
+import { knownUrl } from './previous.ts'
 import { complain, refusal, type Session } from './session.ts'
 import type { Scratch } from './scratch.ts'
 
@@ -52,14 +53,16 @@ export async function reachClinic(
     url = withLogin(address, userOf(address), password)
     checkClinicUrl(url)
   }
-  const before = previous.secret('sqlserver_admin_url') ?? previous.secret('sqlserver_url')
+  const admin = knownUrl(scratch, previous.secret('sqlserver_admin_url'))
+  const before = admin ?? knownUrl(scratch, previous.secret('sqlserver_url'))
+  // Where the login that installed has been forgotten, the services' own is there; it cannot install.
+  const kept = ask === null ? before : admin
   if (
     url === null &&
-    before !== undefined &&
-    URL.canParse(before) &&
-    (ask === null || (await ask.confirm(`Keep ${userOf(before)} at ${hostOf(before)} for SQL Server?`, true)))
+    kept !== undefined &&
+    (ask === null || (await ask.confirm(`Keep ${userOf(kept)} at ${hostOf(kept)} for SQL Server?`, true)))
   )
-    url = scratch.resolved(before)
+    url = kept
   for (;;) {
     if (url === null) {
       if (ask === null) throw refusal('The SQL Server is missing: give --sqlserver mssql://login@host:1433/database')
@@ -110,9 +113,10 @@ export async function reachClinic(
 const withCertificate = (scratch: Scratch, url: string, pem: string): string =>
   withParameters(url, { ca: scratch.certificate(CLINIC_CERTIFICATE, pem), trustServerCertificate: 'false' })
 
-async function askFor({ ask }: Session, before: string | undefined): Promise<string> {
+/** @param before what is there already: its parts are the defaults. */
+async function askFor({ ask, options }: Session, before: string | undefined): Promise<string> {
   if (ask === null) throw refusal('nobody answers')
-  const known = before !== undefined && URL.canParse(before) ? new URL(before) : undefined
+  const known = before === undefined ? undefined : new URL(before)
   const notEmpty = (answer: string) => (answer === '' ? 'This is needed.' : null)
   const host = await ask.text('SQL Server: host, host:port or host\\INSTANCE', known?.host ?? 'localhost', (answer) =>
     isClinicHost(answer) ? null : 'Give it as host, host:port or host\\INSTANCE.',
@@ -120,10 +124,14 @@ async function askFor({ ask }: Session, before: string | undefined): Promise<str
   const database = await ask.text('The clinic’s database', known?.pathname.slice(1), notEmpty)
   const login = await ask.text(
     'A login that may create objects and logins there (sa, or DOMAIN\\account)',
-    known === undefined ? 'sa' : userOf(known.href),
+    before === undefined || userOf(before) === options.login ? 'sa' : userOf(before),
     notEmpty,
   )
-  return clinicUrl(host, database, login, await ask.secret(`Password of ${login}`))
+  const url = clinicUrl(host, database, login, await ask.secret(`Password of ${login}`))
+  if (known === undefined || known.host !== new URL(url).host) return url
+  // The same server: what is known of its certificate stays.
+  const names = ['encrypt', 'trustServerCertificate', 'ca', 'hostNameInCertificate']
+  return withParameters(url, Object.fromEntries(names.map((name) => [name, known.searchParams.get(name)])))
 }
 
 /** The doorbells in the order in which they are worth choosing. */

@@ -14,6 +14,7 @@ import {
 import { listed, type Reached } from './clinic.ts'
 import { lookAtPortal, type PortalSeen } from './portal-facts.ts'
 import type { Scratch } from './scratch.ts'
+import { knownUrl } from './previous.ts'
 import { complain, refusal, type Session } from './session.ts'
 import { ipv6Words, isIpv6Only } from './trouble.ts'
 import { certificateIn, offerTrust, readCertificate } from './trust.ts'
@@ -43,14 +44,16 @@ export async function reachPortal(
       )
     url = withLogin(address, userOf(address), password)
   }
-  const before = previous.secret('postgres_admin_url') ?? previous.secret('postgres_url')
+  const admin = knownUrl(scratch, previous.secret('postgres_admin_url'))
+  const before = admin ?? knownUrl(scratch, previous.secret('postgres_url'))
+  // Where the role that installed has been forgotten, the services' own is there; it cannot install.
+  const kept = ask === null ? before : admin
   if (
     url === null &&
-    before !== undefined &&
-    URL.canParse(before) &&
-    (ask === null || (await ask.confirm(`Keep ${userOf(before)} at ${hostOf(before)} for the portal?`, true)))
+    kept !== undefined &&
+    (ask === null || (await ask.confirm(`Keep ${userOf(kept)} at ${hostOf(kept)} for the portal?`, true)))
   )
-    url = scratch.resolved(before)
+    url = kept
   for (;;) {
     if (url === null) {
       if (ask === null) throw refusal('The portal is missing: give --postgres postgres://user@host:5432/database')
@@ -107,11 +110,13 @@ export async function reachPortal(
 const withCertificate = (scratch: Scratch, url: string, pem: string): string =>
   withParameters(url, { sslmode: 'verify-full', sslrootcert: scratch.certificate(PORTAL_CERTIFICATE, pem) })
 
-async function askFor({ ask, say }: Session, before: string | undefined): Promise<string> {
+async function askFor({ ask, say, options }: Session, before: string | undefined): Promise<string> {
   if (ask === null) throw refusal('nobody answers')
   say('The portal’s address: Supabase → Connect → Session pooler, as it stands there; it asks for the password next.')
-  const known =
-    before !== undefined && URL.canParse(before) ? withLogin(before, userOf(before), '').replace(':@', '@') : undefined
+  // Supabase's owner is postgres, with the project behind it on a pooler, as the services' user has it.
+  const [name, ...project] = before === undefined ? [] : userOf(before).split('.')
+  const owner = [name === options.login ? 'postgres' : name, ...project].join('.')
+  const known = before === undefined ? undefined : withLogin(before, owner, '').replace(':@', '@')
   const text = await ask.text('Address (postgresql://user@host:5432/database)', known, (answer) =>
     !URL.canParse(unbracketed(answer)) || !/^postgres(ql)?:$/.test(new URL(unbracketed(answer)).protocol)
       ? 'It begins with postgresql://.'

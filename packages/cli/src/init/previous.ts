@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
+import type { Scratch } from './scratch.ts'
 import { SECRET_FILE_NAMES, SECRET_FILES, SECRETS, type SecretFile } from './layout.ts'
 
 /** What an earlier run, or a person, has left in the folder. */
@@ -27,6 +28,10 @@ export function readPrevious(folder: string): Previous {
   }
   return { exists: text !== undefined, lines, secret: (file) => secrets.get(file) }
 }
+
+/** An address of an earlier run as it is used from here; undefined: there is none, or it cannot be read. */
+export const knownUrl = (scratch: Scratch, url: string | undefined): string | undefined =>
+  url !== undefined && URL.canParse(url) ? scratch.resolved(url) : undefined
 
 function contents(path: string): string | undefined {
   try {
