@@ -2,10 +2,25 @@ import { cpSync, existsSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, relative, sep } from 'node:path'
 
 /** Only people, compilers and other run times read these. */
-const UNREAD = /\.(map|md|markdown|flow|d\.ts|d\.mts|d\.cts|tsbuildinfo)$/i
-/** Of Microsoft's libraries, which bring a copy of themselves for each run time: Node takes `commonjs`. */
-const OTHERS =
-  /\/node_modules\/@(azure|azure-rest|typespec)\/[^/]+\/(dist\/(browser|esm|react-native|workerd)|dist-browser)$/
+const UNREAD = /\.(map|md|markdown|flow|[cm]?ts|tsbuildinfo)$/i
+/** Of Microsoft's libraries, which bring a copy of themselves for each run time: Node takes CommonJS, since tedious does. */
+const OTHERS = [
+  /\/node_modules\/@(azure|azure-rest|typespec)\/[^/]+\/(dist\/(browser|esm|react-native|workerd)|dist-browser)$/,
+  /\/@azure\/msal-[a-z]+\/(dist|src|types)$/,
+  /\/@azure\/msal-browser\/lib\/[^/]+\.js$/,
+]
+/** What packages bring beside their code. */
+const BESIDE = new Set([
+  'test',
+  'tests',
+  'benchmark',
+  'benchmarks',
+  'example',
+  'examples',
+  'docs',
+  'coverage',
+  '.github',
+])
 
 /**
  * The packages that some workspaces need when they run: what is reached from them by `dependencies`. npm has no word for this: in a
@@ -56,10 +71,11 @@ function copy(from: string, to: string): void {
   const isWorkspace = !from.includes(`${sep}node_modules${sep}`)
   const filter = (path: string) => {
     const inside = relative(from, path)
+    const [first = ''] = inside.split(sep)
     // What a package brings itself is reached on its own, if it is needed.
-    if (inside === 'node_modules') return false
-    if (isWorkspace && inside !== '' && inside !== 'package.json' && inside.split(sep)[0] !== 'dist') return false
-    return !UNREAD.test(basename(path)) && !OTHERS.test(path.split(sep).join('/'))
+    if (inside === 'node_modules' || UNREAD.test(basename(path))) return false
+    if (isWorkspace) return inside === '' || inside === 'package.json' || first === 'dist'
+    return !BESIDE.has(inside) && !OTHERS.some((pattern) => pattern.test(path.split(sep).join('/')))
   }
   cpSync(from, to, { recursive: true, filter })
 }

@@ -67,7 +67,8 @@ t.test(
     mkdirSync(join(root, 'node_modules/@own'), { recursive: true })
     symlinkSync('../../packages/b', join(root, 'node_modules/@own/b'))
     manifest('node_modules/left', { '@azure/x': '*' })
-    for (const file of ['index.js', 'index.js.map', 'readme.md', 'LICENSE']) write(`node_modules/left/${file}`)
+    for (const file of ['index.js', 'index.js.map', 'readme.md', 'LICENSE', 'test/a.js', 'lib/test/b.js'])
+      write(`node_modules/left/${file}`)
     manifest('node_modules/left/node_modules/unreached')
     manifest('packages/b/node_modules/left')
     manifest('node_modules/@azure/x')
@@ -87,6 +88,7 @@ t.test(
       'node_modules/@azure/x/package.json',
       'node_modules/left/LICENSE',
       'node_modules/left/index.js',
+      'node_modules/left/lib/test/b.js',
       'node_modules/left/package.json',
       'packages/b/node_modules/left/package.json',
       'packages/b/package.json',
