@@ -66,7 +66,14 @@ async function createClinicDatabase(url: string): Promise<void> {
       .request()
       .input('name', name)
       .query<{ id: number | null }>('SELECT DB_ID(@name) AS id')
-    if (recordset[0]?.id == null) await master.request().batch(`CREATE DATABASE [${name}]`)
+    if (recordset[0]?.id != null) return
+    await master.request().batch(`CREATE DATABASE [${name}]`)
+    // Babelfish has none; there the demo rings by HTTP.
+    const broker = `ALTER DATABASE [${name}] SET ENABLE_BROKER WITH ROLLBACK IMMEDIATE`
+    await master
+      .request()
+      .batch(broker)
+      .catch(() => undefined)
   } finally {
     await master.close()
   }
