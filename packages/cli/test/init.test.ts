@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
+import { makeAuthority } from '@clinic-sync/dev-services/testing'
 import { openScriptConnection } from '@clinic-sync/clinic'
 import { readSettings, SETTINGS, type SettingName } from '@clinic-sync/runtime'
 import pg from 'pg'
@@ -136,7 +137,14 @@ t.test('without --install: what to run, each password once', async (t) => {
   const { run } = await bare(t)
   const folder = emptyFolder(t)
   const options = { portalDoorbell: 'webhook', publicUrl: 'https://sync.example.org', install: false } as const
-  const { done, text } = await run(folder, options)
+  const { cert } = makeAuthority()
+  const file = join(t.testdir({ 'mq.crt': cert }), 'mq.crt')
+  const { done, text } = await run(folder, { ...options, rabbitmq: `amqps://mq:5671/sync?cacertfile=${file}` })
+  t.match(
+    secretIn(folder, 'rabbitmq_url_ingress'),
+    /^amqps:\/\/ingress:[\w-]+@mq:5671\/sync\?cacertfile=ca\/rabbitmq.crt$/,
+  )
+  t.equal(readFileSync(join(folder, 'secrets/ca/rabbitmq.crt'), 'utf8').trim(), cert.trim())
   t.equal(done, false, 'the doctor finds nothing installed')
   const own = (file: SecretFile) => new URL(secretIn(folder, file)).password
   for (const secret of [own('sqlserver_url'), own('postgres_url'), secretIn(folder, 'webhook_secret')])

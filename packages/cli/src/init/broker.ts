@@ -1,8 +1,11 @@
 import { BROKER_USERS, type BrokerUser, rabbitmqDefinitions } from '@clinic-sync/broker'
-import { passwordOf, userOf, withLogin } from './addresses.ts'
+import { passwordOf, userOf, withLogin, withParameters } from './addresses.ts'
 import type { SecretFile, Secrets } from './layout.ts'
+import { knownUrl } from './previous.ts'
+import type { Scratch } from './scratch.ts'
 import { newPassword } from './secrets.ts'
 import { refusal, type Session } from './session.ts'
+import { certificateIn } from './trust.ts'
 
 /** Whose address is in which file. */
 const FILES = {
@@ -17,8 +20,31 @@ const IN_COMPOSE = 'amqp://rabbitmq:5672'
 
 type BrokerSecrets = Pick<Secrets, (typeof FILES)[BrokerUser] | 'rabbitmq_definitions.json'>
 
+/** The name of RabbitMQ's certificate in `secrets/ca`. */
+export const BROKER_CERTIFICATE = 'rabbitmq.crt'
+
+/** Where RabbitMQ is, as the services use it, and the certificate to trust for it (PEM; null: those that everybody knows). */
+export interface BrokerAddress {
+  readonly url: string
+  readonly pem: string | null
+}
+
 /** Asks where RabbitMQ is, unless it is Docker Compose's. Without a user. @throws SyncError */
-export async function brokerAddress({ options, previous, ask }: Session, run: 'docker' | 'node'): Promise<string> {
+export async function brokerAddress(
+  session: Session,
+  scratch: Scratch,
+  run: 'docker' | 'node',
+): Promise<BrokerAddress> {
+  const url = await addressOf(session, scratch, run)
+  const pem = certificateIn(url, 'cacertfile', '--rabbitmq')
+  return { url: pem === null ? url : withParameters(url, { cacertfile: `ca/${BROKER_CERTIFICATE}` }), pem }
+}
+
+async function addressOf(
+  { options, previous, ask }: Session,
+  scratch: Scratch,
+  run: 'docker' | 'node',
+): Promise<string> {
   const check = (text: string): string | null => {
     if (!URL.canParse(text) || !/^amqps?:$/.test(new URL(text).protocol))
       return 'It is an address such as amqp://localhost:5672.'
@@ -26,9 +52,8 @@ export async function brokerAddress({ options, previous, ask }: Session, run: 'd
       ? null
       : 'It names no user: each service gets its own.'
   }
-  const before = previous.secret('rabbitmq_url')
-  const known =
-    before !== undefined && URL.canParse(before) && !before.includes('@rabbitmq:') ? withoutLogin(before) : undefined
+  const before = knownUrl(scratch, previous.secret('rabbitmq_url'))
+  const known = before !== undefined && !before.includes('@rabbitmq:') ? withoutLogin(before) : undefined
   if (options.rabbitmq !== undefined) {
     const wrong = check(options.rabbitmq)
     if (wrong !== null) throw refusal(`--rabbitmq will not do: ${wrong}`)

@@ -11,7 +11,7 @@ import {
   withParameters,
 } from './addresses.ts'
 import type { Prompter } from './ask.ts'
-import { brokerAddress, brokerSecrets } from './broker.ts'
+import { BROKER_CERTIFICATE, type BrokerAddress, brokerAddress, brokerSecrets } from './broker.ts'
 import { brokerLines, chooseDoorbell, CLINIC_CERTIFICATE, clinicLines, reachClinic, type Reached } from './clinic.ts'
 import type { ClinicSeen } from './clinic-facts.ts'
 import { doorbellAddress } from './doorbell-address.ts'
@@ -55,7 +55,7 @@ export interface Plan {
   readonly secrets: Secrets
   /** The services' logins, as they are reached from here: certificates by absolute paths. */
   readonly services: { readonly clinic: string; readonly portal: string }
-  readonly rabbitmq: string
+  readonly rabbitmq: BrokerAddress
   /** What an earlier run had made, and what therefore was on a screen before. */
   readonly kept: { readonly webhookSecret: boolean; readonly clinicLogin: boolean; readonly portalLogin: boolean }
 }
@@ -78,6 +78,7 @@ export async function init(command: InitCommand): Promise<boolean> {
     const certificates = new Map<string, string>()
     if (clinic.pem !== null) certificates.set(CLINIC_CERTIFICATE, clinic.pem)
     if (portal.pem !== null) certificates.set(PORTAL_CERTIFICATE, portal.pem)
+    if (plan.rabbitmq.pem !== null) certificates.set(BROKER_CERTIFICATE, plan.rabbitmq.pem)
     const { copies } = writeFiles(folder, { env: envText(plain, previous), secrets, certificates })
     say('')
     say(`Written: .env and the folder ${SECRETS}.${copies === null ? '' : ` What was there before is in ${copies}.`}`)
@@ -124,7 +125,7 @@ async function gather(session: Session, scratch: Scratch): Promise<Plan> {
   const portal = await reachPortal(session, scratch, run)
   for (const line of portalLines(portal.seen, portal.url)) say(line)
   const portalDoorbell = await choosePortalDoorbell(session)
-  const rabbitmq = await brokerAddress(session, run)
+  const rabbitmq = await brokerAddress(session, scratch, run)
 
   const isNew = options.newSecrets === true
   const kept = (text: string | undefined, holds: (text: string) => boolean): string | undefined =>
@@ -175,7 +176,7 @@ async function gather(session: Session, scratch: Scratch): Promise<Plan> {
       sqlserver_admin_url: clinicWritten(clinic.url, run),
       postgres_url: portalWritten(services.portal, run),
       postgres_admin_url: portalWritten(portal.url, run),
-      ...brokerSecrets(session, rabbitmq),
+      ...brokerSecrets(session, rabbitmq.url),
       webhook_secret: webhookSecret ?? newSecret(),
       webhook_keys: kept(previous.secret('webhook_keys'), () => true) ?? '',
       operator_token: operatorToken ?? newSecret(),
