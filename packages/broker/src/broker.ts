@@ -153,8 +153,8 @@ class RabbitBroker implements Broker {
   }
 
   keepDeadLetters(keeping: KeepDeadLettersOptions = {}): DeadLetterKeeper {
-    const { url, log, name, maxMessageBytes } = this.#options
-    const keeper = new Keeper({ ...keeping, url, log, name, maxMessageBytes, publisher: this.#publisher })
+    const { url, log, name, maxMessageBytes, observer } = this.#options
+    const keeper = new Keeper({ ...keeping, url, log, name, maxMessageBytes, observer, publisher: this.#publisher })
     this.#keepers.add(keeper)
     const consumers = DIRECTIONS.map((direction) => {
       const work = { direction, maxMessageBytes, appId: name, log }

@@ -1,4 +1,4 @@
-import { backoffMs } from '@clinic-sync/sync'
+import { backoffMs, type Observer } from '@clinic-sync/sync'
 import type { Direction, Outcome } from '@clinic-sync/contracts'
 import type { KeepDeadLettersOptions, Log } from './api.ts'
 import { changeOf } from './consume-rejected.ts'
@@ -28,12 +28,15 @@ export interface KeeperOptions extends KeepDeadLettersOptions {
   readonly name: string
   readonly maxMessageBytes: number
   readonly publisher: Pick<Publisher, 'publish'>
+  readonly observer?: Observer | undefined
 }
 
 /** What is known of one direction. */
 interface Known {
   /** Record → the lowest version of its dead letters that nothing has superseded. Null: nobody has looked yet. */
   dead: Map<string, bigint> | null
+  /** Dead letters that do not say which record they are of. */
+  strangers: number
   /** As `dead`, of what was reported since the last look began: the letter comes after its outcome, and may be in none of them. */
   died: Map<string, bigint>
   /** Record → the highest version that has succeeded, of those that may have superseded a dead letter. */
@@ -65,6 +68,7 @@ export class Keeper {
     this.#options = options
     const known = (): Known => ({
       dead: null,
+      strangers: 0,
       died: new Map(),
       succeeded: new Map(),
       sure: false,
@@ -94,6 +98,7 @@ export class Keeper {
         wanted = true
       }
     }
+    this.#tell(direction)
     if (wanted) this.look(direction)
   }
 
@@ -158,6 +163,7 @@ export class Keeper {
       const newer = (letter: BoxedLetter) => supersededBy(letter, succeeded)
       const changed = box.letters.filter((letter) => isRabbits(letter) || newer(letter) !== null)
       for (const chunk of chunks(changed)) await this.#rewrite(direction, box, chunk, newer)
+      known.strangers = box.letters.filter(({ about }) => about === null).length
       known.dead = deadOf(box.letters.filter((letter) => newer(letter) === null))
       const there = new Set(
         box.letters.flatMap(({ about }) => (about === null ? [] : `${recordOf(about)}@${about.version}`)),
@@ -173,7 +179,13 @@ export class Keeper {
     } finally {
       await box?.close()
     }
+    this.#tell(direction)
     this.#settledMeanwhile(direction)
+  }
+
+  #tell(direction: Direction): void {
+    const { dead, strangers } = this.#known[direction]
+    if (dead !== null) this.#options.observer?.standing?.(direction, dead.size + strangers)
   }
 
   /** Asks the outbox about those that it has not been asked about: a later version may have succeeded before this process began. */

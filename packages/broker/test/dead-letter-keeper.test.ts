@@ -58,7 +58,9 @@ t.test(
   'a dead letter says that a later version has succeeded: whether it is heard now, or was before the start',
   async (t) => {
     const rabbit = await testRabbit(t)
-    const broker = await testBroker(t, rabbit.url)
+    const standing: number[] = []
+    const observer = { standing: (_: string, records: number) => void standing.push(records) }
+    const broker = await testBroker(t, rabbit.url, { observer })
     await broker.ready()
     const consumer = startEventConsumer({
       broker,
@@ -92,6 +94,7 @@ t.test(
       rabbit,
       (found) => found.filter((each) => HEADER.supersededBy in headers(each)).length === 2,
     )
+    await until('one of them stands for a change', () => standing.at(-1) === 1)
     t.equal(after.length, 3, 'as many as before')
     t.same(after.map((each) => [about(each), headers(each)[HEADER.supersededBy] ?? null]).toSorted(), [
       ['aligner_notes/5', '3'],

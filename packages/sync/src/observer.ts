@@ -31,6 +31,8 @@ export interface Observer {
   retried?(direction: Direction, type: string): void
   /** An annotated copy is stored in the dead-letter queue. */
   died?(direction: Direction, code: string): void
+  /** Dead letters that nothing has superseded, by records; known once they have been looked at. */
+  standing?(direction: Direction, records: number): void
   /** A connection to RabbitMQ was made, and it was not the first. */
   reconnected?(connection: 'publishing' | 'consuming'): void
   /** What a consumer does now: its `ConsumerState`. */

@@ -1,5 +1,5 @@
 import type { QueueDepth } from '@clinic-sync/broker'
-import { directionFrom, type Side } from '@clinic-sync/contracts'
+import { type Direction, directionFrom, type Side } from '@clinic-sync/contracts'
 import type { Observer } from '@clinic-sync/sync'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import { DURATIONS } from './consumer-metrics.ts'
@@ -18,6 +18,7 @@ export function ingressMetrics(
   const ages = new OutboxAge()
   let leads: boolean | undefined
   let restored: readonly Side[] = []
+  const standing = new Map<Direction, number>()
   const published = new Counter({
     name: 'clinic_sync_published_total',
     help: 'Events that RabbitMQ has confirmed.',
@@ -78,6 +79,16 @@ export function ingressMetrics(
       else for (const side of SIDES) this.set({ side }, restored.includes(side) ? 1 : 0)
     },
   })
+  new Gauge({
+    name: 'clinic_sync_dead_letters_standing',
+    help: 'Records with a dead letter that nothing has superseded, at the last look.',
+    labelNames: ['queue'],
+    registers,
+    collect() {
+      this.reset()
+      if (leads) for (const [direction, records] of standing) this.set({ queue: `sync.dead.${direction}` }, records)
+    },
+  })
   if (queueDepths !== undefined) queueMetrics(register, queueDepths)
   for (const side of SIDES) for (const histogram of [durations, sizes]) histogram.zero({ side })
   return {
@@ -92,6 +103,7 @@ export function ingressMetrics(
     drained: (side, seconds) => durations.observe({ side }, seconds),
     rang: (side, transport) => rings.inc({ side, transport }),
     restored: (sides) => (restored = sides),
+    standing: (direction, records) => void standing.set(direction, records),
     leads(now) {
       leads = now
       // Whoever led meanwhile has moved on.

@@ -39,6 +39,7 @@ function tellAll({ observer }: Metrics, table = 'aligner_notes', code = '23505',
   observer.drained?.('clinic', 0.01)
   observer.rang?.('clinic', 'service-broker')
   observer.leads?.(true)
+  observer.standing?.('sql-to-postgres', 1)
 }
 
 t.test('what is scraped follows the conventions of Prometheus', async (t) => {
@@ -160,4 +161,17 @@ t.test('who stands by shows no age of an outbox', async (t) => {
   t.equal(await age(), 0)
   metrics.observer.leads?.(false)
   t.equal(await age(), undefined)
+})
+
+t.test('dead letters that stand for a change are shown once somebody has looked, by who leads', async (t) => {
+  const metrics = createMetrics({ service: 'ingress' })
+  const standing = () => sample(metrics, 'clinic_sync_dead_letters_standing{queue="sync.dead.sql-to-postgres"}')
+  metrics.observer.leads?.(true)
+  t.equal(await standing(), undefined)
+  metrics.observer.standing?.('sql-to-postgres', 0)
+  t.equal(await standing(), 0)
+  metrics.observer.standing?.('sql-to-postgres', 2)
+  t.equal(await standing(), 2)
+  metrics.observer.leads?.(false)
+  t.equal(await standing(), undefined)
 })
