@@ -224,4 +224,6 @@ t.test('the command itself: as JSON, and an unknown id ends with 1', async (t) =
   })
   const unknown = await run('replay', 'aligner_doctors/999').catch((error: unknown) => error)
   t.match(unknown, { code: 1, stderr: /There is no dead letter aligner_doctors\/999\. See/ })
+  const none = await run('show', '--cause', '40001').catch((error: unknown) => error)
+  t.match(none, { code: 1, stdout: /There is no such dead letter/ })
 })

@@ -54,7 +54,12 @@ export function addDeadLetters(program: Command, environment: () => Environment)
       inYard(environment(), async (yard) => {
         const letters = select(yard.letters, { ...options, ids })
         if (isNothing(ids, options)) throw named('show')
-        if (letters.length === 0) return say('There is no such dead letter.')
+        if (letters.length === 0) {
+          // Asked for all, none is what everybody hopes for.
+          const isAll = options.all === true && [options.cause, options.table, options.direction].every((each) => !each)
+          if (!isAll) process.exitCode = 1
+          return say(isAll ? 'There are no dead letters.' : 'There is no such dead letter.')
+        }
         await show(yard, letters, { ...options, say, progress: progressOn(out, 'rehearsed') })
         for (const line of unaskedLines(yard)) say(line)
       }),
