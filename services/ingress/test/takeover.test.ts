@@ -24,6 +24,9 @@ t.teardown(() => editor.close())
 const doctor = new pg.Client(portalUrl)
 await doctor.connect()
 t.teardown(() => doctor.end())
+const noting = new pg.Client(portalUrl)
+await noting.connect()
+t.teardown(() => noting.end())
 await doctor.query(`
   BEGIN;
   SET LOCAL sync.applying = 'on';
@@ -32,6 +35,19 @@ await doctor.query(`
   INSERT INTO work (work_id, person_id) VALUES (1, 1);
   INSERT INTO aligner_sets (aligner_set_id, work_id, aligner_dr_id) VALUES (1, 1, 1);
   COMMIT;`)
+
+/** What the target's bookkeeping says once an event is applied: otherwise it would be one that was restored from a backup. */
+async function noted(direction: string, table: string, key: number, version: string): Promise<void> {
+  if (direction === 'sql-to-postgres')
+    await noting.query(
+      `INSERT INTO sync.row_state (table_name, record_id, clinic_version) VALUES ($1, $2, $3)
+       ON CONFLICT (table_name, record_id) DO UPDATE SET clinic_version = excluded.clinic_version`,
+      [table, key, version],
+    )
+  else
+    await editor.query(`DELETE FROM sync.RowState WHERE TableName = N'${table}' AND RecordID = ${key};
+      INSERT INTO sync.RowState (TableName, RecordID, SeenPortalVersion) VALUES (N'${table}', ${key}, ${version})`)
+}
 
 /** Events as they came, doubles included, by what they say. */
 const arrived: string[] = []
@@ -46,6 +62,7 @@ for (const direction of ['sql-to-postgres', 'postgres-to-sql'] as const) {
       const outcomes = events.map(({ event: { data } }) => {
         return { table: data.table, key: data.key, version: data.version, outcome: 'applied' as const }
       })
+      for (const { table, key, version } of outcomes) await noted(direction, table, key, version)
       await consumer.publishOutcomes({ direction, outcomes })
       return events.map(() => ({ action: 'done' as const }))
     },
