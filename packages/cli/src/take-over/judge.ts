@@ -69,9 +69,9 @@ export const differing = (table: Table, clinic: Row, portal: Row): string[] =>
  * @returns null: there is nothing to do; what else differs is the clinic's, and a backfill brings it.
  */
 export function judge(table: Table, key: Key, clinic: Row | null, portal: Row, known: Known): Verdict | null {
+  // The portal's own, of after the migration: it is in the portal's outbox, or was.
+  if (key < 0) return null
   if (clinic === null) {
-    // A key below 0 is the portal's own: it is in the portal's outbox.
-    if (key < 0) return null
     const isOwn = table.portalInserts && isDoctors(table, portal)
     // What the clinic deleted may have been another record with the same key: nobody can tell any more.
     if (known.unsent) return isOwn ? 'behind' : null
@@ -79,7 +79,7 @@ export function judge(table: Table, key: Key, clinic: Row | null, portal: Row, k
     return table.deletes.clinic === 'propagate' ? 'gone' : null
   }
   if (!syncsBack(table) || !isDoctors(table, portal)) return null
-  if (table.portalInserts && key > 0 && !areOne(table, clinic, portal)) return 'two'
+  if (table.portalInserts && !areOne(table, clinic, portal)) return 'two'
   if (!isDoctors(table, clinic) || differing(table, clinic, portal).length === 0) return null
   return known.unsent ? 'behind' : 'edit'
 }
