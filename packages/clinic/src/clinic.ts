@@ -3,6 +3,7 @@ import { isTableName, type TableName, tableNamed, tables } from '@clinic-sync/ma
 import {
   type BackfillPage,
   type Comparable,
+  Connections,
   DatabaseError,
   type Doorbell,
   type KeyedRow,
@@ -69,7 +70,15 @@ export interface Clinic extends SyncDatabase, Doorbell, Ringer, OpenTransactions
  */
 export async function openClinic({ url, timeZone, log, patience = PATIENCE }: ClinicOptions): Promise<Clinic> {
   const zone = zoneNamed(timeZone)
-  const pool = openPool({ url, log, patience, maxConnections: 4, requestTimeout: patience.statementMs })
+  const connections = new Connections()
+  const pool = openPool({
+    url,
+    log,
+    patience,
+    maxConnections: 4,
+    requestTimeout: patience.statementMs,
+    onConnected: () => connections.made(),
+  })
   const waiting = openWaiting(url, log, patience)
   const awaiting = openAwaiting(url, log, patience)
 
@@ -111,7 +120,7 @@ export async function openClinic({ url, timeZone, log, patience = PATIENCE }: Cl
       }
     },
 
-    waitForChanges: (signal) => waiting.wait(signal),
+    waitForChanges: (signal) => connections.listening(() => waiting.wait(signal)),
 
     async openTransactions() {
       const [rows = []] = await pool.execute('sync.OpenTransactions', {})
@@ -121,7 +130,7 @@ export async function openClinic({ url, timeZone, log, patience = PATIENCE }: Cl
     awaitTransaction: (transaction, signal) => awaiting.wait(transaction, signal),
 
     ...operating(pool),
-    ...comparable(pool),
+    ...comparable(pool, connections),
     ...restorable(pool),
 
     ringDoorbell: () => ringDoorbell(pool),

@@ -29,8 +29,6 @@ export interface Pool {
   collect(text: string, inputs: Inputs, doing: string): Promise<Collected>
   /** Runs a batch as it is, without sp_executesql, and gives the rows of its first result set. @throws the driver's error */
   batch(text: string): Promise<readonly Record<string, unknown>[]>
-  /** How many connections have been made so far. */
-  connections(): number
   close(): Promise<void>
 }
 
@@ -49,6 +47,8 @@ interface PoolOptions {
   readonly patience?: Patience
   /** Gets each new connection of the driver, before it connects. */
   readonly onConnection?: (connection: Closable) => void
+  /** Told of each connection that has logged in. */
+  readonly onConnected?: () => void
   /** Gets what the server says without it being an error: PRINT, and messages up to severity 10. */
   readonly onMessage?: (message: ServerMessage) => void
 }
@@ -81,13 +81,21 @@ const Request = sql.Request as unknown as new (pool: sql.ConnectionPool, own: { 
  * beside it too: each of them would take as long to find out.
  */
 export function openPool(options: PoolOptions): Pool {
-  const { url, log, maxConnections, requestTimeout, patience = PATIENCE, onConnection, onMessage } = options
+  const {
+    url,
+    log,
+    maxConnections,
+    requestTimeout,
+    patience = PATIENCE,
+    onConnection,
+    onConnected,
+    onMessage,
+  } = options
   const address = parseAddress(url)
   const connections = new Set<Closable>()
   let loginNumber: number | undefined
   let pool: Promise<sql.ConnectionPool> | undefined
   let closed = false
-  let made = 0
 
   function connected(): Promise<sql.ConnectionPool> {
     if (closed) return Promise.reject(new sql.ConnectionError('closed', 'ENOTOPEN'))
@@ -114,7 +122,7 @@ export function openPool(options: PoolOptions): Pool {
         connection.on('connect', (error) => {
           if (error !== undefined) return
           connections.add(connection)
-          made++
+          onConnected?.()
           // tedious has set 30 s: 40 s until a dead peer is noticed.
           connection.socket?.setKeepAlive(true, KEEPALIVE_MS)
         })
@@ -179,7 +187,6 @@ export function openPool(options: PoolOptions): Pool {
       const result = await request.batch<Record<string, unknown>>(text)
       return result.recordsets[0] ?? []
     },
-    connections: () => made,
     async close() {
       closed = true
       const opened = await pool?.catch(() => undefined)

@@ -1,6 +1,13 @@
 import type { Key, Version } from '@clinic-sync/contracts'
 import { isTableName } from '@clinic-sync/mapping'
-import { type Bookkeeping, type Comparable, DatabaseError, type Hold, type RecordName } from '@clinic-sync/sync'
+import {
+  type Bookkeeping,
+  type Comparable,
+  type Connections,
+  DatabaseError,
+  type Hold,
+  type RecordName,
+} from '@clinic-sync/sync'
 import sql from 'mssql'
 import type { Pool } from './pool.ts'
 
@@ -24,8 +31,8 @@ export interface Restorable {
 /** Records that one call asks of. */
 const PORTION = 1_000
 
-export const comparable = (pool: Pool): Comparable => ({
-  connections: () => pool.connections(),
+export const comparable = (pool: Pool, connections: Connections): Comparable => ({
+  connections: () => connections.counts,
 
   async bookkeeping(records, newest): Promise<Bookkeeping> {
     const asked = JSON.stringify(records.map(({ table, key }) => ({ table, key })))

@@ -42,7 +42,6 @@ function answering(...answers: readonly (readonly Record<string, unknown>[] | re
     },
     collect: () => Promise.reject(new Error('not used')),
     batch: () => Promise.reject(new Error('not used')),
-    connections: () => 1,
     close: () => Promise.resolve(),
   } as Pool
   return { calls, apply: (...events: SyncEvent[]) => applyChanges(pool, zone, events) }

@@ -1,5 +1,6 @@
 import {
   type Comparable,
+  Connections,
   type Doorbell,
   type Operable,
   PATIENCE,
@@ -35,8 +36,8 @@ export interface Portal extends SyncDatabase, Doorbell, Ringer, Operable, Compar
 /** Opens the portal's database. Connects when first used: call `check()` to know that it can be. */
 export async function openPortal(options: PortalOptions): Promise<Portal> {
   const { url, log, doorbell = 'listen', patience = PATIENCE } = options
-  let connections = 0
-  const database = openPool(url, log, () => connections++, patience)
+  const connections = new Connections()
+  const database = openPool(url, log, () => connections.made(), patience)
   const waiting = openWaiting(url, database, patience)
   return {
     side: 'portal',
@@ -46,10 +47,10 @@ export async function openPortal(options: PortalOptions): Promise<Portal> {
     settleChanges: (settlements) => settleChanges(database, settlements),
     readRows: (table, after, max) => readRows(database, table, after, max),
     ...operating(database),
-    ...comparable(database, () => connections),
+    ...comparable(database, connections),
     ...restorable(database),
     rehearse: (event) => rehearse(database, log, event),
-    waitForChanges: (signal) => waiting.wait(signal),
+    waitForChanges: (signal) => connections.listening(() => waiting.wait(signal)),
     ringDoorbell: () => (doorbell === 'listen' ? notify(database) : post(database)),
     async close() {
       await Promise.all([waiting.close(), database.close()])

@@ -1,5 +1,5 @@
 import type { Key, Row, Version } from '@clinic-sync/contracts'
-import { type Bookkeeping, type Comparable, DatabaseError, type RecordName } from '@clinic-sync/sync'
+import { type Bookkeeping, type Comparable, type Connections, DatabaseError, type RecordName } from '@clinic-sync/sync'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from './pool.ts'
 
@@ -36,8 +36,8 @@ const PORTION = 500
 /** Somebody's transaction that holds a row is waited for so long. Milliseconds. */
 const PATIENCE_MS = 30_000
 
-export const comparable = (database: Database, connections: () => number): Comparable => ({
-  connections,
+export const comparable = (database: Database, connections: Connections): Comparable => ({
+  connections: () => connections.counts,
 
   async bookkeeping(records, newest): Promise<Bookkeeping> {
     const asked = JSON.stringify(records.map(({ table, key }) => ({ table, key })))

@@ -1,5 +1,6 @@
 import type { Key, Side, Version } from '@clinic-sync/contracts'
 import { isTableName, type TableName, tableNamed } from '@clinic-sync/mapping'
+import type { Ring } from './database.ts'
 
 export interface RecordName {
   readonly table: TableName
@@ -28,10 +29,48 @@ export interface Bookkeeping {
   readonly born: readonly boolean[]
 }
 
+export interface ConnectionCounts {
+  /** Made while no other one was known to hold: whoever restores a database ends all that there are. */
+  readonly anew: number
+  /** Made beside the one that listens, which has held: only who fills a database anew without ending its sessions is behind these. */
+  readonly beside: number
+}
+
+/** Counts a database's connections, by whether the one that listens to its doorbell has held meanwhile. */
+export class Connections {
+  #anew = 0
+  #beside = 0
+  #listens = false
+
+  get counts(): ConnectionCounts {
+    return { anew: this.#anew, beside: this.#beside }
+  }
+
+  made(): void {
+    if (this.#listens) this.#beside++
+    else this.#anew++
+  }
+
+  /** Passes on what the doorbell says; between two calls its connection counts as holding. */
+  async listening(wait: () => Promise<Ring>): Promise<Ring> {
+    try {
+      const ring = await wait()
+      if (ring === 'connected') {
+        this.#anew++
+        this.#listens = true
+      }
+      return ring
+    } catch (error) {
+      this.#listens = false
+      throw error
+    }
+  }
+}
+
 /** A side whose bookkeeping can be compared with the other side's. Every method rejects with a DatabaseError. */
 export interface Comparable {
-  /** How many connections have been made so far: a database that is restored loses all that there were. */
-  readonly connections: () => number
+  /** What tells that another database may answer now: see {@link Connections}. */
+  readonly connections: () => ConnectionCounts
   /** @param newest how many settled rows to look at */
   bookkeeping(records: readonly RecordName[], newest: number): Promise<Bookkeeping>
   /** Applies nothing of the other side's until it is let go (null). */
