@@ -41,7 +41,13 @@ t.test('passwords come from files, standard input and the environment', async (t
     sqlserver: 'own',
     postgres: 'first',
   })
-  const folder = t.testdir({ password: 'with blanks at its end  \n' })
+  const folder = t.testdir({
+    password: 'with blanks at its end  \n',
+    bom: '\uFEFFsecret\r\n',
+    utf16: Buffer.from('\uFEFFsecret\r\n', 'utf16le'),
+  })
+  t.equal(readPasswords({ sqlserverPasswordFile: `${folder}/bom` }, {}).sqlserver, 'secret')
+  t.throws(() => readPasswords({ sqlserverPasswordFile: `${folder}/utf16` }, {}), { message: /is not UTF-8/ })
   t.equal(readPasswords({ sqlserverPasswordFile: `${folder}/password` }, {}).sqlserver, 'with blanks at its end  ')
   t.throws(() => readPasswords({ sqlserverPasswordFile: `${folder}/none` }, {}), { code: 'SYNC_USAGE' })
 })

@@ -12,5 +12,6 @@ export { createMetrics, type Metrics, type MetricsOptions } from './metrics/metr
 export { observeDatabase } from './metrics/observe-database.ts'
 export { readSettings, withEnvFile, type Environment } from './read-settings.ts'
 export { spoken } from './spoken.ts'
+export { NOT_UTF8, readTextFile } from './text-file.ts'
 export { runService, type Running, type ServiceContext, type ServiceOptions } from './run-service.ts'
 export { parseProxies, SETTINGS, type Setting, type SettingName, type Settings } from './settings.ts'

@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs'
 import { dirname, isAbsolute, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { SyncError } from '@clinic-sync/sync'
 import Value from 'typebox/value'
 import { SETTINGS, type Setting, type SettingName, type Settings } from './settings.ts'
+import { NOT_UTF8, readTextFile } from './text-file.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -26,16 +26,21 @@ export function readSettings<N extends SettingName>(
 /** Environments for which `.env` was looked for in vain: worth a word where a setting is missing. */
 const withoutFile = new WeakSet<Environment>()
 
-/** Adds the settings of a `.env` file, if there is one, to the environment; what is set already wins. */
+/**
+ * Adds the settings of a `.env` file, if there is one, to the environment; what is set already wins.
+ *
+ * @throws SyncError SYNC_CONFIG if it is not UTF-8
+ */
 export function withEnvFile(environment: Environment, path = '.env'): Environment {
-  let text: string
+  let text: string | null
   try {
-    text = readFileSync(path, 'utf8')
+    text = readTextFile(path)
   } catch (error) {
     const copy = { ...environment }
     if (path === '.env' && error instanceof Error && 'code' in error && error.code === 'ENOENT') withoutFile.add(copy)
     return copy
   }
+  if (text === null) throw new SyncError('SYNC_CONFIG', `${path} ${NOT_UTF8}.`)
   const file = Object.entries(parseEnv(text)).filter(([name]) => !isGiven(environment, name))
   return { ...Object.fromEntries(file), ...environment }
 }
@@ -66,12 +71,15 @@ function textOf(name: SettingName, { secret, files }: Setting, environment: Envi
   const path = secret ? environment[`${name}_FILE`]?.trim() || undefined : undefined
   if (path === undefined) return direct
   if (direct !== undefined) throw wrong(name, `${name} and ${name}_FILE are both set: keep one`)
+  let read: string | null
   try {
-    const text = readFileSync(path, 'utf8').trim() || undefined
-    return text && countedFrom(dirname(path), text, files ?? [])
+    read = readTextFile(path)
   } catch (cause) {
     throw wrong(name, `the file that ${name}_FILE names cannot be read`, cause)
   }
+  if (read === null) throw wrong(name, `the file that ${name}_FILE names ${NOT_UTF8}`)
+  const text = read.trim() || undefined
+  return text && countedFrom(dirname(path), text, files ?? [])
 }
 
 /** The URL with its files' paths made absolute. What is no URL stays as it is: its check says so. */

@@ -124,6 +124,15 @@ t.test('a secret may come from a file', async (t) => {
     /^the file that SYNC_OPERATOR_TOKEN_FILE names cannot be read/,
   )
   t.equal(readSettings(['INGRESS_HOST'], { INGRESS_HOST_FILE: file }).INGRESS_HOST, '127.0.0.1', 'only secrets')
+
+  // As Windows' editors and PowerShell write it.
+  writeFileSync(file, '\uFEFFa long enough secret\r\n')
+  t.strictSame(read({ SYNC_OPERATOR_TOKEN_FILE: file }), { SYNC_OPERATOR_TOKEN: 'a long enough secret' })
+  const utf16 = Buffer.from('\uFEFFa long enough secret\r\n', 'utf16le')
+  for (const bytes of [utf16, utf16.subarray(2), Buffer.from('a long enough s\u00E4cret', 'latin1')]) {
+    writeFileSync(file, bytes)
+    t.match(complaint(() => read({ SYNC_OPERATOR_TOKEN_FILE: file })).message, /names is not UTF-8: save it as that/)
+  }
 })
 
 t.test("a certificate's path counts from the folder of the file that names it", async (t) => {
@@ -159,6 +168,10 @@ t.test('the environment wins over the .env file, and the file may be missing', a
   const file = join(t.testdir({ env: 'A=file\nB=file\n' }), 'env')
   t.strictSame(withEnvFile({ A: 'environment' }, file), { A: 'environment', B: 'file' })
   t.strictSame(withEnvFile({ A: '1' }, `${file}.missing`), { A: '1' })
+  writeFileSync(file, '\uFEFFB=file\r\n')
+  t.strictSame(withEnvFile({}, file), { B: 'file' })
+  writeFileSync(file, Buffer.from('\uFEFFB=file\r\n', 'utf16le'))
+  t.match(complaint(() => withEnvFile({}, file)).message, /is not UTF-8/)
 })
 
 t.test('a setting that is missing where there is no .env at all: that is said', async (t) => {

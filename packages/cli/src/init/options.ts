@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import type { Settings } from '@clinic-sync/runtime'
+import { NOT_UTF8, readTextFile, type Settings } from '@clinic-sync/runtime'
 import { SyncError } from '@clinic-sync/sync'
 
 /** Every answer as a flag. What is missing is asked for on a terminal, and is an error elsewhere unless there is a default. */
@@ -41,7 +41,7 @@ export interface Passwords {
  * The passwords of the logins that install, from a file, standard input (`-`; the SQL Server's line first where both come from
  * there) or the environment (SQLSERVER_PASSWORD, POSTGRES_PASSWORD): never from an argument, which every process can read.
  *
- * @throws SyncError SYNC_USAGE if a file cannot be read.
+ * @throws SyncError SYNC_USAGE if a file cannot be read, or is not UTF-8.
  */
 export function readPasswords(
   { sqlserverPasswordFile, postgresPasswordFile }: Pick<InitOptions, 'sqlserverPasswordFile' | 'postgresPasswordFile'>,
@@ -55,11 +55,14 @@ export function readPasswords(
       lines ??= stdin().split(/\r?\n/)
       return lines.shift() || undefined
     }
+    let text: string | null
     try {
-      return readFileSync(file, 'utf8').replace(/\r?\n$/, '')
+      text = readTextFile(file)
     } catch (cause) {
       throw new SyncError('SYNC_USAGE', `The file that ${option} names cannot be read.`, { cause })
     }
+    if (text === null) throw new SyncError('SYNC_USAGE', `The file that ${option} names ${NOT_UTF8}.`)
+    return text.replace(/\r?\n$/, '')
   }
   return {
     sqlserver: from(sqlserverPasswordFile, '--sqlserver-password-file', 'SQLSERVER_PASSWORD'),

@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
+import { readTextFile } from '@clinic-sync/runtime'
 import type { Scratch } from './scratch.ts'
 import { SECRET_FILE_NAMES, SECRET_FILES, SECRETS, type SecretFile } from './layout.ts'
 
@@ -26,7 +27,7 @@ export function readPrevious(folder: string): Previous {
     const found = direct || contents(named ? resolve(folder, named) : join(folder, SECRETS, file))?.trim()
     if (found) secrets.set(file, found)
   }
-  return { exists: text !== undefined, lines, secret: (file) => secrets.get(file) }
+  return { exists: existsSync(join(folder, '.env')), lines, secret: (file) => secrets.get(file) }
 }
 
 /** An address of an earlier run as it is used from here; undefined: there is none, or it cannot be read. */
@@ -35,7 +36,7 @@ export const knownUrl = (scratch: Scratch, url: string | undefined): string | un
 
 function contents(path: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8')
+    return readTextFile(path) ?? undefined
   } catch {
     return undefined
   }
