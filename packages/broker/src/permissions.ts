@@ -1,4 +1,4 @@
-import { DEAD, DIRECTIONS, EVENTS, LEADER, OUTCOMES, RETRY, RINGS, UNROUTED } from './topology.ts'
+import { DEAD, DIRECTIONS, DISCARDED, EVENTS, LEADER, OUTCOMES, RETRY, RINGS, UNROUTED } from './topology.ts'
 
 /** Who connects to RabbitMQ: each service as itself, and the commands and whoever opens the management UI as `operator`. */
 export const BROKER_USERS = ['ingress', 'sql-to-postgres', 'postgres-to-sql', 'operator'] as const
@@ -44,13 +44,21 @@ const DEAD_LOCK = literal('sync.dead.lock')
 /**
  * It publishes the events of both directions, since it drains both outboxes; it takes outcomes, looks after the dead letters, and
  * talks with other ingresses. It reads no event that is on its way, and makes none of the lasting queues.
+ *
+ * It counts what each queue holds, which RabbitMQ 4.3 grants only to who has a right on the queue: `write` is the least, and means that it could
+ * bind the queue to `sync.rings`, where nobody but an ingress speaks.
  */
 const ingress: UserRights = {
   user: 'ingress',
   tags: [],
   permissions: {
     configure: names(inboxes, DEAD_LOCK),
-    write: names(...[EVENTS, OUTCOMES, DEAD, RINGS, LEADER].map(literal), inboxes),
+    write: names(
+      ...[EVENTS, OUTCOMES, DEAD, RINGS, LEADER, DISCARDED].map(literal),
+      inboxes,
+      `sync[.]${anyDirection}[.]${partition}`,
+      'sync[.]retry[.]r[0-9]+',
+    ),
     read: names(
       literal(RINGS),
       inboxes,

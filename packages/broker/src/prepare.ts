@@ -13,14 +13,17 @@ const CLOSE_MS = 1_000
 
 /**
  * Sees to it that the topology is there, before a channel is used. A login that may declare declares it; a service's own, which
- * may not, looks whether exchanges and queues are there (a passive declaration needs no right). Whether a queue is bound nobody can
- * look up over AMQP: what is published is `mandatory`, and comes back as SYNC_UNROUTABLE where it is not.
+ * may not, looks whether exchanges and queues are there, as far as it may: a passive declaration needs no right up to RabbitMQ 4.0, and
+ * any one right on what is looked at in 4.3. Whether a queue is bound nobody can look up over AMQP: what is published is
+ * `mandatory`, and comes back as SYNC_UNROUTABLE where it is not, or where the queue is missing that could not be looked at.
  */
 export class Topology {
   readonly #retryDelaysMs: readonly number[]
   readonly #log: Pick<Log, 'debug'>
   /** Once refused it is not tried each time: RabbitMQ writes each refusal into its log. */
   #mayDeclare = true
+  /** What this login may not look at: for the same reason. */
+  readonly #hidden = new Set<string>()
 
   constructor(retryDelaysMs: readonly number[], log: Pick<Log, 'debug'>) {
     this.#retryDelaysMs = retryDelaysMs
@@ -35,10 +38,11 @@ export class Topology {
       this.#mayDeclare = false
       this.#log.debug({}, 'this login may not declare queues: it looks whether they are there')
     }
-    const missing = await missingFrom(model, this.#retryDelaysMs)
+    const missing = await missingFrom(model, this.#retryDelaysMs, this.#hidden)
     if (missing.length === 0) return
     // Somebody at work on the queues may be at work on the rights too.
     this.#mayDeclare = true
+    this.#hidden.clear()
     throw unprepared(missing)
   }
 }
@@ -49,22 +53,34 @@ const unprepared = (missing: readonly string[]) =>
     `RabbitMQ has no ${missing.join(', ')}, and this login may not make ${missing.length === 1 ? 'it' : 'them'}`,
   )
 
-/** The exchanges and queues that are not there. */
-async function missingFrom(model: ChannelModel, retryDelaysMs: readonly number[]): Promise<readonly string[]> {
-  const looks: readonly (readonly [string, (channel: Channel) => Promise<unknown>])[] = [
+/**
+ * The exchanges and queues that are not there.
+ *
+ * @param hidden those that this login may not look at: passed over, and what else is refused is added
+ */
+async function missingFrom(
+  model: ChannelModel,
+  retryDelaysMs: readonly number[],
+  hidden = new Set<string>(),
+): Promise<readonly string[]> {
+  const all: readonly (readonly [string, (channel: Channel) => Promise<unknown>])[] = [
     ...EXCHANGES.map(({ name }) => [`exchange ${name}`, (channel: Channel) => channel.checkExchange(name)] as const),
     ...queueDefinitions(retryDelaysMs).map(
       ({ name }) => [`queue ${name}`, (channel: Channel) => channel.checkQueue(name)] as const,
     ),
   ]
+  const looks = all.filter(([name]) => !hidden.has(name))
   const missing: string[] = []
   for (let next = 0; next < looks.length; next++) {
     const lookOn = async (channel: Channel) => {
       for (; next < looks.length; next++) await looks[next]?.[1](channel)
     }
-    // The first that is missing closes the channel.
-    if ('answer' in (await attempt(model, lookOn, MISSING))) break
-    missing.push(looks[next]?.[0] ?? '')
+    // The first that is missing, or refused, closes the channel.
+    const found = await attempt(model, lookOn, MISSING, REFUSED)
+    if ('answer' in found) break
+    const name = looks[next]?.[0] ?? ''
+    if (found.refused === MISSING) missing.push(name)
+    else hidden.add(name)
   }
   return missing
 }
