@@ -59,7 +59,7 @@ t.test(
     await broker.publishEvents([note(1, 1), note(1, 2)])
     let left = 2 * 12
     const { consumerTag } = await rabbit.channel.consume(queue, (message) => {
-      if (message !== null && left-- > 0) rabbit.channel.nack(message, false, true)
+      if (message !== null && left-- > 0) rabbit.channel.reject(message, true)
     })
     await until('each was delivered a dozen times', () => left < 0)
     await rabbit.channel.cancel(consumerTag)
