@@ -33,8 +33,8 @@ export function unreachable(error: SyncError): Check {
       found,
       'Correct user, password and virtual host in RABBITMQ_URL (.env), and the rights: rabbitmqctl set_permissions.',
     )
-  // amqplib reports the refusal of a virtual host (530) by its place in the handshake alone.
-  if (/NOT.ALLOWED|vhost|ConnectionOpenOk/i.test(error.message))
+  // amqplib reports the refusal of a virtual host (530) by its place in the handshake alone, which has words of ours.
+  if (/NOT.ALLOWED|vhost|virtual host|ConnectionOpenOk/i.test(error.message))
     return fail(
       'reachable',
       REACHABLE,
