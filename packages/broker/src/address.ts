@@ -1,4 +1,5 @@
 import { readTlsFile, SyncError, trustedCertificates } from '@clinic-sync/sync'
+import { credentials } from 'amqplib'
 
 /**
  * RabbitMQ and we send something at least twice in this time, and each gives the other up after two of them without a byte: within
@@ -6,7 +7,7 @@ import { readTlsFile, SyncError, trustedCertificates } from '@clinic-sync/sync'
  */
 const HEARTBEAT_SECONDS = 8
 
-/** What amqplib is given to connect: the URL, and what its socket is made with. */
+/** What amqplib is given to connect: the URL, and what its socket is made with, the login among it. */
 export interface BrokerAddress {
   readonly url: string
   readonly tls: Readonly<Record<string, unknown>>
@@ -37,6 +38,7 @@ export function brokerAddress(text: string): BrokerAddress {
   if ((cert === undefined) !== (key === undefined))
     throw wrong('certfile and keyfile belong together, and one is missing')
   if (!url.searchParams.has('heartbeat')) url.searchParams.set('heartbeat', String(HEARTBEAT_SECONDS))
+  const [user, password] = [decoded(url.username), decoded(url.password)]
   const setting = 'RABBITMQ_URL'
   const { all: _, ...trusted } =
     ca === undefined ? { all: [] } : trustedCertificates({ setting, parameter: 'cacertfile' }, ca)
@@ -44,12 +46,22 @@ export function brokerAddress(text: string): BrokerAddress {
     url: url.href,
     tls: {
       ...trusted,
+      // amqplib takes what is percent-encoded for Latin-1: no password with an ü in it would ever be right.
+      ...(user !== '' && { credentials: credentials.plain(user, password) }),
       ...(cert !== undefined &&
         key !== undefined && {
           cert: readTlsFile({ setting, parameter: 'certfile' }, cert),
           key: readTlsFile({ setting, parameter: 'keyfile' }, key),
         }),
     },
+  }
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    throw wrong('its user or password has a % that is not a percent-encoding; write a plain % as %25')
   }
 }
 

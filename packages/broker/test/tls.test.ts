@@ -89,6 +89,7 @@ t.test('what cannot be used is named, without the URL', async (t) => {
       /file of its cacertfile, ".*none.crt" cannot be read \(ENOENT\)/,
     ],
     [`amqps://u:s3cret@h?cacertfile=${file('empty.crt')}`, /holds no certificate/],
+    ['amqp://u:s3cret%@h', /a % that is not a percent-encoding/],
     ['http://u:s3cret@h', /must begin with amqp/],
     ['s3cret', /not a URL/],
   ] as const) {
