@@ -56,7 +56,8 @@ const portalAddress = `postgresql://postgres:[YOUR-PASSWORD]@localhost:${portalP
 async function converse(folder: string, ask: Prompter | null, more: Partial<InitCommand> = {}) {
   const lines: string[] = []
   const said = await init({
-    options: { input: ask !== null, login: 'clinic_sync_service' },
+    // Nobody listens at that port, whatever runs on this machine.
+    options: { input: ask !== null, login: 'clinic_sync_service', port: '1' },
     passwords: { sqlserver: undefined, postgres: undefined },
     folder,
     ask,

@@ -146,7 +146,7 @@ t.test('from nothing running to everything, stuck and repaired', async (t) => {
     const heard = ingress?.reachable === true && Object.values(ingress.doorbells).every((bell) => bell.heard === true)
     return heard && rowsOf(last()).Queued === 1
   })
-  t.match(last()?.problems, [/Nobody takes the events sql-to-postgres, 1 are waiting/, /postgres-to-sql/])
+  t.match(last()?.problems, [/Nobody takes the events sql-to-postgres, 1 is waiting/, /postgres-to-sql/])
 
   await startConsumers()
   await until('all is well', () => last()?.ok === true && rowsOf(last()).Queued === 0)

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { Option } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
 import { SETTINGS } from '@clinic-sync/runtime'
 import { isAbandoned, prompter } from './ask.ts'
 import { init } from './init.ts'
@@ -39,6 +39,7 @@ export function addInit(program: Command): void {
     .option('--rabbitmq <url>', 'RabbitMQ, without a user, where it is not Docker Compose’s: amqp://host:5672')
     .option('--login <name>', 'the name of the services’ login in both databases', 'clinic_sync_service')
     .option('--time-zone <zone>', 'the zone of the clinic’s wall clock')
+    .option('--port <port>', 'the port of this machine at which the ingress listens', port)
     .addOption(new Option('--clinic-doorbell <how>', 'how SQL Server rings').choices(values('CLINIC_DOORBELL')))
     .option(
       '--doorbell-url <url>',
@@ -80,6 +81,12 @@ export function addInit(program: Command): void {
         process.exit(130)
       }
     })
+}
+
+function port(text: string): string {
+  if (!/^[1-9]\d{0,4}$/.test(text) || Number(text) > 65_535)
+    throw new InvalidArgumentError('It is a number up to 65535.')
+  return text
 }
 
 /** What our image sets. */

@@ -119,7 +119,8 @@ async function gather(session: Session, scratch: Scratch): Promise<Plan> {
   const zone = await chooseTimeZone(session, clinic.seen.offsetMinutes)
   const doorbell = await chooseDoorbell(session, clinic.seen)
   for (const line of brokerLines(clinic.seen, doorbell)) say(line)
-  const port = previous.lines.get('INGRESS_PORT') || '3000'
+  const portBefore = previous.lines.get('INGRESS_PORT') || '3000'
+  const port = options.port ?? portBefore
   const calls = await doorbellAddress(session, doorbell, clinic.url, port)
   say('')
   const portal = await reachPortal(session, scratch, run)
@@ -167,7 +168,7 @@ async function gather(session: Session, scratch: Scratch): Promise<Plan> {
       PORTAL_DOORBELL: portalDoorbell.doorbell,
       INGRESS_HOST: calls.listen === '0.0.0.0' ? calls.listen : previous.lines.get('INGRESS_HOST') || '127.0.0.1',
       INGRESS_PORT: port,
-      INGRESS_URL: previous.lines.get('INGRESS_URL') || `http://127.0.0.1:${port}`,
+      INGRESS_URL: (port === portBefore && previous.lines.get('INGRESS_URL')) || `http://127.0.0.1:${port}`,
       DOORBELL_URL: calls.url,
       INGRESS_BIND: calls.listen,
     },

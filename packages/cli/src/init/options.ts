@@ -17,6 +17,8 @@ export interface InitOptions {
   readonly rabbitmq?: string
   readonly login: string
   readonly timeZone?: string
+  /** The ingress's, on this machine. */
+  readonly port?: string
   readonly clinicDoorbell?: Settings['CLINIC_DOORBELL']
   /** Where SQL Server finds the ingress, for the doorbells that call it. */
   readonly doorbellUrl?: string

@@ -41,6 +41,8 @@ export async function bare(t: Test, { ownPostgres = false } = {}) {
         input: false,
         run: 'node',
         login: 'clinic_sync_service',
+        // Nobody listens there, whatever runs on this machine.
+        port: '1',
         sqlserver: sqlserver.address,
         postgres: postgres.address,
         ...options,
