@@ -61,7 +61,7 @@ const unprepared = (missing: readonly string[]) =>
 async function missingFrom(
   model: ChannelModel,
   retryDelaysMs: readonly number[],
-  hidden = new Set<string>(),
+  hidden: Set<string>,
 ): Promise<readonly string[]> {
   const all: readonly (readonly [string, (channel: Channel) => Promise<unknown>])[] = [
     ...EXCHANGES.map(({ name }) => [`exchange ${name}`, (channel: Channel) => channel.checkExchange(name)] as const),
@@ -97,9 +97,9 @@ export interface DeclareBrokerOptions {
 export interface DeclaredBroker {
   /** Exchanges and queues that it has made, such as `queue sync.dead.sql-to-postgres`. */
   readonly made: readonly string[]
-  /** False: the login is a service's own. All are there, and their arguments and bindings were not looked at. */
+  /** False: the login is a service's own. All that it may look at are there; their arguments and bindings were not looked at. */
   readonly mayDeclare: boolean
-  /** How many there are now. */
+  /** How many there are now, of those that the login may look at. */
   readonly total: number
 }
 
@@ -120,11 +120,12 @@ export async function declareBroker(options: DeclareBrokerOptions & { dryRun?: b
       clientProperties: { connection_name: 'clinic-sync migrate' },
     })
     model.on('error', () => undefined)
-    const made = await missingFrom(model, retryDelaysMs)
+    const hidden = new Set<string>()
+    const made = await missingFrom(model, retryDelaysMs, hidden)
     const declare = (channel: Channel) => declareTopology(channel, retryDelaysMs)
     const mayDeclare = dryRun || 'answer' in (await attempt(model, declare, REFUSED))
     if (!mayDeclare && made.length > 0) throw unprepared(made)
-    return { made, mayDeclare, total: EXCHANGES.length + queueDefinitions(retryDelaysMs).length }
+    return { made, mayDeclare, total: EXCHANGES.length + queueDefinitions(retryDelaysMs).length - hidden.size }
   } catch (cause) {
     if (cause instanceof SyncError) throw cause
     throw new SyncError('SYNC_BROKER_DOWN', `RabbitMQ: ${reasonOf(cause)}`, { cause })
