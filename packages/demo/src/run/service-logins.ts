@@ -38,6 +38,8 @@ export async function brokerUrls(
   const suffix = randomBytes(4).toString('hex')
   const { pathname } = new URL(url)
   const vhost = pathname.length > 1 ? pathname.slice(1) : '%2F'
+  // First: RabbitMQ 4.3 refuses rights on the routing keys of an exchange that is not there.
+  await declareBroker({ url })
   const made = BROKER_RIGHTS.map(async ({ user, tags, permissions, topics }) => {
     const [name, password] = [`${user}-${suffix}`, randomBytes(18).toString('base64url')]
     await managementCall(managementUrl, 'PUT', `users/${name}`, { password, tags: tags.join(',') })
@@ -46,7 +48,6 @@ export async function brokerUrls(
     for (const topic of topics) await managementCall(managementUrl, 'PUT', `topic-permissions/${vhost}/${name}`, topic)
     return [user, Object.assign(new URL(url), { username: name, password }).href] as const
   })
-  await declareBroker({ url })
   return Object.fromEntries(await Promise.all(made)) as Record<BrokerUser, string>
 }
 
