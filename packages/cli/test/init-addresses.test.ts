@@ -61,7 +61,7 @@ t.test('the time zone is the one that agrees with the server’s clock', async (
   const session = (options: Partial<InitOptions>, before: Record<string, string> = {}): Session => ({
     options: { input: false, login: 'x', ...options },
     passwords: { sqlserver: undefined, postgres: undefined },
-    previous: { exists: false, lines: new Map(Object.entries(before)), secret: () => undefined },
+    previous: { exists: false, lines: new Map(Object.entries(before)), written: new Map(), secret: () => undefined },
     ask: null,
     say: (line) => void lines.push(line),
     inContainer: false,

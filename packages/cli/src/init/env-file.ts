@@ -34,7 +34,7 @@ export function envText(plain: PlainSettings, previous: Previous): string {
     '',
     ...Object.entries(plain).map(([name, value]) => `${name}=${quoted(value)}`),
     ...(others.length === 0 ? [] : ['', '# Kept from the .env before this one.']),
-    ...others.map(([name, value]) => `${name}=${quoted(value)}`),
+    ...others.map(([name, value]) => previous.written.get(name) ?? `${name}=${quoted(value)}`),
     '',
   ].join('\n')
 }

@@ -9,8 +9,11 @@ import { byHandLines } from './by-hand.ts'
 import type { InitCommand, Plan } from './init.ts'
 import { install } from './install.ts'
 import { SECRETS } from './layout.ts'
+import { copiesWith } from './write.ts'
 import type { Session } from './session.ts'
 import { webhookLines } from './webhooks.ts'
+
+const ADMIN_FILES = ['sqlserver_admin_url', 'postgres_admin_url'] as const
 
 /** What is done once the files are written. @returns whether nothing fails any more */
 export async function finish(session: Session, plan: Plan, command: InitCommand): Promise<boolean> {
@@ -46,11 +49,11 @@ export async function finish(session: Session, plan: Plan, command: InitCommand)
     try {
       await install(session, plan, { withPortalTables, enableBroker })
       if (options.forgetAdmin === true) {
-        for (const file of ['sqlserver_admin_url', 'postgres_admin_url'] as const)
-          writeFileSync(join(command.folder, SECRETS, file), '')
-        say(
-          `  the logins that installed are forgotten: ${SECRETS}/sqlserver_admin_url and postgres_admin_url are empty`,
-        )
+        for (const file of ADMIN_FILES) writeFileSync(join(command.folder, SECRETS, file), '')
+        say(`  the logins that installed are forgotten: ${SECRETS}/${ADMIN_FILES.join(' and ')} are empty`)
+        const copies = copiesWith(command.folder, ADMIN_FILES, /^\s*(SQLSERVER|POSTGRES)_ADMIN_URL\s*=\s*\S/m)
+        if (copies.length > 0)
+          say(`  ! Copies of earlier settings still have them: delete ${copies.join(', ')} when you need them no more.`)
       }
     } catch (error) {
       if (!(error instanceof SyncError)) throw error

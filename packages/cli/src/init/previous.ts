@@ -11,6 +11,8 @@ export interface Previous {
   readonly exists: boolean
   /** Every name in it, as it stands there. */
   readonly lines: ReadonlyMap<string, string>
+  /** As it is written there, quotes and all: Docker Compose replaces `$NAME` by rules of its own. */
+  readonly written: ReadonlyMap<string, string>
   /** A secret's text, from its file or from `.env` itself; undefined: there is none. */
   secret(file: SecretFile): string | undefined
 }
@@ -27,7 +29,24 @@ export function readPrevious(folder: string): Previous {
     const found = direct || contents(named ? resolve(folder, named) : join(folder, SECRETS, file))?.trim()
     if (found) secrets.set(file, found)
   }
-  return { exists: existsSync(join(folder, '.env')), lines, secret: (file) => secrets.get(file) }
+  return {
+    exists: existsSync(join(folder, '.env')),
+    lines,
+    written: writtenIn(text ?? ''),
+    secret: (file) => secrets.get(file),
+  }
+}
+
+/** One setting with its value, which in quotes may have several lines. */
+const ASSIGNMENT = /^[ \t]*(?:export[ \t]+)?([\w.-]+)[ \t]*=[ \t]*(?:'[^']*'|"[^"]*"|`[^`]*`|[^\n]*)/gm
+
+/** The source of each setting; without those of which Node reads something else, as of a line within another's quotes. */
+function writtenIn(text: string): ReadonlyMap<string, string> {
+  const all = parseEnv(text)
+  const found = [...text.replaceAll('\r\n', '\n').matchAll(ASSIGNMENT)].map(
+    ([line, name = '']) => [name, line] as const,
+  )
+  return new Map(found.filter(([name, line]) => parseEnv(line)[name] === all[name]))
 }
 
 /** An address of an earlier run as it is used from here; undefined: there is none, or it cannot be read. */
