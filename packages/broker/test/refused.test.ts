@@ -100,7 +100,13 @@ t.test(
       t.ok(size < 5_000, `${size} bytes of headers`)
       t.ok(
         Object.keys(message.properties.headers ?? {}).every((name) =>
-          [...Object.values<string>(HEADER), 'traceparent', 'tracestate', 'x-delivery-count'].includes(name),
+          [
+            ...Object.values<string>(HEADER),
+            'traceparent',
+            'tracestate',
+            'x-delivery-count',
+            'x-acquired-count',
+          ].includes(name),
         ),
       )
     })
