@@ -1,8 +1,9 @@
 -- For a database that was restored from a backup: what is known here of both sides, to be compared with the other side; holding up the
 -- clinic's changes until that is repaired; and what `npm run sync -- after-restore` does here. Safe to run again.
 
--- As JSON: lastId, the latest queue id; seen, the clinic's highest version applied; held, why the clinic's changes are held up; lowestKey, of the records that the clinic has sent; of the `newest` latest rows that were settled by
--- an outcome, the highest version of each record that has no other rows (beside a dead one an older one is settled, too); and applied, the
+-- As JSON: lastId, the latest queue id; seen, the clinic's highest version applied; held, why the clinic's changes are held up; lowestKey, of the records that the clinic has sent; of the `newest` latest
+-- settled rows, the version of each record that has no other rows (beside a dead one an older one is settled, too), where the record's
+-- last one was settled by an outcome (one that was superseded may have been dead, and an older one settled beside it); and applied, the
 -- clinic's version of each of `records`, an array of {table, key}; open, whether a doctor's edit of it is in flight; born, whether that
 -- made it. Rows from before the queue ids were moved on say nothing.
 CREATE OR REPLACE FUNCTION sync.bookkeeping(records jsonb, newest integer) RETURNS text
@@ -17,10 +18,10 @@ AS $function$
     'latest', (
       SELECT coalesce(json_agg(json_build_object('table', l.table_name, 'key', l.record_id, 'version', l.version::text)), '[]')
       FROM (
-        SELECT n.table_name, n.record_id, max(n.queue_id) AS version
+        SELECT DISTINCT ON (n.table_name, n.record_id) n.table_name, n.record_id, n.queue_id AS version, n.last_error
         FROM (
-          SELECT q.table_name, q.record_id, q.queue_id FROM sync.queue AS q
-          WHERE q.status = 'Synced' AND q.last_error IS NULL
+          SELECT q.table_name, q.record_id, q.queue_id, q.last_error FROM sync.queue AS q
+          WHERE q.status = 'Synced'
             AND q.queue_id > coalesce((SELECT s.value::bigint FROM sync.settings AS s WHERE s.name = 'RestoredUpTo'), 0)
           ORDER BY q.queue_id DESC
           LIMIT newest
@@ -29,8 +30,9 @@ AS $function$
           SELECT FROM sync.queue AS o
           WHERE o.table_name = n.table_name AND o.record_id = n.record_id AND o.status <> 'Synced'
         )
-        GROUP BY n.table_name, n.record_id
+        ORDER BY n.table_name, n.record_id, n.queue_id DESC
       ) AS l
+      WHERE l.last_error IS NULL
     ),
     'applied', (
       SELECT coalesce(json_agg(coalesce(s.clinic_version, 0)::text ORDER BY e.ordinality), '[]')
