@@ -190,6 +190,50 @@ t.test('a repair that is interrupted, anywhere, and done again', async (t) => {
   await isWell(t)
 })
 
+t.test('… also between letting go of one side and of the other', async (t) => {
+  const back = await both.backUp('clinic')
+  await edit(1, 70)
+  await settle()
+  await back()
+  let holds = 0
+  const broken = (usual: RepairPorts): RepairPorts => {
+    const counted = <S extends RepairPorts['clinic'] | RepairPorts['portal']>(side: S): S => ({
+      ...side,
+      async hold(why) {
+        await side.hold(why)
+        if (why === null && ++holds === 2) throw new Error('the power is gone')
+      },
+    })
+    return { ...usual, clinic: counted(usual.clinic), portal: counted(usual.portal) }
+  }
+  await t.rejects(both.repair(broken), { message: 'the power is gone' })
+  t.strictSame(await restored(), ['clinic'], 'who runs it again is told of it')
+  await both.repair()
+  t.equal(await days(1), 70)
+  await isWell(t)
+})
+
+t.test('both, interrupted after their ids were moved on, and once more while RabbitMQ is emptied', async (t) => {
+  const [clinicBack, portalBack] = [await both.backUp('clinic'), await both.backUp('portal')]
+  await named('the day after')
+  await edit(1, 80)
+  await settle()
+  await named('on its way')
+  await edit(2, 80)
+  for (const side of ['clinic', 'portal'] as const) await both.publish(side)
+  await clinicBack()
+  await portalBack()
+  await both.deliver('portal')
+  await both.deliver('clinic')
+  const broken = (usual: RepairPorts): RepairPorts => ({ ...usual, portal: breaking(usual.portal, 'moveQueueIds') })
+  await t.rejects(both.repair(broken), { message: 'the power is gone' })
+  const waits = (usual: RepairPorts): RepairPorts => ({ ...usual, waiting: () => Promise.reject(new Error('stopped')) })
+  await t.rejects(both.repair(waits), { message: 'stopped' })
+  await t.rejects(both.publish('clinic'), { code: 'SYNC_RESTORED' }, 'nothing is sent before it has ended')
+  await both.repair()
+  await isWell(t)
+})
+
 /** The same side, which loses the power after this step. */
 function breaking<T extends object>(side: T, step: string): T {
   return new Proxy(side, {

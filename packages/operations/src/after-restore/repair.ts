@@ -61,10 +61,13 @@ const LOOK_MS = 500
 export async function repair(ports: RepairPorts, restored: readonly RestoredSide[]): Promise<Repaired> {
   const { clinic, portal, say } = ports
   const is = { clinic: has(restored, 'clinic'), portal: has(restored, 'portal') }
-  // What RabbitMQ has of a side that went back is nowhere else: the other side is to have it first. Where both went back neither may wait.
-  await clinic.hold(is.clinic && !is.portal ? 'restored' : null)
-  await portal.hold(is.portal && !is.clinic ? 'restored' : null)
-  for (const { side } of restored) await emptied(ports, directionFrom(side))
+  // What RabbitMQ has of a side that went back is nowhere else: the other side is to have it first. At every moment one is known to be
+  // restored: where the queue ids were moved on before an interruption, nothing else tells the ingress to send nothing.
+  for (const { side } of restored) {
+    await { clinic, portal }[side].hold('restored')
+    await { clinic: portal, portal: clinic }[side].hold(null)
+    await emptied(ports, directionFrom(side))
+  }
 
   // Until the end nobody applies anything, and the ingress sends nothing.
   await clinic.hold(is.clinic ? 'restored' : 'repair')
@@ -87,9 +90,9 @@ export async function repair(ports: RepairPorts, restored: readonly RestoredSide
   say(
     `${kept} rows of the portal's put on record, ${sent} sent to the clinic, ${planned.queued.length} of the clinic's queued.`,
   )
-  // From here on both sides agree on what they know of each other.
-  await clinic.hold(null)
-  await portal.hold(null)
+  // From here on both sides agree on what they know of each other. One that was restored is let go last: it is what tells who runs this
+  // again that there is something to finish.
+  for (const side of is.clinic ? [portal, clinic] : [clinic, portal]) await side.hold(null)
   return { planned, kept, left: await arrived(ports) }
 }
 
