@@ -22,7 +22,8 @@ export function answerErrors(app: FastifyInstance): void {
   // Before a body is read.
   app.addHook('onRequest', async (request, reply) => {
     if (!request.is404) return
-    return (await limitOpen(request, reply)) ?? reply.notFound('No such route.')
+    // What is left of the request need not come: a slow body would hold its connection.
+    return (await limitOpen(request, reply)) ?? reply.header('connection', 'close').notFound('No such route.')
   })
   app.setNotFoundHandler((_request, reply) => reply.notFound('No such route.'))
 }

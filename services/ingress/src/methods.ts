@@ -9,7 +9,7 @@ export function allowOnly(app: FastifyInstance, url: string, methods: readonly H
     url,
     onRequest: async (request, reply) => {
       if ((await limitOpen(request, reply)) !== undefined) return reply
-      reply.header('allow', allow)
+      reply.header('allow', allow).header('connection', 'close')
       return reply.methodNotAllowed(`Only ${allow} here.`)
     },
     // Never reached: onRequest answers. Fastify wants a handler.

@@ -9,6 +9,7 @@ import t, { type Test } from 'tap'
 import { type AppOptions, options } from '../src/app.ts'
 import { CONNECTIONS, limitConnections } from '../src/connections.ts'
 import { LIMITS, limitSources } from '../src/limits.ts'
+import { MOST_CLAIMS } from '../src/webhook-proof.ts'
 import { asOperator, hook, json, SECRET, start, TOKEN, withSecret } from './http.ts'
 
 const KEY = new Uint8Array(32).fill(7)
@@ -218,6 +219,41 @@ t.test('one address cannot take all connections', async (t) => {
   first?.socket.end()
   await once(first?.socket as never, 'close')
   t.ok((await open('127.0.0.2')).isOpen, 'and so has the first, when it has let one go')
+})
+
+t.test('slow bodies do not hold the connections that a doorbell needs', async (t) => {
+  const { fastify } = await start(t, {}, [KEY])
+  limitConnections(fastify.server, { all: 1_000, each: MOST_CLAIMS + 10 })
+  const url = await fastify.listen({ host: '127.0.0.1', port: 0 })
+  const rings = async (headers: Record<string, string>) => {
+    const body = JSON.stringify({ ...hook, record: null })
+    const stamp = 'x-sync-secret' in headers ? headers : signWebhook([KEY], body)
+    const answer = await fetch(`${url}/api/sync/webhook`, {
+      method: 'POST',
+      headers: { ...json, ...stamp, connection: 'close' },
+      body,
+    })
+    return answer.status
+  }
+  const claim = 'webhook-id: a\r\nwebhook-timestamp: 1\r\nwebhook-signature: v1,x\r\n'
+  for (const [line, more] of [
+    ['POST /api/sync/webhook', claim],
+    ['POST /none', ''],
+    ['POST /healthz', ''],
+  ] as const) {
+    let open = 0
+    for (let i = 0; i < MOST_CLAIMS + 20; i++) {
+      const socket = connect({ port: Number(new URL(url).port), host: '127.0.0.1' }).on('error', () => undefined)
+      t.teardown(() => socket.destroy())
+      await once(socket, 'connect')
+      open++
+      socket.resume().once('close', () => open--)
+      socket.write(`${line} HTTP/1.1\r\nhost: x\r\n${more}content-length: 10000\r\n\r\n{`)
+    }
+    while (open > MOST_CLAIMS) await new Promise((resolve) => setTimeout(resolve, 10))
+    t.equal(await rings({ 'x-sync-secret': SECRET }), 202, line)
+    t.equal(await rings({}), 202, `${line}, signed`)
+  }
 })
 
 t.test('what has been set', async (t) => {
