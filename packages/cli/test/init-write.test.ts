@@ -96,6 +96,14 @@ t.test('what somebody has added to .env stays as it is written', async (t) => {
   }
 })
 
+t.test('what was secret in the .env of an earlier version is not in the new one', async (t) => {
+  const former =
+    'RABBITMQ_PASSWORD=s3cret\nSQLSERVER_URL=mssql://a:s3cret@h/d\nSYNC_WEBHOOK_SECRET=s3cret-s3cret-s3cret\n'
+  const previous = readPrevious(t.testdir({ '.env': former }))
+  t.notMatch(envText(plain, previous), /s3cret/)
+  t.equal(previous.secret('sqlserver_url'), 'mssql://a:s3cret@h/d')
+})
+
 t.test('a .env that cannot be read is there all the same', async (t) => {
   const folder = t.testdir({ '.env': Buffer.from('\uFEFFA=1\n', 'utf16le') })
   t.match(readPrevious(folder), { exists: true, lines: new Map() })

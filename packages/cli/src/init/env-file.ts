@@ -14,13 +14,16 @@ export interface PlainSettings {
   readonly INGRESS_BIND: string
 }
 
+/** Of 0.1.0, and nobody's any more: one is a password. */
+const FORMER = ['RABBITMQ_USER', 'RABBITMQ_PASSWORD'] as const
+
 /** The text of `.env`: nothing in it is secret. What somebody has added to the one before is kept. */
 export function envText(plain: PlainSettings, previous: Previous): string {
   const secrets = SECRET_FILE_NAMES.flatMap((file) => {
     const setting = SECRET_FILES[file]
     return setting === null ? [] : [[setting, file] as const]
   })
-  const ours = new Set<string>(['SECRETS_DIR', ...Object.keys(plain)])
+  const ours = new Set<string>(['SECRETS_DIR', ...FORMER, ...Object.keys(plain)])
   for (const [setting] of secrets) ours.add(setting).add(`${setting}_FILE`)
   const others = [...previous.lines].filter(([name]) => !ours.has(name))
   return [
