@@ -147,6 +147,8 @@ class Rules {
   onSuperseded(delivery: EventDelivery, newer: Ruling, failure: Failed | null): Ruling {
     const { action } = newer.disposition
     const { version } = newer.delivery.event.data
+    // The same one once more: what is reported of the other copy is said of both. Stale, as the latest version, would mean a restored database.
+    if (version === delivery.event.data.version) return done(delivery, null)
     if (failure === null || action === 'done') return superseded(delivery, `version ${version} was applied instead`)
     if (action === 'later' && this.#mayWait(delivery, failure)) return this.#later(delivery)
     if (action === 'dead') return superseded(delivery, `version ${version} is dead and stands for it`)

@@ -170,6 +170,23 @@ t.test(
 )
 
 t.test(
+  'an event that came twice in one batch is reported once: stale, it would tell of a restored database',
+  async (t) => {
+    for (const [apply, action, outcome] of [
+      [applied, 'done', 'applied'],
+      [() => Promise.reject(new DatabaseError('permanent', 'too long', { number: '22001' })), 'dead', 'dead'],
+      [() => Promise.reject(new DatabaseError('transient', 'a lock')), 'retry', 'retry'],
+    ] as const) {
+      const { handle, published } = handlerFor(apply)
+      const events = [note(1, 5), note(1, 5)].map((event) => delivery(event))
+      t.strictSame(actions(await handle({ events, bad: [] })), [action, 'done'])
+      t.match(published[0]?.outcomes, [{ version: '5', outcome }])
+      t.equal(published[0]?.outcomes.length, 1)
+    }
+  },
+)
+
+t.test(
   'a value that another record may be about to give free waits in hand, then once in the queue, then is dead',
   async (t) => {
     const { handle } = handlerFor(() =>
