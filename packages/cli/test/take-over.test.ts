@@ -16,6 +16,7 @@ import { backfillCommand } from '../src/backfill/command.ts'
 import { migrate } from '../src/migrate/index.ts'
 import { requeueCommand } from '../src/requeue/command.ts'
 import { takeOverCommand } from '../src/take-over/command.ts'
+import { openPortalSide } from '../src/take-over/portal-side.ts'
 
 const TOKEN = 'operator-token-0123456789'
 const PORTAL_TABLES = new URL('../../../migrations/postgres/00_portal_tables.sql', import.meta.url)
@@ -263,5 +264,12 @@ t.test('from the original system to two equal sides, and nothing is lost', async
       { person_id: 2, phone: '0750 3' },
     ])
     t.same(await clinicRows('SELECT COUNT(*) AS n FROM dbo.SyncQueue_original'), [{ n: 12 }])
+  })
+})
+
+t.test('the portal is reached as everywhere: encrypted, unless its address says otherwise', async (t) => {
+  await t.rejects(openPortalSide('postgres://me:secret@portal.invalid/postgres?sslmode=prefer'), {
+    code: 'SYNC_CONFIG',
+    message: /^POSTGRES_ADMIN_URL cannot be used: sslmode=prefer would go on without encryption/,
   })
 })

@@ -1,5 +1,6 @@
 import type { Key, Row } from '@clinic-sync/contracts'
 import { sharedColumns, type Table } from '@clinic-sync/mapping'
+import { portalAddress } from '@clinic-sync/portal'
 import { DatabaseError, SyncError } from '@clinic-sync/sync'
 import pg from 'pg'
 
@@ -35,7 +36,10 @@ const OVERWRITTEN = 'the original system had not brought the clinic’s change h
  * @throws DatabaseError if it cannot be reached.
  */
 export async function openPortalSide(url: string): Promise<PortalSide> {
-  const client = new pg.Client({ connectionString: url, application_name: 'clinic-sync take-over' })
+  const client = new pg.Client({
+    ...portalAddress(url, 'POSTGRES_ADMIN_URL'),
+    application_name: 'clinic-sync take-over',
+  })
   client.on('error', () => undefined)
   await said(() => client.connect())
 
