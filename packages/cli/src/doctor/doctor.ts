@@ -3,6 +3,7 @@ import type { PortalFacts } from '@clinic-sync/portal'
 import type { Environment, Settings } from '@clinic-sync/runtime'
 import type { SyncError } from '@clinic-sync/sync'
 import { type MigrationFile, migrationFiles } from '../migrate/files.ts'
+import { asSetHere } from './as-set-here.ts'
 import { bounded, type Found, PATIENCE_MS } from './bounded.ts'
 import { brokerChecks, unreachable as brokerUnreachable } from './broker/index.ts'
 import { type Area, AREAS, type Check, isConsequence } from './check.ts'
@@ -58,7 +59,9 @@ export async function doctor(
     ...examine(settings, answers, { clinic: clinicFiles, portal: portalFiles }, Boolean(environment.SYNC_COMMAND)),
     ...(await restored(settings, answers, patienceMs)),
   ]
-  const ordered = AREAS.flatMap((area) => all.filter((check) => check.area === area))
+  const ordered = AREAS.flatMap((area) => all.filter((check) => check.area === area)).map((check) =>
+    asSetHere(check, environment),
+  )
   return { ok: ordered.every(({ status }) => status !== 'fail'), checks: ordered }
 }
 
