@@ -1,14 +1,15 @@
 import { DIRECTIONS, eventQueues, inspectBroker, outcomeQueue, RETRY_DELAYS_MS, retryQueue } from '@clinic-sync/broker'
-import { openClinic } from '@clinic-sync/clinic'
+import { type Clinic, openClinic } from '@clinic-sync/clinic'
 import type { Direction, Side } from '@clinic-sync/contracts'
 import { KEPT_WHY, planRepair, type Planned, repair, stillDiffering } from '@clinic-sync/operations'
-import { openPortal } from '@clinic-sync/portal'
+import { openPortal, type Portal } from '@clinic-sync/portal'
 import { createLogger, type Environment, readSettings } from '@clinic-sync/runtime'
 import { findRestored, type RestoredSide, SyncError } from '@clinic-sync/sync'
 import { confirm } from '@inquirer/prompts'
 import { type Command, Option } from 'commander'
 import { adminUrl, portalAdminUrl } from '../admin-url.ts'
 import { ringIngress } from '../backfill/ring.ts'
+import { alone } from './alone.ts'
 
 interface Options {
   readonly dryRun: boolean
@@ -57,48 +58,61 @@ export interface AfterRestoreCommand extends Options {
  * @throws SyncError in words for the operator, DatabaseError
  */
 export async function afterRestoreCommand(command: AfterRestoreCommand): Promise<boolean> {
-  const { environment, say, side, dryRun, yes, ask } = command
+  const { environment, dryRun } = command
   const log = createLogger({ name: 'after-restore', level: 'silent' })
   const { CLINIC_TIME_ZONE: timeZone } = readSettings(['CLINIC_TIME_ZONE'], environment)
   const clinic = await openClinic({ url: adminUrl(environment), timeZone, log })
   const portal = await openPortal({ url: portalAdminUrl(environment), log })
   try {
-    const restored = side === undefined ? (await findRestored({ clinic, portal })).restored : [told(side)]
-    if (restored.length === 0) return await nothingFound(say, await stillDiffering(clinic, portal))
-    for (const each of restored) say(`The ${each.side}'s database was restored from a backup: it ${each.why}.`)
-    for (const line of planLines(await planRepair(clinic, portal, restored))) say(line)
-    if (dryRun) {
-      say('Nothing was changed.')
-      return true
-    }
-    if (!yes) {
-      if (ask === undefined)
-        throw new SyncError('SYNC_USAGE', 'There is no terminal to ask on: add --yes, or --dry-run.')
-      if (!(await ask())) {
-        say('Nothing was changed; nothing is sent until it is repaired.')
-        return false
-      }
-    }
-    const settings = readSettings(['RABBITMQ_URL', 'INGRESS_URL', 'SYNC_OPERATOR_TOKEN'], environment)
-    const { left } = await repair(
-      {
-        clinic,
-        portal,
-        say,
-        waiting: (direction) => waiting(settings.RABBITMQ_URL, direction),
-        async ring() {
-          for (const direction of DIRECTIONS)
-            await ringIngress(settings.INGRESS_URL, settings.SYNC_OPERATOR_TOKEN, undefined, direction)
-        },
-        ...(command.patienceMs !== undefined && { patienceMs: command.patienceMs }),
-      },
-      restored,
-    )
-    if (left === null) return false
-    return equalOrNot(say, left, 'Repaired: both sides have the same rows, and the sync goes on.')
+    if (dryRun) return await lookAndRepair(command, clinic, portal)
+    return await alone(portalAdminUrl(environment), () => lookAndRepair(command, clinic, portal))
   } finally {
     await Promise.all([clinic.close(), portal.close()])
   }
+}
+
+async function lookAndRepair(command: AfterRestoreCommand, clinic: Clinic, portal: Portal): Promise<boolean> {
+  const { environment, say, side, dryRun, yes, ask } = command
+  const { restored: found } = await findRestored({ clinic, portal })
+  const other = side && found.find((each) => each.side !== side)
+  // What went back would be taken for the truth, and be written over the newer rows.
+  if (other)
+    throw new SyncError(
+      'SYNC_USAGE',
+      `The ${other.side}'s database was restored: it ${other.why}. Leave --side ${side} away.`,
+    )
+  const restored = found.length > 0 || side === undefined ? found : [told(side)]
+  if (restored.length === 0) return await nothingFound(say, await stillDiffering(clinic, portal))
+  for (const each of restored) say(`The ${each.side}'s database was restored from a backup: it ${each.why}.`)
+  for (const line of planLines(await planRepair(clinic, portal, restored))) say(line)
+  if (dryRun) {
+    say('Nothing was changed.')
+    return true
+  }
+  if (!yes) {
+    if (ask === undefined) throw new SyncError('SYNC_USAGE', 'There is no terminal to ask on: add --yes, or --dry-run.')
+    if (!(await ask())) {
+      say('Nothing was changed; nothing is sent until it is repaired.')
+      return false
+    }
+  }
+  const settings = readSettings(['RABBITMQ_URL', 'INGRESS_URL', 'SYNC_OPERATOR_TOKEN'], environment)
+  const { left } = await repair(
+    {
+      clinic,
+      portal,
+      say,
+      waiting: (direction) => waiting(settings.RABBITMQ_URL, direction),
+      async ring() {
+        for (const direction of DIRECTIONS)
+          await ringIngress(settings.INGRESS_URL, settings.SYNC_OPERATOR_TOKEN, undefined, direction)
+      },
+      ...(command.patienceMs !== undefined && { patienceMs: command.patienceMs }),
+    },
+    restored,
+  )
+  if (left === null) return false
+  return equalOrNot(say, left, 'Repaired: both sides have the same rows, and the sync goes on.')
 }
 
 const told = (side: Side): RestoredSide => ({ side, why: 'was not noticed to be older; you say so' })

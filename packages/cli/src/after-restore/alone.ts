@@ -1,0 +1,41 @@
+import { portalAddress } from '@clinic-sync/portal'
+import { DatabaseError, SyncError } from '@clinic-sync/sync'
+import pg from 'pg'
+
+/** As in migrate: 'sync' in ASCII, then 2. */
+const LOCK = '495857635842'
+
+/**
+ * Runs one repair at a time: a second one would go by what it saw before the first had ended. The lock goes with its connection.
+ *
+ * @param url of the portal, with the login that installs
+ * @throws SyncError SYNC_USAGE where another one runs; DatabaseError
+ */
+export async function alone<T>(url: string, work: () => Promise<T>): Promise<T> {
+  const client = new pg.Client({
+    ...portalAddress(url, 'POSTGRES_ADMIN_URL'),
+    application_name: 'clinic-sync after-restore',
+  })
+  client.on('error', () => undefined)
+  try {
+    const { rows } = await taken(client)
+    if (rows[0]?.mine !== true)
+      throw new SyncError(
+        'SYNC_USAGE',
+        'after-restore is running already, here or elsewhere: wait for it, then run this again.',
+      )
+    return await work()
+  } finally {
+    await client.end().catch(() => undefined)
+  }
+}
+
+async function taken(client: pg.Client): Promise<pg.QueryResult<{ mine: boolean }>> {
+  try {
+    await client.connect()
+    return await client.query('SELECT pg_try_advisory_lock($1) AS mine', [LOCK])
+  } catch (cause) {
+    // Postgres's own message may quote the address.
+    throw new DatabaseError('down', 'The portal failed while after-restore began.', { cause })
+  }
+}
