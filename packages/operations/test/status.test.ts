@@ -115,6 +115,20 @@ t.test('what is stuck, and what to do', async (t) => {
   const p0 = 'sync.sql-to-postgres.p0'
   const cases: readonly (readonly [string, Partial<StatusSources>, RegExp])[] = [
     [
+      'a password was changed',
+      { portal: { outboxStatus: () => Promise.reject(new DatabaseError('down', 'The login was refused (28P01).')) } },
+      /portal's outbox cannot be read: .*Correct user and password/,
+    ],
+    [
+      'a password was changed in SQL Server',
+      {
+        clinic: {
+          outboxStatus: () => Promise.reject(new DatabaseError('down', 'SQL Server refused the login; check user.')),
+        },
+      },
+      /clinic's outbox cannot be read: .*Correct user and password/,
+    ],
+    [
       'held up',
       clinic({ rows: { ...EMPTY.rows, Pending: 3 }, oldestPending: ago(61) }),
       /clinic's outbox has 3 changes to send, the oldest for 1 min.*doctor/,

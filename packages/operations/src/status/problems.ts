@@ -33,12 +33,18 @@ function unreachable({ ingress, outboxes, queues, deadLetters }: Parts): string[
     if (!part.reachable) found.push(`${what}: ${sentence(part.reason)} ${advice}`)
   }
   add('The ingress cannot be asked', ingress, ADVICE.SYNC_INGRESS)
-  add("The clinic's outbox cannot be read", outboxes.clinic, ADVICE.SYNC_DATABASE_DOWN)
-  add("The portal's outbox cannot be read", outboxes.portal, ADVICE.SYNC_DATABASE_DOWN)
+  add("The clinic's outbox cannot be read", outboxes.clinic, adviceFor(outboxes.clinic))
+  add("The portal's outbox cannot be read", outboxes.portal, adviceFor(outboxes.portal))
   add('RabbitMQ cannot be asked', queues, ADVICE.SYNC_BROKER_DOWN)
   if (queues.reachable)
     add('The dead letters cannot be looked at', deadLetters, 'See `npm run sync -- dead-letters list`.')
   return found
+}
+
+/** A reason is a sentence by then: both databases' say that it was the login. */
+function adviceFor(outbox: { readonly reachable: true } | Unreachable): string {
+  const refused = !outbox.reachable && /\blogin was refused|\brefused the login/i.test(outbox.reason)
+  return refused ? ADVICE.SYNC_LOGIN_REFUSED : ADVICE.SYNC_DATABASE_DOWN
 }
 
 function ofIngress({ ingress }: Parts): string[] {
