@@ -61,7 +61,7 @@ export function startRabbit(options: ServiceOptions = {}): Promise<RabbitService
 }
 
 async function inDocker(options: ServiceOptions): Promise<RabbitService | string> {
-  const image = 'rabbitmq:4-management'
+  const image = 'rabbitmq:4.3-management'
   const container = await startContainer({ image, port: [5672, 15672], environment: {}, options })
   if (typeof container === 'string') return container
   const [port, managementPort] = container.ports
