@@ -48,9 +48,10 @@ t.test('new notes, edits and what the clinic refuses, each with its own outcome 
   await publish(t, rabbit, events)
   const here = await consumeHere(t, rabbit, clinic.url)
   const all: Outcome[] = []
-  await until('all are reported', async () => all.push(...(await outcomesOf(rabbit))) >= 10)
+  await until('all are reported', async () => all.push(...(await outcomesOf(rabbit))) >= 9)
   await here.broker.close()
-  t.strictSame(tally(all), { applied: 4, stale: 1, dead: 5 })
+  // The event that came twice is reported once.
+  t.strictSame(tally(all), { applied: 4, dead: 5 })
   const [notes] = await clinic.run(`SELECT COUNT(*) AS n, MIN(NoteID) AS low FROM dbo.tblAlignerNotes WHERE NoteID < 0`)
   t.match(notes, { n: 2, low: -7 })
   t.equal(await withText('شكراً 🦷'), 1)

@@ -156,7 +156,11 @@ export function planLines({ counts, kept, sent, queued, rekeyed }: Planned): str
     ...(rekeyed.length === 0
       ? []
       : [`${rekeyed.length} notes of doctors get another key: the clinic knows other notes by theirs.`]),
-    `${kept.length} of the portal's rows are put on record first, in its table sync.lost_edits with the reason '${KEPT_WHY}'.`,
+    ...(kept.length === 0
+      ? []
+      : [
+          `${kept.length} of the portal's rows are put on record first, in its table sync.lost_edits with the reason '${KEPT_WHY}'.`,
+        ]),
   ]
 }
 

@@ -58,7 +58,12 @@ export async function install(session: Session, plan: Plan, { withPortalTables, 
       ingressUrl: plain.DOORBELL_URL || plain.INGRESS_URL,
       secret: secrets.webhook_secret,
     })
-    onLine(`clinic: the doorbell ${inDatabase(doorbell)} is switched on`)
+    const rings = inDatabase(doorbell)
+    onLine(
+      rings === 'none'
+        ? 'clinic: no doorbell of the database is switched on'
+        : `clinic: the doorbell ${rings} is switched on`,
+    )
   } finally {
     await again.close()
   }

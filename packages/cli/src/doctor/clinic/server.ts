@@ -41,7 +41,10 @@ function cureOf(error: SyncError): string {
     return 'Set encrypt=true in SQLSERVER_URL (.env): this server takes encrypted connections only.'
   // A server that says what it lacks (9002: its log is full) runs and is reached.
   const { advice } = explainFailure(String(number), 'clinic')
-  if (/^\d+$/.test(String(number)) && !Object.values(CLASS_ADVICE).includes(advice)) return advice
+  if (/^\d+$/.test(String(number)))
+    return Object.values(CLASS_ADVICE).includes(advice)
+      ? `SQL Server answers, and refuses with error ${number}: its error log, and Microsoft's list of its errors, say more.`
+      : advice
   return 'Start SQL Server, see that TCP/IP is on (SQL Server Configuration Manager), and that SQLSERVER_URL has its host and port.'
 }
 
