@@ -1,4 +1,5 @@
 /** What an operator asks of a running sync: see the README. */
 export * from './after-restore/index.ts'
 export * from './dead-letters/index.ts'
+export * from './rows.ts'
 export * from './status/index.ts'

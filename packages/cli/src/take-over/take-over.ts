@@ -1,16 +1,13 @@
 import type { Key } from '@clinic-sync/contracts'
 import { type Table, tables } from '@clinic-sync/mapping'
-import type { KeyedRow, SyncDatabase } from '@clinic-sync/sync'
+import { type Readable, rowsOf } from '@clinic-sync/operations'
 import { type ClinicSide, childrenFirst } from './clinic-side.ts'
 import { judge, type Verdict } from './judge.ts'
 import type { Differing, PortalSide } from './portal-side.ts'
 
-/** Rows a read. */
-const PAGE = 1_000
-
 export interface TakeOverOptions {
-  readonly clinic: Pick<SyncDatabase, 'readRows'> & ClinicSide
-  readonly portal: Pick<SyncDatabase, 'readRows'> & PortalSide
+  readonly clinic: Readable & ClinicSide
+  readonly portal: Readable & PortalSide
   /** Look, and change nothing. */
   readonly dryRun: boolean
   /** Have the portal's rows deleted that the clinic has not. */
@@ -56,8 +53,6 @@ export async function takeOver({ clinic, portal, dryRun, deleteGone }: TakeOverO
   return tables.flatMap((table) => findings.filter((each) => each.table === table))
 }
 
-type Readable = Pick<SyncDatabase, 'readRows'>
-
 /** The portal's rows of a table in key order, each with the clinic's of the same key. */
 async function* pairs(clinic: Readable, portal: Readable, table: Table) {
   const left = rowsOf(clinic, table)
@@ -65,16 +60,5 @@ async function* pairs(clinic: Readable, portal: Readable, table: Table) {
   for await (const { key, row } of rowsOf(portal, table)) {
     while (!ours.done && ours.value.key < key) ours = await left.next()
     yield { key, ours: !ours.done && ours.value.key === key ? ours.value.row : null, theirs: row }
-  }
-}
-
-async function* rowsOf(database: Readable, table: Table): AsyncGenerator<KeyedRow, void> {
-  let after: Key | null = null
-  while (true) {
-    const page: readonly KeyedRow[] = await database.readRows(table.name, after, PAGE)
-    yield* page
-    const last = page.at(-1)
-    if (last === undefined) return
-    after = last.key
   }
 }

@@ -1,8 +1,6 @@
 import type { Key, Row, Value } from '@clinic-sync/contracts'
 import { allColumns, type Column, type Table } from '@clinic-sync/mapping'
-import type { KeyedRow, SyncDatabase } from '@clinic-sync/sync'
-
-export type Readable = Pick<SyncDatabase, 'readRows'>
+import { type Readable, rowsOf } from '../rows.ts'
 
 /** A record that is not the same on both sides; null: that side does not have it. */
 export interface Differing {
@@ -10,9 +8,6 @@ export interface Differing {
   readonly clinic: Row | null
   readonly portal: Row | null
 }
-
-/** Rows a read: two pages in memory at a time. */
-const PAGE = 1_000
 
 /** The records of a table that differ, in key order. @throws DatabaseError */
 export async function* differing(clinic: Readable, portal: Readable, table: Table): AsyncGenerator<Differing, void> {
@@ -38,14 +33,3 @@ export const same = (columns: readonly Column[], a: Row, b: Row): boolean =>
   columns.every(({ name }) => withoutNul(a[name]) === withoutNul(b[name]))
 
 const withoutNul = (value: Value | undefined) => (typeof value === 'string' ? value.replaceAll('\u0000', '') : value)
-
-async function* rowsOf(database: Readable, table: Table): AsyncGenerator<KeyedRow, void> {
-  let after: Key | null = null
-  while (true) {
-    const page: readonly KeyedRow[] = await database.readRows(table.name, after, PAGE)
-    yield* page
-    const last = page.at(-1)
-    if (last === undefined) return
-    after = last.key
-  }
-}

@@ -3,7 +3,8 @@ import type { Key, Version } from '@clinic-sync/contracts'
 import { type Table, type TableName, tables } from '@clinic-sync/mapping'
 import type { KeptRow, SentRow } from '@clinic-sync/portal'
 import type { Comparable, RestoredSide } from '@clinic-sync/sync'
-import { type Differing, differing, type Readable } from './differing.ts'
+import type { Readable } from '../rows.ts'
+import { type Differing, differing } from './differing.ts'
 import { judge, type Known } from './judge.ts'
 
 export interface Planned {
