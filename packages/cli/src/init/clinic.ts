@@ -9,13 +9,11 @@ import {
   isClinicHost,
   isThisHost,
   userOf,
-  withLogin,
-  withoutPassword,
   withParameters,
 } from './addresses.ts'
 import { type ClinicSeen, lookAtClinic } from './clinic-facts.ts'
 import { certificateIn, offerTrust, readCertificate } from './trust.ts'
-import { knownUrl } from './previous.ts'
+import { firstAddress } from './first-address.ts'
 import { complain, refusal, type Session } from './session.ts'
 import type { Scratch } from './scratch.ts'
 
@@ -37,32 +35,24 @@ export async function reachClinic(
   scratch: Scratch,
   run: 'docker' | 'node',
 ): Promise<Reached<ClinicSeen>> {
-  const { options, passwords, previous, ask, say, patienceMs } = session
+  const { options, passwords, ask, say, patienceMs } = session
   const given = options.sqlserverCa === undefined ? null : readCertificate(options.sqlserverCa, '--sqlserver-ca')
   let pem = given
-  let url: string | null = null
+  const { url: first, before } = await firstAddress(session, scratch, {
+    name: 'SQL Server',
+    who: 'login',
+    option: '--sqlserver',
+    protocol: /^mssql:$/,
+    given: options.sqlserver,
+    password: passwords.sqlserver,
+    passwordVariable: 'SQLSERVER_PASSWORD',
+    adminFile: 'sqlserver_admin_url',
+    serviceFile: 'sqlserver_url',
+  })
+  let url = first
+  if (options.sqlserver !== undefined && url !== null) checkClinicUrl(url)
   /** What has been tried with a certificate that was to be trusted. */
   let trusted: string | null = null
-  if (options.sqlserver !== undefined) {
-    const address = withoutPassword(options.sqlserver, '--sqlserver', /^mssql:$/)
-    const password = passwords.sqlserver ?? (await ask?.secret(`Password of ${userOf(address) || 'the login'}`))
-    if (password === undefined)
-      throw refusal(
-        'The password of the login in --sqlserver is missing: give --sqlserver-password-file, or SQLSERVER_PASSWORD in the environment',
-      )
-    url = withLogin(address, userOf(address), password)
-    checkClinicUrl(url)
-  }
-  const admin = knownUrl(scratch, previous.secret('sqlserver_admin_url'))
-  const before = admin ?? knownUrl(scratch, previous.secret('sqlserver_url'))
-  // Where the login that installed has been forgotten, the services' own is there; it cannot install.
-  const kept = ask === null ? before : admin
-  if (
-    url === null &&
-    kept !== undefined &&
-    (ask === null || (await ask.confirm(`Keep ${userOf(kept)} at ${hostOf(kept)} for SQL Server?`, true)))
-  )
-    url = kept
   for (;;) {
     if (url === null) {
       if (ask === null) throw refusal('The SQL Server is missing: give --sqlserver mssql://login@host:1433/database')

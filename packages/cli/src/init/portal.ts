@@ -8,13 +8,12 @@ import {
   passwordOf,
   userOf,
   withLogin,
-  withoutPassword,
   withParameters,
 } from './addresses.ts'
 import { listed, type Reached } from './clinic.ts'
 import { lookAtPortal, type PortalSeen } from './portal-facts.ts'
 import type { Scratch } from './scratch.ts'
-import { knownUrl } from './previous.ts'
+import { firstAddress } from './first-address.ts'
 import { complain, refusal, type Session } from './session.ts'
 import { ipv6Words, isIpv6Only } from './trouble.ts'
 import { certificateIn, offerTrust, readCertificate } from './trust.ts'
@@ -28,32 +27,24 @@ export async function reachPortal(
   scratch: Scratch,
   run: 'docker' | 'node',
 ): Promise<Reached<PortalSeen>> {
-  const { options, passwords, previous, ask, say, patienceMs } = session
+  const { options, passwords, ask, say, patienceMs } = session
   const inContainers = run === 'docker'
   const given = options.postgresCa === undefined ? null : readCertificate(options.postgresCa, '--postgres-ca')
   let pem = given
-  let url: string | null = null
+  const { url: first, before } = await firstAddress(session, scratch, {
+    name: 'the portal',
+    who: 'user',
+    option: '--postgres',
+    protocol: /^postgres(ql)?:$/,
+    given: options.postgres,
+    password: passwords.postgres,
+    passwordVariable: 'POSTGRES_PASSWORD',
+    adminFile: 'postgres_admin_url',
+    serviceFile: 'postgres_url',
+  })
+  let url = first
   /** What has been tried with a certificate that was to be trusted. */
   let trusted: string | null = null
-  if (options.postgres !== undefined) {
-    const address = withoutPassword(options.postgres, '--postgres', /^postgres(ql)?:$/)
-    const password = passwords.postgres ?? (await ask?.secret(`Password of ${userOf(address) || 'the user'}`))
-    if (password === undefined)
-      throw refusal(
-        'The password of the user in --postgres is missing: give --postgres-password-file, or POSTGRES_PASSWORD in the environment',
-      )
-    url = withLogin(address, userOf(address), password)
-  }
-  const admin = knownUrl(scratch, previous.secret('postgres_admin_url'))
-  const before = admin ?? knownUrl(scratch, previous.secret('postgres_url'))
-  // Where the role that installed has been forgotten, the services' own is there; it cannot install.
-  const kept = ask === null ? before : admin
-  if (
-    url === null &&
-    kept !== undefined &&
-    (ask === null || (await ask.confirm(`Keep ${userOf(kept)} at ${hostOf(kept)} for the portal?`, true)))
-  )
-    url = kept
   for (;;) {
     if (url === null) {
       if (ask === null) throw refusal('The portal is missing: give --postgres postgres://user@host:5432/database')
