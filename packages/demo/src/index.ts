@@ -1,6 +1,6 @@
 export * from './compare.ts'
 export { type Demo, type DemoOptions, startDemo } from './demo.ts'
-export { hasPatients, type Loaded, loadSampleClinic } from './load.ts'
+export { hasPatients, loadClinic, type Loaded, loadSampleClinic } from './load.ts'
 export * from './sample/model.ts'
 export { SAMPLE_SEED, sampleClinic } from './sample-clinic.ts'
 export { type Random, seeded } from './sample/random.ts'

@@ -21,13 +21,18 @@ export async function loadSampleClinic(
   pool: mssql.ConnectionPool,
   { seed, nul = true }: { readonly seed?: number; readonly nul?: boolean } = {},
 ): Promise<Loaded> {
+  const clinic = sampleClinic(seed)
+  return loadClinic(pool, nul ? clinic : clinic.map(withoutNul))
+}
+
+/** As `loadSampleClinic`, any invented clinic: parents before children. @throws Error if the clinic has patients already */
+export async function loadClinic(pool: mssql.ConnectionPool, tables: readonly SampleTable[]): Promise<Loaded> {
   if (await hasPatients(pool)) throw new Error('This clinic has patients already: no sample data was loaded.')
   const transaction = pool.transaction()
   await transaction.begin()
   try {
     const loaded: Record<string, number> = {}
-    for (const table of sampleClinic(seed))
-      loaded[table.name] = await insertTable(transaction, nul ? table : withoutNul(table))
+    for (const table of tables) loaded[table.name] = await insertTable(transaction, table)
     await transaction.commit()
     return loaded
   } catch (error) {

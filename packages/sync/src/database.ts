@@ -9,6 +9,8 @@ export interface Taken {
   readonly rows: number
   /** Records left for later because somebody's open transaction holds them. */
   readonly locked: number
+  /** The highest outbox id among the rows looked at: the next take may begin after it. Null: there were none. */
+  readonly last?: string | null
 }
 
 export interface KeyedRow {
@@ -30,8 +32,11 @@ export interface BackfillPage {
  */
 export interface SyncDatabase {
   readonly side: Side
-  /** Reads up to `max` pending outbox rows with their records' current state. Marks nothing as sent. */
-  takeChanges(max: number): Promise<Taken>
+  /**
+   * Reads up to `max` pending outbox rows with their records' current state. Marks nothing as sent: a drain that takes ahead, while
+   * what it took before is still on its way, says after which outbox id to begin.
+   */
+  takeChanges(max: number, after?: string | null): Promise<Taken>
   /** Moves outbox rows on. Safe to repeat. */
   settleChanges(settlements: readonly Settlement[]): Promise<void>
   /** Applies the other side's events, each record at most once in `events`, in one transaction: all or an error. */

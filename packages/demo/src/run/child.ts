@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { SETTINGS } from '@clinic-sync/runtime'
 
-/** One of our services, run as in production but from source. */
+/** One of our services, run as in production; from source, unless its script is one that was built. */
 export interface Child {
   readonly name: string
   /** Undefined: it could not be started. */
@@ -36,10 +36,9 @@ export interface ChildOptions {
 
 const ROOT = new URL('../../../../', import.meta.url)
 
-/** Arguments for node that run one of the repository's TypeScript files from any working directory. */
+/** Arguments for node that run one of the repository's files from any working directory: TypeScript, or JavaScript that was built. */
 export const nodeArguments = (script: string): string[] => [
-  `--import=${import.meta.resolve('tsx')}`,
-  '--conditions=@clinic-sync/source',
+  ...(script.endsWith('.ts') ? [`--import=${import.meta.resolve('tsx')}`, '--conditions=@clinic-sync/source'] : []),
   fileURLToPath(new URL(script, ROOT)),
 ]
 

@@ -1,0 +1,111 @@
+import { randomBytes } from 'node:crypto'
+import { type Child, freePort, startChild, untilReady } from '@clinic-sync/demo'
+
+export const SERVICES = ['ingress', 'sql-to-postgres', 'postgres-to-sql'] as const
+export type Service = (typeof SERVICES)[number]
+
+export interface CrewOptions {
+  /** What a service is configured with: its addresses. */
+  readonly settings: (service: Service) => Readonly<Record<string, string>>
+  /** Holds the logs. */
+  readonly folder: string
+}
+
+interface Member {
+  readonly child: Child
+  readonly port: number
+}
+
+/** The three services as they are in production: built, a process each, their logs at `info`. */
+export class Crew {
+  readonly secret = randomBytes(24).toString('hex')
+  readonly operatorToken = randomBytes(24).toString('hex')
+  readonly #options: CrewOptions
+  readonly #members = new Map<Service, Member>()
+
+  constructor(options: CrewOptions) {
+    this.#options = options
+  }
+
+  /** Starts one, and waits until it says that it is ready. @returns milliseconds from its start until then */
+  async start(service: Service, settings: Readonly<Record<string, string>> = {}): Promise<number> {
+    const port = await freePort()
+    const since = performance.now()
+    const child = startChild({
+      name: service,
+      script: `services/${service}/dist/main.js`,
+      settings: {
+        CLINIC_TIME_ZONE: 'Asia/Baghdad',
+        SYNC_WEBHOOK_SECRET: this.secret,
+        SYNC_OPERATOR_TOKEN: this.operatorToken,
+        LOG_LEVEL: 'info',
+        ...this.#options.settings(service),
+        ...(service === 'ingress' ? { INGRESS_PORT: String(port) } : { HEALTH_PORT: String(port) }),
+        ...settings,
+      },
+      folder: this.#options.folder,
+    })
+    this.#members.set(service, { child, port })
+    await untilReady(child, port)
+    return performance.now() - since
+  }
+
+  /** Starts those that are not up. */
+  async startAll(settings: Readonly<Record<string, string>> = {}): Promise<void> {
+    await Promise.all(
+      SERVICES.filter((service) => !this.#members.has(service)).map((name) => this.start(name, settings)),
+    )
+  }
+
+  async stop(service: Service): Promise<void> {
+    const member = this.#members.get(service)
+    this.#members.delete(service)
+    await member?.child.stop()
+  }
+
+  async stopAll(): Promise<void> {
+    await Promise.all(SERVICES.map((service) => this.stop(service)))
+  }
+
+  /** @throws Error if it is not up */
+  addressOf(service: Service): string {
+    return `http://127.0.0.1:${this.#member(service).port}`
+  }
+
+  pidOf(service: Service): number {
+    const { pid } = this.#member(service).child
+    if (pid === undefined) throw new Error(`${service} has no process`)
+    return pid
+  }
+
+  /** The operator's doorbell, for one side's outbox. */
+  async ring(direction: 'sql-to-postgres' | 'postgres-to-sql'): Promise<void> {
+    const answer = await fetch(`${this.addressOf('ingress')}/api/sync/trigger`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${this.operatorToken}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ direction }),
+    })
+    if (!answer.ok) throw new Error(`the doorbell was answered with ${answer.status}: ${await answer.text()}`)
+    await answer.body?.cancel()
+  }
+
+  /** The sum of a metric over those of its labels that are asked for. */
+  async metric(service: Service, name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
+    const answer = await fetch(`${this.addressOf(service)}/metrics`, {
+      headers: { authorization: `Bearer ${this.operatorToken}` },
+    })
+    const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`)
+    let sum = 0
+    for (const line of (await answer.text()).split('\n')) {
+      const [, found, labelled = '', value] = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? []
+      if (found === name && wanted.every((each) => labelled.includes(each))) sum += Number(value)
+    }
+    return sum
+  }
+
+  #member(service: Service): Member {
+    const member = this.#members.get(service)
+    if (member === undefined) throw new Error(`${service} is not up`)
+    return member
+  }
+}
