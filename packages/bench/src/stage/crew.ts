@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import { type Child, freePort, startChild, untilReady } from '@clinic-sync/demo'
 
 export const SERVICES = ['ingress', 'sql-to-postgres', 'postgres-to-sql'] as const
@@ -14,7 +15,14 @@ export interface CrewOptions {
 interface Member {
   readonly child: Child
   readonly port: number
+  /** What it was started with besides the usual. */
+  readonly settings: Settings
 }
+
+type Settings = Readonly<Record<string, string>>
+
+/** What only the ingress reads: the others go on when this changes. */
+const OF_INGRESS = ['CLINIC_DOORBELL', 'PORTAL_DOORBELL']
 
 /** The three services as they are in production: built, a process each, their logs at `info`. */
 export class Crew {
@@ -22,13 +30,14 @@ export class Crew {
   readonly operatorToken = randomBytes(24).toString('hex')
   readonly #options: CrewOptions
   readonly #members = new Map<Service, Member>()
+  #died: string | undefined
 
   constructor(options: CrewOptions) {
     this.#options = options
   }
 
   /** Starts one, and waits until it says that it is ready. @returns milliseconds from its start until then */
-  async start(service: Service, settings: Readonly<Record<string, string>> = {}): Promise<number> {
+  async start(service: Service, settings: Settings = {}): Promise<number> {
     const port = await freePort()
     const since = performance.now()
     const child = startChild({
@@ -45,16 +54,36 @@ export class Crew {
       },
       folder: this.#options.folder,
     })
-    this.#members.set(service, { child, port })
+    this.#members.set(service, { child, port, settings })
+    void child.ended.then(({ asked }) => {
+      if (!asked) this.#died ??= `${service} has ended. Its last log lines:\n${child.tail()}`
+    })
     await untilReady(child, port)
     return performance.now() - since
   }
 
-  /** Starts those that are not up. */
-  async startAll(settings: Readonly<Record<string, string>> = {}): Promise<void> {
-    await Promise.all(
-      SERVICES.filter((service) => !this.#members.has(service)).map((name) => this.start(name, settings)),
+  /** Starts those that are not up, or were started with other settings. @returns those */
+  async startAll(settings: Settings = {}): Promise<Service[]> {
+    this.check()
+    const wanted = (service: Service) =>
+      Object.fromEntries(
+        Object.entries(settings).filter(([name]) => service === 'ingress' || !OF_INGRESS.includes(name)),
+      )
+    const starting = SERVICES.filter(
+      (service) => !isDeepStrictEqual(this.#members.get(service)?.settings, wanted(service)),
     )
+    await Promise.all(
+      starting.map(async (service) => {
+        await this.stop(service)
+        await this.start(service, wanted(service))
+      }),
+    )
+    return starting
+  }
+
+  /** @throws Error if one has ended that nobody had asked to: nothing that is measured after that means anything. */
+  check(): void {
+    if (this.#died !== undefined) throw new Error(this.#died)
   }
 
   async stop(service: Service): Promise<void> {

@@ -1,0 +1,31 @@
+import { useDoorbell } from '@clinic-sync/cli'
+import { openScriptConnection } from '@clinic-sync/clinic'
+import type { Stage } from './stage.ts'
+
+/** How both sides ring. */
+export const MODES = {
+  /** As installed. */
+  default: { clinic: 'service-broker', portal: 'listen' },
+  /** As the original did: SQL Server and Supabase call by HTTP. */
+  http: { clinic: 'ole-automation', portal: 'webhook' },
+  /** The clinic rings as installed, and nobody listens, on neither side: what is queued waits until the operator rings. */
+  'by hand': { clinic: 'http', portal: 'webhook' },
+} as const
+export type Mode = keyof typeof MODES
+
+/** Everything up, with these doorbells. Only the ingress is started again, and only if it has others. */
+export async function inMode({ crew, addresses }: Stage, mode: Mode): Promise<void> {
+  const { clinic, portal } = MODES[mode]
+  const restarted = await crew.startAll({ CLINIC_DOORBELL: clinic, PORTAL_DOORBELL: portal })
+  if (!restarted.includes('ingress')) return
+  const connection = openScriptConnection(addresses.clinic)
+  try {
+    await useDoorbell(connection, {
+      doorbell: clinic === 'http' ? 'service-broker' : clinic,
+      ingressUrl: crew.addressOf('ingress'),
+      secret: crew.secret,
+    })
+  } finally {
+    await connection.close()
+  }
+}
