@@ -5,7 +5,7 @@ import type { Database } from './pool.ts'
 const FUNCTIONS = [
   'sync.apply_clinic_batch(jsonb)',
   'sync.apply_clinic_changes(jsonb)',
-  'sync.take_changes(integer)',
+  'sync.take_changes(integer,bigint)',
   'sync.settle_changes(jsonb)',
   'sync.read_rows(text,integer,integer)',
   'sync.is_held()',

@@ -43,7 +43,7 @@ export async function openPortal(options: PortalOptions): Promise<Portal> {
     side: 'portal',
     check: () => check(database),
     applyChanges: (events) => applyChanges(database, log, events),
-    takeChanges: (max) => takeChanges(database, max),
+    takeChanges: (max, after) => takeChanges(database, max, after),
     settleChanges: (settlements) => settleChanges(database, settlements),
     readRows: (table, after, max) => readRows(database, table, after, max),
     ...operating(database),

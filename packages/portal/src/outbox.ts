@@ -4,10 +4,15 @@ import type { KeyedRow, Taken } from '@clinic-sync/sync'
 import type { Database } from './pool.ts'
 
 /** `locked` is always 0: Postgres reads the last committed state of a row that somebody holds. */
-export async function takeChanges(database: Database, max: number): Promise<Taken> {
-  const [row] = await database.query('SELECT taken, changes FROM sync.take_changes($1)', [max])
-  // Safe to parse: the function gives bigint and numeric as strings.
-  return { changes: JSON.parse(row?.changes ?? '[]') as Change[], rows: Number(row?.taken ?? 0), locked: 0 }
+export async function takeChanges(database: Database, max: number, after: string | null = null): Promise<Taken> {
+  const [row] = await database.query('SELECT taken, changes, last FROM sync.take_changes($1, $2)', [max, after])
+  return {
+    // Safe to parse: the function gives bigint and numeric as strings.
+    changes: JSON.parse(row?.changes ?? '[]') as Change[],
+    rows: Number(row?.taken ?? 0),
+    locked: 0,
+    last: row?.last ?? null,
+  }
 }
 
 export async function settleChanges(database: Database, settlements: readonly Settlement[]): Promise<void> {

@@ -12,7 +12,55 @@ const settle = (settlement: Partial<Settlement> & Pick<Settlement, 'key' | 'vers
   portal.settleChanges([{ table: 'aligner_notes', ...settlement }])
 
 t.test('an empty outbox gives nothing', async (t) => {
-  t.same(await portal.takeChanges(100), { changes: [], rows: 0, locked: 0 })
+  t.same(await portal.takeChanges(100), { changes: [], rows: 0, locked: 0, last: null })
+  t.same(await portal.takeChanges(100, '5'), { changes: [], rows: 0, locked: 0, last: null })
+})
+
+t.test('a take may begin after what was taken before and is still on its way', async (t) => {
+  const keys = Array.from({ length: 5 }, (_, i) => 501 + i)
+  await portal.applyChanges(keys.map((key) => event('aligner_notes', key, note(key))))
+  const ids: string[] = []
+  for (const key of keys) ids.push(String(await edit(doctors, 'aligner_notes', key, { is_read: true })))
+  const again = String(await edit(doctors, 'aligner_notes', 501, { note_text: 'again' }))
+  const first = await portal.takeChanges(2)
+  t.match(first, { rows: 2, last: ids[1] })
+  t.same(
+    first.changes.map(({ key, version }) => [key, version]),
+    [
+      [501, again],
+      [502, ids[1]],
+    ],
+  )
+  const second = await portal.takeChanges(2, first.last)
+  t.match(second, { rows: 2, last: ids[3], changes: [{ key: 503 }, { key: 504 }] })
+  // Of a record whose later row is beyond a page both pages carry the same version.
+  const third = await portal.takeChanges(100, second.last)
+  t.match(third, { rows: 2, last: again, changes: [{ key: 505 }, { key: 501, version: again, since: ids[0] }] })
+  t.same(await portal.takeChanges(100, third.last), { changes: [], rows: 0, locked: 0, last: null })
+  t.match(await portal.takeChanges(100), { rows: 6, last: again }, 'nothing is marked: from the start they all come')
+  // What commits late, with an id that was drawn before, is found from the start only.
+  const open = await db.connect()
+  await open.query('BEGIN')
+  await open.query('UPDATE public.aligner_notes SET is_read = false WHERE note_id = 502')
+  const later = String(await edit(doctors, 'aligner_notes', 503, { is_read: false }))
+  await open.query('COMMIT')
+  t.same((await portal.takeChanges(100, later)).rows, 0)
+  t.equal((await portal.takeChanges(100)).rows, 8)
+  await portal.settleChanges(
+    (await portal.takeChanges(100)).changes.map(({ table, key, version }) => ({
+      table: table as 'aligner_notes',
+      key,
+      version,
+      outcome: 'applied',
+    })),
+  )
+  t.equal((await portal.takeChanges(100)).rows, 0)
+})
+
+t.test('what is settled on the spot counts as looked at', async (t) => {
+  const seen = await edit(doctors, 'aligner_notes', 504, { note_text: 'ruled on' })
+  await portal.applyChanges([event('aligner_notes', 504, note(504), { seen })])
+  t.same(await portal.takeChanges(100), { changes: [], rows: 1, locked: 0, last: String(seen) })
 })
 
 t.test('edits are coalesced into one change with the current state, and stay pending', async (t) => {

@@ -138,8 +138,8 @@ t.test('it reads and writes no table, and changes nothing else', async (t) => {
     'SET SESSION AUTHORIZATION keeper',
     'ALTER TABLE public.aligner_notes DISABLE TRIGGER ALL',
     'DROP TRIGGER "00_sync_capture" ON public.aligner_notes',
-    'DROP FUNCTION sync.take_changes(integer)',
-    'ALTER FUNCTION sync.take_changes(integer) RESET ALL',
+    'DROP FUNCTION sync.take_changes(integer, bigint)',
+    'ALTER FUNCTION sync.take_changes(integer, bigint) RESET ALL',
     'CREATE OR REPLACE FUNCTION sync.is_held() RETURNS boolean LANGUAGE sql AS $$ SELECT false $$',
     'SET session_replication_role = replica',
     "SELECT set_config('session_replication_role', 'replica', false)",
@@ -167,6 +167,21 @@ t.test(
     t.equal(Number((await db.rows('SELECT count(*) AS n FROM sync.queue'))[0]?.n), Number(before[0]?.n) + 1)
   },
 )
+
+t.test('a drain of the version before goes on while the outbox is migrated', async (t) => {
+  await db.rows(`DROP FUNCTION sync.take_changes(integer, bigint);
+    CREATE FUNCTION sync.take_changes(max integer) RETURNS TABLE (taken integer, changes text) LANGUAGE sql SECURITY DEFINER
+      SET search_path = pg_catalog, pg_temp AS $$ SELECT 0, '[]' $$;
+    REVOKE ALL ON FUNCTION sync.take_changes(integer) FROM PUBLIC;
+    GRANT EXECUTE ON FUNCTION sync.take_changes(integer) TO clinic_sync`)
+  const client = await login()
+  const take = () => client.query('SELECT taken, changes FROM sync.take_changes($1)', [10])
+  await t.resolves(take())
+  await runMigration(db.url, ...(await migrations()).filter(({ name }) => name.startsWith('03')))
+  t.match((await take()).rows, [{ taken: 1 }], 'with the right to it, before 99 has run')
+  await runMigration(db.url, ...(await migrations()))
+  t.match((await take()).rows, [{ taken: 1 }])
+})
 
 t.test('types, tables and operators of its own lead the owner’s functions nowhere', async (t) => {
   const client = await login()
