@@ -147,9 +147,11 @@ GO
 
 IF OBJECT_ID(N'sync.TakeChanges', N'P') IS NULL EXEC (N'CREATE PROCEDURE sync.TakeChanges AS RETURN')
 GO
-ALTER PROCEDURE sync.TakeChanges @Max int AS
+ALTER PROCEDURE sync.TakeChanges @Max int, @After bigint = NULL AS
 BEGIN
-  -- The first @Max pending rows, one result row a record; then one row (Rows, Locked). Marks nothing as sent.
+  -- The first @Max pending rows with a QueueID above @After (NULL: all), one result row a record; then one row: Rows, Locked, and Last,
+  -- the highest QueueID that was looked at (NULL: none): a caller that takes ahead of what is on its way goes on after it. Marks nothing
+  -- as sent. What is left for later, because a transaction holds it, a take from the start finds.
   SET NOCOUNT ON
   IF @Max IS NULL OR @Max NOT BETWEEN 1 AND 100000
   BEGIN;
@@ -188,7 +190,7 @@ BEGIN
     State tinyint NULL,
     RowData nvarchar(max) NULL
   )
-  DECLARE @after bigint = -9223372036854775808, @claimed int, @rows int = 0, @locked int = 0
+  DECLARE @from bigint = COALESCE(@After, -9223372036854775808), @last bigint, @claimed int, @rows int = 0, @locked int = 0
   DECLARE @table nvarchar(100), @ordinal int
   -- After a restored backup the queue ids were moved on: the portal has had versions up to this.
   DECLARE @moved bigint = COALESCE((SELECT TRY_CONVERT(bigint, Value) FROM sync.Settings WHERE Name = N'RestoredUpTo'), 0)
@@ -206,10 +208,11 @@ BEGIN
     INSERT INTO #row (QueueID, TableName, RecordID, CreatedAt, EventVersion)
     SELECT TOP (@Max) q.QueueID, q.TableName, q.RecordID, q.CreatedAt, q.EventVersion
     FROM dbo.SyncQueue q WITH (READCOMMITTEDLOCK, READPAST)
-    WHERE q.Status = N'Pending' AND q.QueueID > @after
+    WHERE q.Status = N'Pending' AND q.QueueID > @from
     ORDER BY q.QueueID
     SET @claimed = @@ROWCOUNT
-    SET @after = (SELECT MAX(QueueID) FROM #row)
+    IF @claimed > 0 SELECT @last = MAX(QueueID) FROM #row
+    SET @from = @last
 
     IF EXISTS (SELECT 1 FROM #row WHERE TableName NOT IN (N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes', N'aligner_set_payments'))
     BEGIN
@@ -302,7 +305,7 @@ BEGIN
   WHERE State = 1 OR (State = 2 AND Propagates = 1)
   ORDER BY Ordinal
 
-  SELECT @rows AS [Rows], @locked AS Locked
+  SELECT @rows AS [Rows], @locked AS Locked, CONVERT(varchar(20), @last) AS [Last]
 
   SET LOCK_TIMEOUT -1
 END

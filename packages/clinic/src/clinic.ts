@@ -1,10 +1,9 @@
-import type { Change, Key } from '@clinic-sync/contracts'
-import { isTableName, type TableName, tableNamed, tables } from '@clinic-sync/mapping'
+import type { Key } from '@clinic-sync/contracts'
+import { type TableName, tableNamed, tables } from '@clinic-sync/mapping'
 import {
   type BackfillPage,
   type Comparable,
   Connections,
-  DatabaseError,
   type Doorbell,
   type KeyedRow,
   type OpenTransactions,
@@ -14,7 +13,6 @@ import {
   type Ringer,
   type SyncDatabase,
   SyncError,
-  type Taken,
 } from '@clinic-sync/sync'
 import sql from 'mssql'
 import type { Logger } from 'pino'
@@ -23,6 +21,7 @@ import { openAwaiting } from './open-transactions.ts'
 import { operating } from './operating.ts'
 import { openPool } from './pool.ts'
 import { rowFrom } from './values.ts'
+import { otherVersion, taken } from './taken.ts'
 import { rehearse } from './rehearse.ts'
 import { comparable, restorable, type Restorable } from './restoring.ts'
 import { ringDoorbell } from './ring.ts'
@@ -85,8 +84,10 @@ export async function openClinic({ url, timeZone, log, patience = PATIENCE }: Cl
   return {
     side: 'clinic',
 
-    async takeChanges(max) {
-      const [rows = [], totals = []] = await pool.execute('sync.TakeChanges', { Max: [sql.Int, max] })
+    async takeChanges(max, after = null) {
+      // A database of the version before takes from the start only, and says so by giving no `last`.
+      const from = after === null ? {} : ({ After: [sql.BigInt, after] } as const)
+      const [rows = [], totals = []] = await pool.execute('sync.TakeChanges', { Max: [sql.Int, max], ...from })
       return taken(rows, totals[0], zone)
     },
 
@@ -161,37 +162,6 @@ export async function openClinic({ url, timeZone, log, patience = PATIENCE }: Cl
       await Promise.all([waiting.close(), awaiting.close(), pool.close()])
     },
   }
-}
-
-function taken(
-  rows: readonly Record<string, unknown>[],
-  totals: Record<string, unknown> | undefined,
-  zone: Zone,
-): Taken {
-  if (totals === undefined) throw otherVersion('sync.TakeChanges')
-  const now = Date.now()
-  const changes = rows.map((row): Change => {
-    const table = String(row.TableName)
-    if (!isTableName(table)) throw otherVersion('sync.TakeChanges')
-    return {
-      table,
-      key: row.RecordID as Key,
-      version: String(row.Version),
-      seen: String(row.Seen),
-      since: null,
-      base: null,
-      row: row.Deleted ? null : rowFrom(tableNamed(table), row.RowData as string, zone),
-      // The two clocks may differ: only an age crosses.
-      capturedAt: new Date(now - Number(row.AgeMs)).toISOString(),
-    }
-  })
-  return { changes, rows: Number(totals.Rows), locked: Number(totals.Locked) }
-}
-
-function otherVersion(procedure: string): DatabaseError {
-  return new DatabaseError('down', `${procedure} of the clinic's database is of another version.`, {
-    code: 'SYNC_NOT_MIGRATED',
-  })
 }
 
 function zoneNamed(timeZone: string): Zone {

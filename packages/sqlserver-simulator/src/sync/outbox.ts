@@ -82,12 +82,17 @@ export class Outbox {
     if (at < this.#oldest) this.#oldest = at
   }
 
-  *pending(): Iterable<Row> {
+  /** In the order of their ids, those above `after` (null: all). */
+  *pending(after: bigint | null = null): Iterable<Row> {
     if (this.#holes > 0) {
       this.#pending = this.#pending.filter((row) => row !== null)
       this.#holes = 0
     }
-    for (const row of this.#pending) if (row !== null) yield row
+    const all = this.#pending
+    for (let i = after === null ? 0 : this.#place(after + 1n); i < all.length; i++) {
+      const row = all[i]
+      if (row) yield row
+    }
   }
 
   #enter(row: Row, values: readonly SqlValue[]): void {

@@ -31,28 +31,39 @@ const COLUMNS = [
   resultColumn('Deleted', BIT),
   resultColumn('RowData', nvarchar(MAX)),
 ]
-const TOTALS = [resultColumn('Rows', INT), resultColumn('Locked', INT)]
+const TOTALS = [resultColumn('Rows', INT), resultColumn('Locked', INT), resultColumn('Last', type('varchar', 20))]
 
-/** `sync.TakeChanges @Max`, as migrations/sqlserver/03_sync_procedures.sql has it. */
+/** `sync.TakeChanges @Max, @After`, as migrations/sqlserver/03_sync_procedures.sql has it. */
 export function takeChanges(outbox: Outbox, all: ReadonlyMap<string, Records>): Procedure {
   return {
     name: 'TakeChanges',
-    parameters: [{ name: 'Max', type: INT }],
-    run(work, [max]) {
+    parameters: [
+      { name: 'Max', type: INT },
+      { name: 'After', type: BIGINT, default: null },
+    ],
+    run(work, [max, after]) {
       const checked = checkedMax('sync.TakeChanges', max)
       checkTakenOver(work, outbox, 'TakeChanges')
-      return take(work, outbox, all, checked)
+      return take(work, outbox, all, checked, typeof after === 'bigint' ? after : null)
     },
   }
 }
 
-function take(work: Work, outbox: Outbox, all: ReadonlyMap<string, Records>, max: number): readonly Result[] {
-  const pending = outbox.pending()[Symbol.iterator]()
+function take(
+  work: Work,
+  outbox: Outbox,
+  all: ReadonlyMap<string, Records>,
+  max: number,
+  after: bigint | null,
+): readonly Result[] {
+  const pending = outbox.pending(after)[Symbol.iterator]()
   let [rows, locked] = [0, 0]
+  let last: bigint | null = null
   const events: SqlValue[][] = []
   // Once, unless everything in a full page is held by open transactions: those hold up their own rows only.
   for (;;) {
     const page = nextPage(work, pending, max)
+    last = page.length > 0 ? outbox.id(page.at(-1) as Row) : last
     const isKnown = (row: Row) => all.has(String(row.values[outbox.at.TableName]))
     for (const row of page) {
       if (isKnown(row)) continue
@@ -84,7 +95,7 @@ function take(work: Work, outbox: Outbox, all: ReadonlyMap<string, Records>, max
   }
   return [
     { columns: COLUMNS, rows: events, count: events.length },
-    { columns: TOTALS, rows: [[rows, locked]], count: 1 },
+    { columns: TOTALS, rows: [[rows, locked, last?.toString() ?? null]], count: 1 },
   ]
 }
 

@@ -1,14 +1,18 @@
 // sync.TakeChanges: what it hands out, and what it never does. Runs against the simulator, and SQLSERVER_URL when it is set.
+import type { Change } from '@clinic-sync/contracts'
 import t from 'tap'
 import { changeOf, openBench, records, settle } from './bench.ts'
 
 const bench = await openBench(t)
 const { run, clinic } = bench
+const queued = (changes: readonly Change[]) =>
+  clinic.settleChanges(changes.map(({ table, key, version }) => ({ table, key, version, outcome: 'queued' })))
 
 t.beforeEach(() => bench.clear())
 
 t.test('an empty outbox gives nothing', async (t) => {
-  t.strictSame(await clinic.takeChanges(500), { changes: [], rows: 0, locked: 0 })
+  t.strictSame(await clinic.takeChanges(500), { changes: [], rows: 0, locked: 0, last: null })
+  t.strictSame(await clinic.takeChanges(500, '9223372036854775807'), { changes: [], rows: 0, locked: 0, last: null })
 })
 
 t.test('many edits of a record are one change with its current state and its highest queue id', async (t) => {
@@ -117,12 +121,94 @@ t.test('at most so many rows are looked at, the oldest first', async (t) => {
   t.strictSame(records(changes), [`aligner_notes/${notes[0]}`, `aligner_notes/${notes[1]}`])
 })
 
+t.test('a take may begin after what is on its way: page by page, every row is looked at once', async (t) => {
+  const { set } = await bench.treatment()
+  const notes = []
+  for (let i = 0; i < 5; i++) notes.push(await bench.note(set))
+  const ids = (await run('SELECT QueueID FROM dbo.SyncQueue ORDER BY QueueID')).map(({ QueueID }) => String(QueueID))
+  let last: string | null | undefined = null
+  const seen: string[] = []
+  for (const expected of [ids[1], ids[3], ids[4], null]) {
+    const page = await clinic.takeChanges(2, last)
+    seen.push(...records(page.changes))
+    t.equal(page.last, expected)
+    last = page.last
+  }
+  t.strictSame(
+    seen,
+    notes.map((note) => `aligner_notes/${note}`),
+  )
+})
+
+t.test('taken ahead, a record that was edited again has a higher version, and each settles its own', async (t) => {
+  const { set } = await bench.treatment()
+  const [note, other] = [await bench.note(set), await bench.note(set)]
+  await run(`UPDATE dbo.tblAlignerNotes SET NoteText = N'two' WHERE NoteID = ${note}`)
+  const first = await clinic.takeChanges(1)
+  const second = await clinic.takeChanges(500, first.last)
+  t.strictSame(records(second.changes), [`aligner_notes/${other}`, `aligner_notes/${note}`])
+  const [earlier, later] = [first, second].map(({ changes }) =>
+    BigInt(changeOf(changes, `aligner_notes/${note}`).version),
+  )
+  t.ok((later ?? 0n) > (earlier ?? 0n), `${later} > ${earlier}`)
+  await queued(first.changes)
+  t.equal((await clinic.takeChanges(500)).rows, 2)
+  await queued(second.changes)
+  t.equal((await clinic.takeChanges(500)).rows, 0)
+})
+
+t.test(
+  'what is not synced counts as looked at, and a row before the start is left to a take from the start',
+  async (t) => {
+    const { set } = await bench.treatment()
+    const note = await bench.note(set)
+    const { last } = await clinic.takeChanges(500)
+    await run("INSERT INTO dbo.SyncQueue (TableName, RecordID, Operation) VALUES ('invoices', 7, 'UPDATE')")
+    await run(
+      `INSERT INTO dbo.SyncQueue (QueueID, TableName, RecordID, Operation) VALUES (0, 'aligner_notes', ${note}, 'UPDATE')`,
+    )
+    const highest = await bench.value('SELECT MAX(QueueID) FROM dbo.SyncQueue')
+    t.strictSame(await clinic.takeChanges(500, last), { changes: [], rows: 1, locked: 0, last: String(highest) })
+    t.equal((await clinic.takeChanges(500, last)).last, null)
+    t.equal((await clinic.takeChanges(500)).rows, 2)
+  },
+)
+
+t.test('pages that open transactions hold are looked through: the last row is that of the last page', async (t) => {
+  const { set } = await bench.treatment()
+  const held = [await bench.note(set), await bench.note(set), await bench.note(set)]
+  const free = await bench.note(set)
+  const session = await bench.session()
+  await session.begin()
+  await session.run(`UPDATE dbo.tblAlignerNotes SET NoteText = N'not yet' WHERE NoteID IN (${held.join(', ')})`)
+  const ids = (await run('SELECT QueueID FROM dbo.SyncQueue WITH (READPAST) ORDER BY QueueID')).map(({ QueueID }) =>
+    String(QueueID),
+  )
+  const page = await clinic.takeChanges(1)
+  // Where the isolation has the records' committed states read, nothing is held up.
+  if (page.locked === 0) t.equal(page.last, ids[0])
+  else {
+    t.strictSame(
+      { ...page, changes: records(page.changes) },
+      {
+        changes: [`aligner_notes/${free}`],
+        rows: 1,
+        locked: 3,
+        last: ids[3] ?? null,
+      },
+    )
+    t.strictSame(await clinic.takeChanges(1, page.last), { changes: [], rows: 0, locked: 0, last: null })
+  }
+  await session.rollback()
+})
+
 t.test('a patient without a set is settled without an event, and comes with the first set', async (t) => {
   const doctor = await bench.doctor()
   await bench.clear()
   const patient = await bench.patient()
   const work = await bench.work(patient)
-  t.strictSame(await clinic.takeChanges(500), { changes: [], rows: 3, locked: 0 })
+  const last = String(await bench.value('SELECT MAX(QueueID) FROM dbo.SyncQueue'))
+  t.strictSame(await clinic.takeChanges(500), { changes: [], rows: 3, locked: 0, last })
   t.strictSame(await run("SELECT QueueID FROM dbo.SyncQueue WHERE Status <> 'Synced'"), [])
   t.equal((await clinic.takeChanges(500)).rows, 0)
 
