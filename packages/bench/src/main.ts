@@ -1,21 +1,37 @@
-import { releasers } from '@clinic-sync/demo'
-import { QUICK } from './measure.ts'
-import { MEASURES } from './measures/index.ts'
-import { openStage } from './stage/stage.ts'
+import { releasers, screenOn } from '@clinic-sync/demo'
+import { type BenchOptions, benchProgram, run } from './command.ts'
 
-const [records = '20000', rounds = '2', only = 'sustained'] = process.argv.slice(2)
 const release = releasers()
-process.on('SIGINT', () => void release.releaseAll().then(() => process.exit(130)))
-const scale = { ...QUICK, clinicChanges: Number(records), portalEdits: Math.round(Number(records) * 0.4) }
-try {
-  const stage = await openStage({ release, say: console.log, yes: true })
-  const measures = MEASURES.filter(({ name }) => only.split(',').includes(name))
-  for (const measure of measures) await measure.prepare?.(stage, scale)
-  for (let round = 1; round <= Number(rounds); round++)
-    for (const measure of measures)
-      for (const { name, value, unit } of await measure.run(stage, scale, round))
-        console.log(`${round}  ${name}: ${value.toPrecision(4)} ${unit}`)
-} finally {
-  await release.releaseAll()
+let stopping = false
+
+/** Ends the process when everything is undone; the first call decides the exit code. */
+async function finish(code: number): Promise<void> {
+  if (stopping) return
+  stopping = true
+  const left = await release.releaseAll()
+  if (left.length > 0) process.stderr.write(`Could not be stopped: ${left.join(', ')}.\n`)
+  process.exit(left.length > 0 ? 1 : code)
 }
-process.exit(0)
+
+async function main(options: BenchOptions): Promise<void> {
+  // Whoever reads JSON from standard output gets nothing else there.
+  const screen = screenOn(options.json === '-' ? process.stderr : process.stdout)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.on(signal, () => {
+      if (!stopping) screen.line('\nStopping …')
+      void finish(130)
+    })
+  // The reader of a pipe has gone (`| head`): everything is still to be undone.
+  process.stdout.on('error', () => void finish(1))
+  try {
+    const { problems } = await run({ ...options, screen, release })
+    await finish(problems.length === 0 ? 0 : 1)
+  } catch (error) {
+    // While stopping, whatever was under way fails: that is no news.
+    if (stopping) return
+    screen.line(`\n${screen.bad(error instanceof Error ? error.message : String(error))}`)
+    await finish(1)
+  }
+}
+
+await benchProgram(main).parseAsync()
