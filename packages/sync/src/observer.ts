@@ -39,8 +39,8 @@ export interface Observer {
   consumer?(direction: Direction, messages: 'events' | 'outcomes', state: string): void
   /** A database refused or failed. */
   databaseFailed?(side: Side, failure: FailureClass): void
-  /** A look into an outbox, and what it found; null: it failed. */
-  taken?(side: Side, taken: Taken | null): void
+  /** A look into an outbox, and what it found; null: it failed. `ahead`: behind a page that is not published yet. */
+  taken?(side: Side, taken: Taken | null, ahead?: boolean): void
   /** A run of a drain has ended, well or not. */
   drained?(side: Side, seconds: number): void
   /** A doorbell was heard. */

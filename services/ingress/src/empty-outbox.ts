@@ -1,23 +1,22 @@
-import { PublishError } from '@clinic-sync/broker'
-import type { Settlement, SyncEvent } from '@clinic-sync/contracts'
-import { type SyncDatabase, SyncError, toEvent } from '@clinic-sync/sync'
+import type { SyncEvent } from '@clinic-sync/contracts'
+import { type SyncDatabase, SyncError, type Taken, toEvent } from '@clinic-sync/sync'
 import type { FastifyBaseLogger } from 'fastify'
-import { describe } from './describe.ts'
+import { type Publisher, publishPage } from './publish-page.ts'
+import { Repeats } from './repeats.ts'
+
+export type { Publisher } from './publish-page.ts'
 
 /** Outbox rows a take looks at: read in one round trip, confirmed in one window. */
 const BATCH = 500
 /** How far a take looks past records that open transactions hold before it leaves the rest for later. */
 const WIDEST = 64_000
-
-/** How often an event may be taken in a row: an operator who requeues meanwhile makes rows pending again, once. */
-const AGAIN = 2
+/**
+ * Characters of a page's texts above which the next one is not read before it is published: two pages are in memory then, each as
+ * what the driver read, as rows and as messages.
+ */
+const HEAVY = 2 * 1024 * 1024
 
 export type Outbox = Pick<SyncDatabase, 'side' | 'check' | 'takeChanges' | 'settleChanges'>
-
-export interface Publisher {
-  /** Resolves once the broker has confirmed every event. @throws PublishError which says what it has not, and why. */
-  publishEvents(events: readonly SyncEvent[]): Promise<void>
-}
 
 export interface Drained {
   /** Events that the broker has confirmed. */
@@ -37,8 +36,19 @@ export interface EmptyOutboxOptions {
   readonly may?: () => boolean
 }
 
+/** What a run has done so far. */
+interface Tally {
+  published: number
+  /** Milliseconds from a change's capture to its confirm, at most. */
+  oldest: number
+}
+
 /**
- * Takes, publishes and settles batches until the outbox has nothing more to give.
+ * Takes, publishes and settles pages until the outbox has nothing more to give.
+ *
+ * While a full page is published, the next one is read, and the one before is settled: three waits at a time instead of one
+ * after the other. A run ends with a take from the start that gives nothing: what was locked, or committed late under a lower id,
+ * stands before the place where the last page ended.
  *
  * A row's status moves only after the broker's confirm: a crash in between publishes the same events, with the same ids
  * and versions, once more. What the broker refuses for good (too large) is settled as dead and holds nothing up.
@@ -48,71 +58,101 @@ export interface EmptyOutboxOptions {
 export async function emptyOutbox(options: EmptyOutboxOptions): Promise<Drained> {
   const { outbox, log, isStopped, may = () => true } = options
   const started = performance.now()
-  let [published, locked, oldest] = [0, 0, 0]
+  const repeats = new Repeats(outbox.side)
+  const tally: Tally = { published: 0, oldest: 0 }
   let max = options.batch ?? BATCH
-  let times = new Map<string, number>()
+  let locked = 0
   for (;;) {
-    const taken = await outbox.takeChanges(max)
+    const first = await outbox.takeChanges(max)
     if (!may()) throw new SyncError('SYNC_NO_LEADER', 'Another ingress leads: what was taken is left to it.')
-    const events = taken.changes.map((change) => toEvent(outbox.side, change))
-    times = new Map(events.map(({ id }) => [id, (times.get(id) ?? 0) + 1]))
-    if (Math.max(0, ...times.values()) > AGAIN)
-      throw new SyncError(
-        'SYNC_DATABASE',
-        `The ${outbox.side}'s outbox does not move on: what was queued is pending again.`,
-      )
-    if (events.length > 0) {
-      const { settlements, confirmed, trouble } = await publish(options, events)
-      for (const event of confirmed) oldest = Math.max(oldest, ageOf(event))
-      if (settlements.length > 0) await outbox.settleChanges(settlements)
-      if (trouble !== undefined) throw trouble
-      published += confirmed.length
-    }
+    repeats.note(first.changes)
+    await publishFrom(first, { ...options, max, tally })
     // A page full of held records must not hide what stands behind them.
-    const hidden = taken.rows === 0 && taken.locked > locked && max < WIDEST
+    const hidden = first.rows === 0 && first.locked > locked && max < WIDEST
     if (hidden) max *= 2
-    locked = taken.locked
-    if ((taken.rows === 0 && !hidden) || isStopped() || !may()) break
+    locked = first.locked
+    if ((first.rows === 0 && !hidden) || isStopped() || !may()) break
   }
   const ms = Math.round(performance.now() - started)
+  const { published, oldest } = tally
   // latencyMs: from the capture of the oldest change to its confirm.
   if (published > 0) log.info({ published, locked, ms, latencyMs: oldest }, `${published} published`)
   else log.debug({ locked, ms }, 'nothing to publish')
   return { published, locked }
 }
 
-interface Published {
-  readonly settlements: readonly Settlement[]
-  readonly confirmed: readonly SyncEvent[]
-  /** Why the rest was not published. */
-  readonly trouble: SyncError | undefined
+interface Run extends EmptyOutboxOptions {
+  readonly max: number
+  readonly tally: Tally
 }
 
-async function publish({ publisher, log }: EmptyOutboxOptions, events: readonly SyncEvent[]): Promise<Published> {
-  let failures: ReadonlyMap<number, SyncError> = new Map()
+/** Publishes and settles a page and those behind it, up to one after which nothing is to be taken ahead. */
+async function publishFrom(first: Taken, run: Run): Promise<void> {
+  const { outbox, tally } = run
+  let ahead: Promise<Taken | null> = Promise.resolve(null)
+  let settling: Promise<void> = Promise.resolve()
   try {
-    await publisher.publishEvents(events)
-  } catch (error) {
-    if (!(error instanceof PublishError)) throw error
-    failures = error.failures
+    for (let page: Taken | null = first; page !== null && page.rows > 0;) {
+      ahead = takeAfter(page, run)
+      const events = page.changes.map((change) => toEvent(outbox.side, change))
+      const { settlements, confirmed, trouble } = await publishPage(run, events)
+      // The one before may still be under way; no more than these two ever are.
+      const before = settling
+      if (settlements.length > 0) settling = outbox.settleChanges(settlements)
+      settling.catch(() => undefined)
+      count(tally, confirmed)
+      await before
+      if (trouble !== undefined) throw trouble
+      page = isOver(run) ? null : await ahead
+      if (isOver(run)) page = null
+    }
+    await settling
+  } finally {
+    // Whatever has failed: what was confirmed is settled, and nothing goes on behind the caller's back.
+    await Promise.allSettled([ahead, settling])
   }
-  const settlements: Settlement[] = []
-  const confirmed: SyncEvent[] = []
-  let trouble: SyncError | undefined
-  events.forEach((event, i) => {
-    const { table, key, version } = event.data
-    const failure = failures.get(i)
-    if (failure === undefined) {
-      confirmed.push(event)
-      settlements.push({ table, key, version, outcome: 'queued' })
-      log.debug({ event: event.id, captured: event.time }, 'published')
-    } else if (failure.code === 'SYNC_BAD_MESSAGE') {
-      settlements.push({ table, key, version, outcome: 'dead', code: failure.code, reason: failure.message })
-      log.error({ event: event.id, ...describe(failure) }, 'a change cannot be published: its row is Failed')
-    } else trouble ??= failure
-  })
-  return { settlements, confirmed, trouble }
 }
 
-/** Milliseconds since the oldest change in it was captured. */
-const ageOf = ({ time }: SyncEvent): number => Math.max(0, Date.now() - Date.parse(time))
+/** What is taken is left to whoever comes next. */
+const isOver = ({ isStopped, may = () => true }: Run): boolean => isStopped() || !may()
+
+/**
+ * The page behind this one, which is still to be published: only where this one was about full, since the take from the start that
+ * ends the run finds the rest as well. Null: there is none, or it is not to be read yet.
+ */
+function takeAfter(page: Taken, run: Run): Promise<Taken | null> {
+  const { outbox, max } = run
+  const { last, rows, locked } = page
+  // An outbox of an older version does not say where its page ended.
+  if (last === undefined || last === null || 2 * (rows + locked) < max || isHeavy(page) || isOver(run))
+    return Promise.resolve(null)
+  const ahead = outbox.takeChanges(max, last).then((taken) => (isBehind(taken, last) ? taken : null))
+  // Awaited once this page is published: until then its failure would be nobody's.
+  ahead.catch(() => undefined)
+  return ahead
+}
+
+/** Not so, the outbox has not understood where to begin: the take from the start finds all. */
+const isBehind = ({ last }: Taken, after: string): boolean =>
+  last !== undefined && last !== null && BigInt(last) > BigInt(after)
+
+function isHeavy({ changes }: Taken): boolean {
+  let characters = 0
+  for (const { row, base } of changes) {
+    for (const values of [row, base]) {
+      for (const name in values) {
+        const value = values[name]
+        if (typeof value === 'string') characters += value.length
+      }
+    }
+  }
+  return characters > HEAVY
+}
+
+function count(tally: Tally, confirmed: readonly SyncEvent[]): void {
+  let first: string | undefined
+  // Instants of one form, in UTC: the earlier one comes first as a text as well.
+  for (const { time } of confirmed) if (first === undefined || time < first) first = time
+  if (first !== undefined) tally.oldest = Math.max(tally.oldest, Date.now() - Date.parse(first))
+  tally.published += confirmed.length
+}

@@ -19,6 +19,7 @@ import { Ears } from './ears.ts'
 import type { Outbox } from './empty-outbox.ts'
 import { KnownState } from './known-state.ts'
 import { Leader } from './leader.ts'
+import { mergeSettlements } from './merge-settlements.ts'
 import { settleOutcomes } from './outcomes.ts'
 import { RestoreWatch, type Sides } from './restored.ts'
 import type { HttpBells } from './routes/doorbells.ts'
@@ -342,7 +343,8 @@ export class Ingress {
       if (error === null) this.state.tell(outbox.side, null)
       else if (unusable) this.state.tell(outbox.side, sentence(error))
     })
-    return this.#restored === undefined ? watched : guarded(watched, this.#restored)
+    const merging = { ...watched, settleChanges: mergeSettlements(watched.settleChanges) }
+    return this.#restored === undefined ? merging : guarded(merging, this.#restored)
   }
 }
 

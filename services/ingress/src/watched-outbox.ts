@@ -49,7 +49,7 @@ export function watchOutbox(outbox: Outbox, observe: Observer): Watched {
       checked = undefined
       return use(async () => undefined)
     },
-    takeChanges: (max) => use(() => outbox.takeChanges(max)),
+    takeChanges: (max, after) => use(() => outbox.takeChanges(max, after)),
     settleChanges: (settlements) => use(() => outbox.settleChanges(settlements)),
   }
 }
@@ -57,9 +57,9 @@ export function watchOutbox(outbox: Outbox, observe: Observer): Watched {
 /** The same outbox, which gives nothing to publish while a database that was restored from a backup is not repaired. */
 export const guarded = (outbox: Watched, watch: Pick<RestoreWatch, 'guard' | 'note'>): Watched => ({
   ...outbox,
-  async takeChanges(max) {
+  async takeChanges(max, after) {
     await watch.guard(outbox.side)
-    const taken = await outbox.takeChanges(max)
+    const taken = await outbox.takeChanges(max, after)
     // The connection on which it was taken may be the first to a database that was restored just now.
     await watch.guard(outbox.side)
     for (const { version } of taken.changes) watch.note(outbox.side, version)

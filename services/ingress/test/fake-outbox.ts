@@ -28,9 +28,17 @@ export class Fake implements Outbox, Publisher, OpenTransactions, Ringer {
   readonly held = new Set<number>()
   /** Keys whose events the broker refuses for good. */
   readonly tooLarge = new Set<number>()
+  /** Keys whose events it does not confirm. */
+  readonly unsure = new Set<number>()
+  /** What each record says. */
+  text = 'PLANTED'
   readonly calls: string[] = []
   down: Error | null = null
   brokerDown = false
+  /** Whether a take says where it ended: older databases do not. */
+  saysLast = false
+  /** As the portal: an event has the version of its record's latest change, wherever its page ended. */
+  latestVersions = false
   unmigrated = false
   /** Why waits for open transactions fail. */
   noWaits: Error | null = null
@@ -122,14 +130,19 @@ export class Fake implements Outbox, Publisher, OpenTransactions, Ringer {
       if (this.unmigrated) throw new DatabaseError('down', 'Schema sync is missing.', { code: 'SYNC_NOT_MIGRATED' })
     })
 
-  takeChanges = (max: number) =>
-    this.#call('take', (): Taken => {
-      const window = this.rows.filter((row) => row.status === 'Pending' && row.session === null).slice(0, max)
+  takeChanges = (max: number, after: string | null = null) =>
+    this.#call(after === null ? 'take' : 'ahead', (): Taken => {
+      const from = Number(after ?? 0)
+      const pending = this.rows.filter((row) => row.status === 'Pending' && row.session === null)
+      const window = pending.filter((row) => row.id > from).slice(0, max)
       const free = window.filter((row) => !this.held.has(row.key))
       const versions = new Map(free.map((row) => [row.key, row.id]))
-      const changes = [...versions].map(([key, version]) => change(key, version))
+      if (this.latestVersions) for (const { key, id } of this.rows) if (versions.has(key)) versions.set(key, id)
+      const last = window.at(-1)?.id ?? null
+      const changes = [...versions].map(([key, version]) => change(key, version, this.text))
       const locked = new Set(window.map((row) => row.key).filter((key) => this.held.has(key))).size
-      return { changes, rows: free.length, locked }
+      const taken = { changes, rows: free.length, locked }
+      return this.saysLast ? { ...taken, last: last === null ? null : String(last) } : taken
     })
 
   settleChanges = (settlements: readonly Settlement[]) =>
@@ -145,7 +158,8 @@ export class Fake implements Outbox, Publisher, OpenTransactions, Ringer {
     await this.pause('before publish')
     const failures = new Map<number, SyncError>()
     events.forEach((event, i) => {
-      if (this.brokerDown) failures.set(i, new SyncError('SYNC_BROKER_DOWN', 'not connected'))
+      if (this.brokerDown || this.unsure.has(event.data.key))
+        failures.set(i, new SyncError('SYNC_BROKER_DOWN', 'not connected'))
       else if (this.tooLarge.has(event.data.key)) failures.set(i, new SyncError('SYNC_BAD_MESSAGE', 'too large'))
       else this.published.push(event)
     })
@@ -163,14 +177,14 @@ export class Fake implements Outbox, Publisher, OpenTransactions, Ringer {
   }
 }
 
-const change = (key: number, version: number): Change => ({
+const change = (key: number, version: number, text: string): Change => ({
   table: 'aligner_notes',
   key,
   version: String(version),
   seen: '0',
   since: null,
   base: null,
-  row: { note_id: key, note_text: 'PLANTED' },
+  row: { note_id: key, note_text: text },
   capturedAt: new Date().toISOString(),
 })
 

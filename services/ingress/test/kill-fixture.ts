@@ -23,6 +23,8 @@ process.on('message', (message: ToService) => {
 
 function reached(step: Step): void {
   if (armed !== step) return
+  // A second signal would not be waited for.
+  armed = null
   process.kill(process.pid, step === 'terminated' ? 'SIGTERM' : 'SIGKILL')
 }
 
@@ -50,11 +52,15 @@ runService({
         ringDoorbell: () => clinic.ringDoorbell(),
         openTransactions: () => clinic.openTransactions(),
         awaitTransaction: (transaction, signal) => clinic.awaitTransaction(transaction, signal),
-        async takeChanges(max) {
-          const taken = await clinic.takeChanges(max)
+        async takeChanges(max, after) {
+          const taken = await clinic.takeChanges(max, after)
           if (taken.changes.length > 0) {
+            if (after !== undefined) reached('taken-ahead')
             reached('taken')
+            const asked = armed === 'terminated' ? once(process, 'SIGTERM') : undefined
             reached('terminated')
+            // By then it is stopping, with this page in its hands: on a busy machine the signal may come after the next one.
+            await asked?.then(() => new Promise((resolve) => setImmediate(resolve)))
           }
           return taken
         },

@@ -4,6 +4,7 @@
  */
 export type Step =
   | 'taken'
+  | 'taken-ahead'
   | 'sending'
   | 'published'
   | 'confirmed'

@@ -96,8 +96,8 @@ export function ingressMetrics(
       for (const { source, data } of events)
         published.inc({ direction: directionFrom(source), table: tableLabel(data.table) })
     },
-    taken(side, taken) {
-      ages.taken(side, taken)
+    taken(side, taken, ahead) {
+      ages.taken(side, taken, ahead)
       if (taken !== null && taken.changes.length > 0) sizes.observe({ side }, taken.changes.length)
     },
     drained: (side, seconds) => durations.observe({ side }, seconds),

@@ -19,14 +19,15 @@ export function observeDatabase<D extends object>(side: Side, database: D, obser
   const failed = (error: unknown) => {
     if (error instanceof DatabaseError) observer?.databaseFailed?.(side, error.failure)
   }
-  const observed = async (name: string, work: () => Promise<unknown>): Promise<unknown> => {
+  const observed = async (name: string, given: readonly unknown[], work: () => Promise<unknown>): Promise<unknown> => {
+    const ahead = typeof given[1] === 'string'
     try {
       const answer = await work()
-      if (name === 'takeChanges') observer?.taken?.(side, answer as Taken)
+      if (name === 'takeChanges') observer?.taken?.(side, answer as Taken, ahead)
       return answer
     } catch (error) {
       failed(error)
-      if (name === 'takeChanges') observer?.taken?.(side, null)
+      if (name === 'takeChanges') observer?.taken?.(side, null, ahead)
       throw error
     }
   }
@@ -39,10 +40,10 @@ export function observeDatabase<D extends object>(side: Side, database: D, obser
         const span = SPANS[name]
         if (span !== undefined) {
           const options = { kind: SpanKind.CLIENT, attributes: attributesOf(side, name, given[0]) }
-          return observed(name, () => inSpan(`${span} ${side}`, options, call as () => Promise<unknown>))
+          return observed(name, given, () => inSpan(`${span} ${side}`, options, call as () => Promise<unknown>))
         }
         const result = call()
-        return result instanceof Promise ? observed(name, () => result) : result
+        return result instanceof Promise ? observed(name, given, () => result) : result
       }
     },
   })

@@ -5,13 +5,17 @@ import type { Taken } from '@clinic-sync/sync'
 interface Known {
   /** Capture of the oldest change that was taken and is not known to be published; or when a look failed. */
   readonly oldest: number | null
+  /** As `oldest`, of the last look alone. */
+  readonly latest: number | null
   /** Since when open transactions hold records. */
   readonly held: number | null
 }
 
+const NOTHING: Known = { oldest: null, latest: null, held: null }
+
 /**
- * How long the oldest change has waited in each outbox, by what the drain's looks have found: a run ends with a look that finds
- * nothing, and one that fails leaves what the last look found.
+ * How long the oldest change has waited in each outbox, by what the drain's looks have found: a run ends with a look from the start
+ * that finds nothing, and one that fails leaves what the last look found.
  */
 export class OutboxAge {
   readonly #known = new Map<Side, Known>()
@@ -21,21 +25,22 @@ export class OutboxAge {
     this.#now = now
   }
 
-  /** @param taken null: the look failed */
-  taken(side: Side, taken: Pick<Taken, 'changes' | 'locked'> | null): void {
-    const { oldest, held } = this.#known.get(side) ?? { oldest: null, held: null }
+  /**
+   * @param taken null: the look failed
+   * @param ahead it began behind what was found before, which is still to be published: that counts as well, and says nothing of
+   *   what is held before it.
+   */
+  taken(side: Side, taken: Pick<Taken, 'changes' | 'locked'> | null, ahead = false): void {
+    const { oldest, latest, held } = this.#known.get(side) ?? NOTHING
     if (taken === null) {
-      this.#known.set(side, { oldest: oldest ?? this.#now(), held })
+      this.#known.set(side, { oldest: oldest ?? this.#now(), latest: latest ?? this.#now(), held })
       return
     }
-    const captured = taken.changes.flatMap(({ capturedAt }) => {
-      const ms = Date.parse(capturedAt)
-      return Number.isNaN(ms) ? [] : [ms]
-    })
-    this.#known.set(side, {
-      oldest: captured.length > 0 ? captured.reduce((first, ms) => Math.min(first, ms)) : null,
-      held: taken.locked > 0 ? (held ?? this.#now()) : null,
-    })
+    const found = oldestOf(taken)
+    const since = taken.locked > 0 ? (held ?? this.#now()) : null
+    // What was found before the last look is published by now.
+    if (ahead) this.#known.set(side, { oldest: earlier(latest, found), latest: found ?? latest, held: since ?? held })
+    else this.#known.set(side, { oldest: found, latest: found, held: since })
   }
 
   /** Seconds; 0: nothing waits; null: nobody has looked yet. */
@@ -50,3 +55,14 @@ export class OutboxAge {
     this.#known.clear()
   }
 }
+
+function oldestOf({ changes }: Pick<Taken, 'changes'>): number | null {
+  let first: string | undefined
+  // Instants of one form, in UTC: the earlier one comes first as a text as well.
+  for (const { capturedAt } of changes) if (first === undefined || capturedAt < first) first = capturedAt
+  const ms = first === undefined ? Number.NaN : Date.parse(first)
+  return Number.isNaN(ms) ? null : ms
+}
+
+const earlier = (a: number | null, b: number | null): number | null =>
+  a === null || b === null ? (a ?? b) : Math.min(a, b)

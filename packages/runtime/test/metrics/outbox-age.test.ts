@@ -20,6 +20,8 @@ function fixture() {
   return {
     later: (seconds: number) => void (clock.now += seconds * 1000),
     took: (changes: readonly Change[] | null, locked = 0) => ages.taken('clinic', changes && { changes, locked }),
+    tookAhead: (changes: readonly Change[] | null, locked = 0) =>
+      ages.taken('clinic', changes && { changes, locked }, true),
     age: () => ages.secondsOf('clinic'),
     forget: () => ages.forget(),
   }
@@ -69,5 +71,35 @@ test('what an open transaction holds ages from when that was seen', async (t) =>
 test('a clock of the database that is ahead gives no negative age', async (t) => {
   const { age, took } = fixture()
   took([change(-5)])
+  t.equal(age(), 0)
+})
+
+test('a look ahead hides nothing of the page that is still to be published', async (t) => {
+  const { age, took, tookAhead } = fixture()
+  took([change(60)])
+  tookAhead([])
+  t.equal(age(), 60, 'it found nothing more')
+  tookAhead([change(30)])
+  t.equal(age(), 60, 'the younger page waits behind it')
+  tookAhead([change(10)])
+  t.equal(age(), 30, 'the first page is published by now')
+  tookAhead(null)
+  t.equal(age(), 30)
+  tookAhead([change(90)])
+  t.equal(age(), 90)
+  took([])
+  t.equal(age(), 0)
+})
+
+test('a look ahead says nothing of what is held before it', async (t) => {
+  const { age, took, tookAhead, later } = fixture()
+  took([], 1)
+  later(20)
+  tookAhead([], 0)
+  t.equal(age(), 20)
+  tookAhead([], 2)
+  later(5)
+  t.equal(age(), 25)
+  took([])
   t.equal(age(), 0)
 })
