@@ -101,8 +101,10 @@ export interface Ratio {
  * that have no such round are left out.
  */
 export function ratiosOf(measured: readonly Measured[], ratios: readonly Ratio[]): Reported[] {
-  const valueOf = (name: string, round: number) =>
-    measured.find((figure) => figure.name === name && figure.round === round)?.value
+  const valueOf = (name: string, round: number) => {
+    const values = measured.filter((figure) => figure.name === name && figure.round === round).map(({ value }) => value)
+    return values.length === 0 ? undefined : spread(values).median
+  }
   const rounds = [...new Set(measured.map(({ round }) => round))]
   return ratios.flatMap(({ name, of, to }) => {
     const values = rounds.flatMap((round) => {

@@ -7,6 +7,7 @@ import { FULL, type Measure, QUICK, type Scale } from './measure.ts'
 import { MEASURES } from './measures/index.ts'
 import { REFERENCES } from './references/index.ts'
 import { commitOf, machineOf, versionsOf } from './report/machine.ts'
+import { writeDocument } from './report/document.ts'
 import { tableFor } from './report/table.ts'
 import { RATIOS } from './report/targets.ts'
 import type { Results } from './results.ts'
@@ -83,7 +84,7 @@ export interface RunOptions extends BenchOptions {
 
 /** Measures, shows the table, and writes what was asked for. @throws Error in words for people, if it cannot begin */
 export async function run(options: RunOptions): Promise<Results> {
-  const { screen, release, yes, all = ALL, open = openStage, only, json } = options
+  const { screen, release, yes, all = ALL, open = openStage, only, json, write } = options
   const base = options.scale ?? (options.quick ? QUICK : FULL)
   const scale = { ...base, rounds: options.rounds ?? base.rounds }
   const startedAt = new Date()
@@ -118,5 +119,7 @@ export async function run(options: RunOptions): Promise<Results> {
   // Awaited: the process ends soon.
   if (json === '-') await new Promise((resolve) => process.stdout.write(text, resolve))
   else if (json !== undefined) await writeFile(json, text)
+  // What a run with failures has measured is not for documents.
+  if (write && results.problems.length === 0) await writeDocument(results)
   return results
 }

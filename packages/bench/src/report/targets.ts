@@ -6,7 +6,9 @@ import { numeral } from './numeral.ts'
 interface Limit {
   readonly name: string | RegExp
   readonly atLeast?: number
-  readonly atMost?: number
+  /** And not this itself. */
+  readonly below?: number
+  readonly exactly?: number
 }
 
 const SUSTAINED = 'clinic → portal, sustained'
@@ -25,13 +27,24 @@ const LIMITS: readonly Limit[] = [
   { name: SUSTAINED, atLeast: 8_000 },
   { name: ratio(PUBLISHING).name, atLeast: 0.6 },
   { name: ratio(ROW_BY_ROW).name, atLeast: 10 },
+  { name: /, (?:Service Broker|LISTEN): p50$/, below: 10 },
+  { name: /, (?:Service Broker|LISTEN): p99$/, below: 50 },
+  { name: /, burst$/, below: 500 },
+  { name: /, backlog of [\d,]+: rate beside the smallest$/, atLeast: 0.9 },
+  { name: /, backlog of [\d,]+: memory of /, below: 150 },
+  { name: /^idle: (?:queries|transactions) /, exactly: 0 },
+  { name: /^idle: processor time of /, below: 0.5 },
+  { name: /^capture in .*, UPDATE of 1 row /, below: 25 },
+  { name: /^capture in .*, UPDATE of 1,000 rows /, below: 60 },
+  { name: /^start: /, below: 1_000 },
 ]
 
 /** @returns null where nothing was promised */
 export function targetFor(name: string, median: number): Target | null {
   const limit = LIMITS.find((each) => (typeof each.name === 'string' ? each.name === name : each.name.test(name)))
   if (limit === undefined) return null
-  const { atLeast, atMost } = limit
+  const { atLeast, below, exactly } = limit
   if (atLeast !== undefined) return { text: `≥ ${numeral(atLeast)}`, reached: median >= atLeast }
-  return atMost === undefined ? null : { text: `≤ ${numeral(atMost)}`, reached: median <= atMost }
+  if (below !== undefined) return { text: `< ${numeral(below)}`, reached: median < below }
+  return exactly === undefined ? null : { text: `= ${numeral(exactly)}`, reached: median === exactly }
 }
