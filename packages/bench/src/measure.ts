@@ -37,8 +37,8 @@ export const FULL: Scale = {
 
 /** Shows that everything works, and about where the figures are; not for documents. */
 export const QUICK: Scale = {
-  clinicChanges: 5_000,
-  portalEdits: 2_000,
+  clinicChanges: 10_000,
+  portalEdits: 4_000,
   latencyRate: 100,
   latencySeconds: 5,
   burstRows: 2_000,

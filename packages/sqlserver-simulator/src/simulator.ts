@@ -1,4 +1,5 @@
 import { type Table, tables as mappedTables } from '@clinic-sync/mapping'
+import { watchCommits, type Written } from './engine/watch.ts'
 import { restoreSnapshot, type Snapshot, takeSnapshot } from './engine/snapshot.ts'
 import { OPERATOR, SERVICE_LOGIN, SERVICE_PASSWORD } from './engine/permissions.ts'
 import { openDatabase } from './schema/open.ts'
@@ -33,6 +34,8 @@ export interface Simulator {
   queries(): number
   /** The latest of them, oldest first, with `?` for every value. */
   statements(): readonly { readonly connection: number; readonly text: string }[]
+  /** Tells at each commit which rows of synced tables it wrote, for who measures: asking would cost what is measured. @returns ends it */
+  watch(onCommit: (written: Written) => void): () => void
   /** Cuts every connection, as a server that dies; new ones are accepted. */
   dropConnections(): void
   /** As a backup of the database: nothing may be in flight. */
@@ -84,6 +87,12 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     port,
     queries: () => server.queries,
     statements: () => server.statements,
+    watch: (onCommit) =>
+      watchCommits(
+        db,
+        tables.filter((table) => !table.clinicIsView).map((table) => db.table('dbo', table.clinic)),
+        onCommit,
+      ),
     dropConnections: () => server.dropConnections(),
     backUp: () => takeSnapshot(db),
     async restore(backup) {

@@ -1,12 +1,14 @@
 import type mssql from 'mssql'
 import type pg from 'pg'
 
-/** What is written differs from what was written before, whoever asks: the triggers capture nothing else. */
 let times = 0
+
+/** What is written differs from what was written before, whoever asks: the triggers capture nothing else. */
+export const nextTime = (): number => ++times
 
 /** One change of every record of the clinic, a statement a table: as many outbox rows as there are records. */
 export async function changeClinic(clinic: mssql.ConnectionPool): Promise<void> {
-  const n = ++times
+  const n = nextTime()
   for (const statement of [
     `UPDATE dbo.AlignerDoctors SET LogoPath = N'/logos/${n}.png'`,
     `UPDATE dbo.tblpatients SET Phone = N'0771 ${1_000_000 + n}'`,
@@ -27,7 +29,7 @@ export interface Edits {
 
 /** So many doctors' edits, a statement for each kind: as many outbox rows. */
 export async function changePortal(portal: pg.Pool, { batches, notes }: Edits): Promise<void> {
-  const n = ++times
+  const n = nextTime()
   await portal.query('UPDATE aligner_batches SET days = $1 WHERE aligner_batch_id <= $2', [11 + (n % 19), batches])
   const text = `The patient came ${n} times; the attachments hold. شكراً`
   await portal.query('UPDATE aligner_notes SET note_text = $1, is_edited = true WHERE note_id <= $2', [text, notes])

@@ -41,12 +41,13 @@ export async function unsettled({ clinic, portal }: Stage, side: Side): Promise<
  * count of all comes once they are, and is not part of the time.
  *
  * @param events how many there are, for how long to wait
+ * @param lastOf the last of them, if it is known already
  * @returns `performance.now()` when the last was seen to be settled
  * @throws Error if a service ended, or nothing comes to an end
  */
-export async function untilSettled(stage: Stage, side: Side, events: number): Promise<number> {
+export async function untilSettled(stage: Stage, side: Side, events: number, lastOf?: number): Promise<number> {
   const deadline = performance.now() + PATIENCE + events * SLOWEST
-  const last = await lastId(stage, side)
+  const last = lastOf ?? (await lastId(stage, side))
   const pause = Math.min(50, Math.max(5, events / 1_000))
   const check = () => {
     stage.crew.check()

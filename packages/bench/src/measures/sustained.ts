@@ -60,9 +60,10 @@ export async function queued(stage: Stage, side: Side, records: number, change: 
 
 /** Rings once for what is pending. @returns changes a second */
 export async function drained(stage: Stage, side: Side, events: number): Promise<number> {
+  const last = await lastId(stage, side)
   const since = performance.now()
   const rung = stage.crew.ring(side === 'clinic' ? 'sql-to-postgres' : 'postgres-to-sql')
-  const [until] = await Promise.all([untilSettled(stage, side, events), rung])
+  const [until] = await Promise.all([untilSettled(stage, side, events, last), rung])
   return (events * 1_000) / (until - since)
 }
 

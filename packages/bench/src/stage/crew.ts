@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import { type Child, freePort, startChild, untilReady } from '@clinic-sync/demo'
+import { type Child, freePort, startChild } from '@clinic-sync/demo'
 
 export const SERVICES = ['ingress', 'sql-to-postgres', 'postgres-to-sql'] as const
 export type Service = (typeof SERVICES)[number]
@@ -20,6 +21,10 @@ interface Member {
 }
 
 type Settings = Readonly<Record<string, string>>
+
+/** How often a service that starts is asked whether it is ready, and for how long, milliseconds. */
+const ASK = 4
+const PATIENCE = 30_000
 
 /** What only the ingress reads: the others go on when this changes. */
 const OF_INGRESS = ['CLINIC_DOORBELL', 'PORTAL_DOORBELL']
@@ -58,8 +63,21 @@ export class Crew {
     void child.ended.then(({ asked }) => {
       if (!asked) this.#died ??= `${service} has ended. Its last log lines:\n${child.tail()}`
     })
-    await untilReady(child, port)
+    await this.#untilReady(service)
     return performance.now() - since
+  }
+
+  async #untilReady(service: Service): Promise<void> {
+    const deadline = performance.now() + PATIENCE
+    for (;;) {
+      const answer = await fetch(`${this.addressOf(service)}/readyz`).catch(() => undefined)
+      await answer?.body?.cancel()
+      if (answer?.ok) return
+      this.check()
+      if (performance.now() > deadline)
+        throw new Error(`${service} is not ready. Its last log lines:\n${this.#member(service).child.tail()}`)
+      await sleep(ASK)
+    }
   }
 
   /** Starts those that are not up, or were started with other settings. @returns those */
