@@ -5,7 +5,7 @@ import type { Side } from '../measures/outboxes.ts'
 import type { Mode } from '../stage/mode.ts'
 import type { Stage } from '../stage/stage.ts'
 import { type Edited, EDITED } from '../stage/visible.ts'
-import { nextTime } from './changes.ts'
+import { daysOf, nextTime } from './changes.ts'
 
 /** Connections: enough that an edit by schedule never waits for one, however slow a doorbell within it is. */
 const HANDS = 16
@@ -68,7 +68,7 @@ async function doctors({ addresses, crew }: Stage, mode: Mode): Promise<Hands> {
       const set = of === 'notes' ? 'note_text = $1' : 'days = $1'
       const { rows: written } = await pool.query<Record<string, unknown>>(
         `UPDATE ${table} SET ${set} WHERE ${column} BETWEEN $2 AND $3${mode === 'http' ? ' RETURNING *' : ''}`,
-        [of === 'notes' ? `Rang the patient, comes on Thursday; ${n}` : 11 + (n % 19), key, key + rows - 1],
+        [of === 'notes' ? `Rang the patient, comes on Thursday; ${n}` : daysOf(n), key, key + rows - 1],
       )
       const at = performance.now()
       await Promise.all(written.map((record) => post(table, record)))

@@ -5,7 +5,7 @@ import { filled } from '../stage/filled.ts'
 import { inMode } from '../stage/mode.ts'
 import type { Stage } from '../stage/stage.ts'
 import { type OnWritten, watchClinic, watchPortal } from '../stage/visible.ts'
-import { purge, type Side, untilSettled } from './outboxes.ts'
+import { purge, type Side } from './outboxes.ts'
 
 /** How often in a round. */
 const TIMES = 3
@@ -57,7 +57,6 @@ async function once(stage: Stage, side: Side, rows: number): Promise<number> {
       stage.crew.check()
       if (performance.now() > deadline) throw new Error(`${unseen.size} of ${rows} rows of the ${side} were not seen.`)
     }
-    await untilSettled(stage, side, rows)
     return visible - committed
   } finally {
     for (const end of [...unwatch, () => people.close()]) await end()

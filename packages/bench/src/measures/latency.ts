@@ -6,7 +6,7 @@ import { inMode, type Mode } from '../stage/mode.ts'
 import type { Stage } from '../stage/stage.ts'
 import { type Edited, type OnWritten, watchClinic, watchPortal } from '../stage/visible.ts'
 import { percentile } from '../statistics.ts'
-import { purge, type Side, untilSettled } from './outboxes.ts'
+import { purge, type Side } from './outboxes.ts'
 
 /** Changes before those that count, at the same pace: an ingress that has just been started is slower. */
 const WARM_UP = 300
@@ -97,8 +97,6 @@ async function edits(stage: Stage, mode: Mode, side: Side, rate: number, count: 
       if (performance.now() > deadline)
         throw new Error(`${open()} of ${all.length} edits of the ${side} were not seen.`)
     }
-    await untilSettled(stage, side, all.length)
-    await untilSettled(stage, 'clinic', all.length)
     return all.slice(WARM_UP)
   } finally {
     for (const end of [...unwatch, () => people.close()]) await end()

@@ -5,8 +5,7 @@ export type Side = 'clinic' | 'portal'
 
 /** Ids that are asked for: so many of the last that every partition's last is among them. */
 const SAMPLE = 64
-/** A drain that takes longer than this for a change has stopped, milliseconds; and what it may take besides. */
-const SLOWEST = 5
+/** Within this some row must be settled, milliseconds: else nothing moves any more. */
 const PATIENCE = 30_000
 
 /** The highest id that an outbox holds; 0: none. */
@@ -40,32 +39,31 @@ export async function unsettled({ clinic, portal }: Stage, side: Side): Promise<
  * Waits until an outbox is settled, and asks little meanwhile: by key, whether the last rows are, which a drain takes last. The
  * count of all comes once they are, and is not part of the time.
  *
- * @param events how many there are, for how long to wait
+ * @param events about how many there are, for how often to ask
  * @param lastOf the last of them, if it is known already
  * @returns `performance.now()` when the last was seen to be settled
  * @throws Error if a service ended, or nothing comes to an end
  */
 export async function untilSettled(stage: Stage, side: Side, events: number, lastOf?: number): Promise<number> {
-  const deadline = performance.now() + PATIENCE + events * SLOWEST
   const last = lastOf ?? (await lastId(stage, side))
   const pause = Math.min(50, Math.max(5, events / 1_000))
-  const check = () => {
+  let before = Number.POSITIVE_INFINITY
+  let deadline = performance.now() + PATIENCE
+  const goesOn = async () => {
     stage.crew.check()
-    if (performance.now() > deadline) throw new Error(`The ${side}'s outbox is not settled after all this time.`)
+    if (performance.now() < deadline) return sleep(pause)
+    const left = await unsettled(stage, side)
+    if (left >= before) throw new Error(`${left} changes of the ${side} are not settled, and nothing moves.`)
+    before = left
+    deadline = performance.now() + PATIENCE
   }
-  for (let id = Math.max(1, last - SAMPLE + 1); id <= last;) {
-    const open = await isOpen(stage, side, id)
-    if (!open) id++
-    else {
-      check()
-      await sleep(pause)
-    }
-  }
+  for (let id = Math.max(1, last - SAMPLE + 1); id <= last;)
+    if (await isOpen(stage, side, id)) await goesOn()
+    else id++
   for (;;) {
     const at = performance.now()
     if ((await unsettled(stage, side)) === 0) return at
-    check()
-    await sleep(10)
+    await goesOn()
   }
 }
 
@@ -80,13 +78,14 @@ async function isOpen({ clinic, portal }: Stage, side: Side, id: number): Promis
 }
 
 /**
- * Removes what is settled from both outboxes, as purging does after the retention time, and has Postgres tidy up: each measure finds
+ * Waits until nothing is under way, an edit's echo included, and removes what is settled from both outboxes, as purging does after the retention time, and has Postgres tidy up: each measure finds
  * them as the one before did.
  *
  * @throws Error if there are changes that failed.
  */
 export async function purge(stage: Stage): Promise<void> {
   const { clinic, portal } = stage
+  for (const side of ['portal', 'clinic'] as const) await untilSettled(stage, side, 0)
   await clinic.request().query("DELETE FROM dbo.SyncQueue WHERE Status = N'Synced'")
   await portal.query("DELETE FROM sync.queue WHERE status = 'Synced'")
   await portal.query('VACUUM (ANALYZE)')

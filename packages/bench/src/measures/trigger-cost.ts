@@ -1,10 +1,10 @@
 import type { Figure, Measure } from '../measure.ts'
-import { nextTime } from '../load/changes.ts'
+import { daysOf, nextTime } from '../load/changes.ts'
 import { filled } from '../stage/filled.ts'
 import { inMode } from '../stage/mode.ts'
 import type { Stage } from '../stage/stage.ts'
 import { percentile } from '../statistics.ts'
-import { purge, type Side, untilSettled } from './outboxes.ts'
+import { purge, type Side } from './outboxes.ts'
 
 interface Subject {
   readonly side: Side
@@ -42,7 +42,7 @@ const SUBJECTS: readonly Subject[] = [
     table: 'aligner_batches',
     key: 'aligner_batch_id',
     trigger: '"00_sync_capture_update"',
-    set: (n) => `days = ${11 + (n % 19)}`,
+    set: (n) => `days = ${daysOf(n)}`,
   },
 ]
 
@@ -79,8 +79,6 @@ export const triggerCost: Measure = {
           })
       }
     await inMode(stage, 'default')
-    await untilSettled(stage, 'portal', 50_000)
-    await untilSettled(stage, 'clinic', 50_000)
     await purge(stage)
     return figures
   },

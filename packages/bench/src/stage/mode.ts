@@ -1,4 +1,4 @@
-import { useDoorbell } from '@clinic-sync/cli'
+import { migrate, useDoorbell } from '@clinic-sync/cli'
 import { openScriptConnection } from '@clinic-sync/clinic'
 import type { Stage } from './stage.ts'
 
@@ -18,6 +18,7 @@ export async function inMode({ crew, addresses }: Stage, mode: Mode): Promise<vo
   const { clinic, portal } = MODES[mode]
   const restarted = await crew.startAll({ CLINIC_DOORBELL: clinic, PORTAL_DOORBELL: portal })
   if (!restarted.includes('ingress')) return
+  if (clinic !== 'http') await migrate({ side: 'clinic', url: addresses.clinic, doorbell: clinic })
   const connection = openScriptConnection(addresses.clinic)
   try {
     await useDoorbell(connection, {
