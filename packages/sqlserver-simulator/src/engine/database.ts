@@ -52,7 +52,9 @@ export class Database {
   readonly #procedures = new Map<string, Procedure>()
   readonly #triggers: Trigger[] = []
   readonly #hidden = new Set<string>()
-  readonly disabledTriggers = new Set<string>()
+  readonly #disabledTriggers = new Set<string>()
+  /** Those that fire, by table; empty again when one is installed, enabled or disabled. */
+  readonly #triggersOn = new Map<Table, readonly Trigger[]>()
   queueId = 0n
   /** Names of the migrations that have been applied in full. */
   readonly applied = new Set<string>()
@@ -81,17 +83,21 @@ export class Database {
   }
   addTrigger(trigger: Trigger): void {
     this.#triggers.push(trigger)
+    this.#triggersOn.clear()
   }
 
   /** Makes an object unknown until it is installed. */
   hide(schema: string, name: string): void {
     this.#hidden.add(id(schema, name))
+    this.#triggersOn.clear()
   }
   install(schema: string, name: string): void {
     this.#hidden.delete(id(schema, name))
+    this.#triggersOn.clear()
   }
   installAll(): void {
     this.#hidden.clear()
+    this.#triggersOn.clear()
   }
   isInstalled(schema: string, name: string): boolean {
     return !this.#hidden.has(id(schema, name))
@@ -127,20 +133,26 @@ export class Database {
     return this.#triggers.filter((t) => !this.#hidden.has(id(t.table.definition.schema, t.name)))
   }
   isEnabled(trigger: Trigger): boolean {
-    return !this.disabledTriggers.has(trigger.name.toLowerCase())
+    return !this.#disabledTriggers.has(trigger.name.toLowerCase())
   }
   enableTrigger(tx: Transaction, { name }: Trigger, on: boolean): void {
     const key = name.toLowerCase()
-    const was = this.disabledTriggers.has(key)
+    const was = this.#disabledTriggers.has(key)
     const set = (disabled: boolean) => {
-      if (disabled) this.disabledTriggers.add(key)
-      else this.disabledTriggers.delete(key)
+      this.#triggersOn.clear()
+      if (disabled) this.#disabledTriggers.add(key)
+      else this.#disabledTriggers.delete(key)
     }
     set(!on)
     tx.did(() => set(was))
   }
   triggersOn(table: Table): readonly Trigger[] {
-    return this.triggers.filter((t) => t.table === table && this.isEnabled(t))
+    let found = this.#triggersOn.get(table)
+    if (found === undefined) {
+      found = this.triggers.filter((t) => t.table === table && this.isEnabled(t))
+      this.#triggersOn.set(table, found)
+    }
+    return found
   }
   get tables(): readonly Table[] {
     return [...this.#tables.entries()].filter(([key]) => !this.#hidden.has(key)).map(([, table]) => table)

@@ -1,5 +1,5 @@
 import { SqlError } from '../values/errors.ts'
-import type { Row } from './row.ts'
+import type { Row, RowLock } from './row.ts'
 import type { Transaction } from './transaction.ts'
 
 /** Shared (held only above READ COMMITTED), update, exclusive. */
@@ -21,29 +21,65 @@ export class Blocked extends Error {
 }
 
 export function isBlocked(tx: Transaction, row: Row, mode: Mode): boolean {
-  if (row.lock === undefined) return false
-  for (const [holder, held] of row.lock.holders) if (holder !== tx && conflicts(held, mode)) return true
+  const { lock } = row
+  if (lock === undefined) return false
+  if (lock.holder !== null && lock.holder !== tx && conflicts(lock.mode, mode)) return true
+  if (lock.others !== null)
+    for (const [holder, held] of lock.others) if (holder !== tx && conflicts(held, mode)) return true
   return false
 }
 
 /** Takes a lock until the transaction's end. @throws Blocked */
 export function acquire(tx: Transaction, row: Row, mode: Mode): void {
+  const { lock } = row
+  if (lock === undefined) {
+    row.lock = { holder: tx, mode, others: null, waiters: null }
+    tx.locks.push(row)
+    return
+  }
   if (isBlocked(tx, row, mode)) throw new Blocked(row, mode)
-  row.lock ??= { holders: new Map(), waiters: new Set() }
-  row.lock.holders.set(tx, stronger(row.lock.holders.get(tx), mode))
-  tx.locks.add(row)
+  if (lock.holder === tx) {
+    lock.mode = stronger(lock.mode, mode)
+    return
+  }
+  const held = lock.others?.get(tx)
+  if (held === undefined) tx.locks.push(row)
+  if (lock.holder === null) {
+    lock.holder = tx
+    lock.mode = mode
+  } else {
+    lock.others ??= new Map()
+    lock.others.set(tx, stronger(held, mode))
+  }
 }
 
-/** Gives back the locks on these rows and wakes whoever waits for one of them. */
+/** Gives back a transaction's locks on these rows, which are no longer among its own, and wakes whoever waits for one of them. */
 export function release(tx: Transaction, rows: Iterable<Row>): void {
   for (const row of rows) {
-    tx.locks.delete(row)
-    const lock = row.lock
+    const { lock } = row
     if (lock === undefined) continue
-    lock.holders.delete(tx)
-    if (lock.holders.size === 0 && lock.waiters.size === 0) row.lock = undefined
-    for (const wake of lock.waiters) wake()
+    if (lock.holder === tx) {
+      lock.holder = null
+      for (const [other, held] of lock.others ?? []) {
+        lock.others?.delete(other)
+        lock.holder = other
+        lock.mode = held
+        break
+      }
+    } else lock.others?.delete(tx)
+    forgetIfFree(row, lock)
+    for (const wake of lock.waiters ?? []) wake()
   }
+}
+
+function forgetIfFree(row: Row, lock: RowLock): void {
+  if (lock.holder === null && (lock.waiters === null || lock.waiters.size === 0)) row.lock = undefined
+}
+
+function* holdersOf(lock: RowLock | undefined): Iterable<readonly [holder: Transaction, held: Mode]> {
+  if (lock === undefined) return
+  if (lock.holder !== null) yield [lock.holder, lock.mode]
+  if (lock.others !== null) yield* lock.others
 }
 
 const deadlock = (session: number) =>
@@ -61,7 +97,7 @@ function circle(tx: Transaction): Transaction[] {
     if (at.waiting === null) return false
     path.push(at)
     const { row, mode } = at.waiting.blocked
-    for (const [holder, held] of row.lock?.holders ?? []) {
+    for (const [holder, held] of holdersOf(row.lock)) {
       if (holder === at || !conflicts(held, mode)) continue
       if (holder === tx) return true
       if (seen.has(holder)) continue
@@ -89,14 +125,15 @@ export function waitFor(tx: Transaction, blocked: Blocked, timeout: number, sign
     const end = (settle: () => void) => {
       clearTimeout(timer)
       signal.removeEventListener('abort', abort)
-      lock.waiters.delete(wake)
-      if (lock.holders.size === 0 && lock.waiters.size === 0) blocked.row.lock = undefined
+      lock.waiters?.delete(wake)
+      forgetIfFree(blocked.row, lock)
       tx.waiting = null
       settle()
     }
     const wake = () => end(resolve)
     const abort = () => end(() => reject(signal.reason))
     const timer = timeout > 0 ? setTimeout(() => end(() => reject(timedOut())), timeout) : undefined
+    lock.waiters ??= new Set()
     lock.waiters.add(wake)
     signal.addEventListener('abort', abort)
     tx.waiting = { blocked, fail: (error) => end(() => reject(error)) }

@@ -55,17 +55,15 @@ export function tableRelation(table: Table): Relation {
     lookup(ordinal, access) {
       if (table.key.length === 1 && table.key[0] === ordinal) {
         return function* (value) {
-          const probe: SqlValue[] = []
-          probe[ordinal] = value
-          const row = table.get(table.keyOf(probe))
+          const row = table.get(table.keyFor([value]))
           if (row !== undefined && visible(row, access)) yield found(row)
         }
       }
       const index = table.index([ordinal])
       if (index === undefined) return null
       return function* (value) {
-        const rows = index.find([value])
-        for (const row of rows) if (visible(row, access) && index.matches(row, [value])) yield found(row)
+        const key = index.keyFor([value])
+        for (const row of index.at(key)) if (visible(row, access) && index.keyOf(row.values) === key) yield found(row)
       }
     },
   }

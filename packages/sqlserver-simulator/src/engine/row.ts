@@ -2,9 +2,13 @@ import type { SqlValue } from '../values/types.ts'
 import type { Mode } from './locks.ts'
 import type { Transaction } from './transaction.ts'
 
+/** Nearly always one transaction holds a row, and nobody waits: only then is there no Map and no Set. */
 export interface RowLock {
-  readonly holders: Map<Transaction, Mode>
-  readonly waiters: Set<() => void>
+  holder: Transaction | null
+  mode: Mode
+  /** Those that hold it as well. */
+  others: Map<Transaction, Mode> | null
+  waiters: Set<() => void> | null
 }
 
 /** A stored row. A deleted one stays, locked, until its deleter commits: others must wait for the outcome. */
@@ -13,7 +17,7 @@ export class Row {
   deleted = false
   /** Out of its table for good; its place in the order is swept later. */
   gone = false
-  lock: RowLock | undefined
+  lock: RowLock | undefined = undefined
 
   constructor(values: readonly SqlValue[]) {
     this.values = values

@@ -3,7 +3,7 @@ import type { SqlValue } from '../values/types.ts'
 import type { ColumnDefinition, TableDefinition } from './definition.ts'
 import { Index } from './table-index.ts'
 import { Row } from './row.ts'
-import type { Transaction } from './transaction.ts'
+import type { Step, Transaction } from './transaction.ts'
 import type { Work } from './work.ts'
 
 export type KeyValue = string | number | bigint | boolean | null
@@ -69,15 +69,23 @@ export class Table {
     return found
   }
 
+  /** The key of a row with these values. */
   keyOf(values: readonly SqlValue[]): KeyValue {
-    if (this.key.length === 1)
-      return hashKey(
-        values[this.key[0] as number] ?? null,
-        (this.columns[this.key[0] as number] as ColumnDefinition).type,
-      )
-    return this.key
-      .map((o) => String(hashKey(values[o] ?? null, (this.columns[o] as ColumnDefinition).type)))
-      .join('\u0001')
+    if (this.key.length === 1) return this.#hash(values[this.key[0] as number] ?? null, this.key[0] as number)
+    let key = ''
+    for (let i = 0; i < this.key.length; i++) {
+      const o = this.key[i] as number
+      key += `${i === 0 ? '' : '\u0001'}${String(this.#hash(values[o] ?? null, o))}`
+    }
+    return key
+  }
+  /** The same, from the values of the key's columns alone. */
+  keyFor(values: readonly SqlValue[]): KeyValue {
+    if (this.key.length === 1) return this.#hash(values[0] ?? null, this.key[0] as number)
+    return values.map((value, i) => String(this.#hash(value, this.key[i] as number))).join('\u0001')
+  }
+  #hash(value: SqlValue, ordinal: number): KeyValue {
+    return hashKey(value, (this.columns[ordinal] as ColumnDefinition).type)
   }
 
   /** The row with that key, deleted ones included. */
@@ -113,42 +121,28 @@ export class Table {
     if (ghost !== undefined) return this.#revive(tx, ghost, values)
     const row = new Row(values)
     this.#add(key, row)
-    tx.did(() => this.#remove(key, row))
+    tx.note(new Inserted(this, row, values))
     return row
+  }
+  /** For a change's undoing, and for its commit. */
+  forget(row: Row): void {
+    this.#remove(this.keyOf(row.values), row)
   }
 
   delete(tx: Transaction, row: Row): void {
     row.deleted = true
     for (const o of this.observers) o.removed(row)
-    tx.did(
-      () => {
-        row.deleted = false
-        for (const o of this.observers) o.added(row)
-      },
-      () => {
-        if (row.deleted && !row.gone) this.#remove(this.keyOf(row.values), row)
-      },
-    )
+    tx.note(new Deleted(this, row, row.values))
   }
 
   update(tx: Transaction, row: Row, values: readonly SqlValue[]): void {
     const before = row.values
-    const [oldKey, newKey] = [this.keyOf(before), this.keyOf(values)]
-    if (oldKey !== newKey) throw new Error('keys are not updated')
+    if (!this.key.every((o) => before[o] === values[o]) && this.keyOf(before) !== this.keyOf(values))
+      throw new Error('keys are not updated')
     row.values = values
-    for (const index of this.indexes) index.add(row)
+    for (const index of this.indexes) if (!index.isSame(before, values)) index.add(row)
     for (const o of this.observers) o.changed(row, before)
-    tx.did(
-      () => {
-        const undone = row.values
-        row.values = before
-        for (const index of this.indexes) index.drop(row, undone)
-        for (const o of this.observers) o.changed(row, undone)
-      },
-      () => {
-        for (const index of this.indexes) index.drop(row, before)
-      },
-    )
+    tx.note(new Updated(this, row, before))
   }
 
   #revive(tx: Transaction, row: Row, values: readonly SqlValue[]): Row {
@@ -157,18 +151,7 @@ export class Table {
     row.values = values
     for (const index of this.indexes) index.add(row)
     for (const o of this.observers) o.added(row)
-    tx.did(
-      () => {
-        for (const o of this.observers) o.removed(row)
-        const undone = row.values
-        row.deleted = true
-        row.values = before
-        for (const index of this.indexes) index.drop(row, undone)
-      },
-      () => {
-        for (const index of this.indexes) index.drop(row, before)
-      },
-    )
+    tx.note(new Revived(this, row, before))
     return row
   }
 
@@ -187,5 +170,61 @@ export class Table {
     this.#gone++
     for (const index of this.indexes) index.remove(row)
     if (!row.deleted) for (const o of this.observers) o.removed(row)
+  }
+}
+
+/** What was done to a row, to be taken back or finished. A row is findable by its former values until the change is committed. */
+abstract class Change implements Step {
+  readonly table: Table
+  readonly row: Row
+  readonly before: readonly SqlValue[]
+  constructor(table: Table, row: Row, before: readonly SqlValue[]) {
+    this.table = table
+    this.row = row
+    this.before = before
+  }
+  abstract undo(): void
+  abstract commit(): void
+
+  protected forget(former: readonly SqlValue[]): void {
+    for (const index of this.table.indexes) if (!index.isSame(former, this.row.values)) index.drop(this.row, former)
+  }
+}
+class Inserted extends Change {
+  undo(): void {
+    this.table.forget(this.row)
+  }
+  commit(): void {}
+}
+class Deleted extends Change {
+  undo(): void {
+    this.row.deleted = false
+    for (const o of this.table.observers) o.added(this.row)
+  }
+  commit(): void {
+    if (this.row.deleted && !this.row.gone) this.table.forget(this.row)
+  }
+}
+class Updated extends Change {
+  undo(): void {
+    const undone = this.row.values
+    this.row.values = this.before
+    this.forget(undone)
+    for (const o of this.table.observers) o.changed(this.row, undone)
+  }
+  commit(): void {
+    this.forget(this.before)
+  }
+}
+class Revived extends Change {
+  undo(): void {
+    for (const o of this.table.observers) o.removed(this.row)
+    const undone = this.row.values
+    this.row.deleted = true
+    this.row.values = this.before
+    this.forget(undone)
+  }
+  commit(): void {
+    this.forget(this.before)
   }
 }

@@ -2,6 +2,13 @@ import type { Blocked } from './locks.ts'
 import { release } from './locks.ts'
 import type { Row } from './row.ts'
 
+/** A change that can be taken back, and what remains to be done when it is committed. */
+export interface Step {
+  undo(): void
+  commit(): void
+}
+const nothing = () => {}
+
 let latest = 0
 
 /** What one transaction has done and holds. Statements are atomic: `undoTo` takes back what the last one did. */
@@ -10,11 +17,11 @@ export class Transaction {
   readonly id = ++latest
   readonly session: number
   priority = 0
-  readonly locks = new Set<Row>()
+  readonly locks: Row[] = []
   waiting: { readonly blocked: Blocked; readonly fail: (error: Error) => void } | null = null
   readonly savepoints = new Map<string, { readonly mark: number; readonly locks: number }>()
   readonly #atEnd = new Map<object, () => void>()
-  #log: { readonly undo: () => void; readonly commit: (() => void) | null }[] = []
+  #log: Step[] = []
 
   constructor(session: number) {
     this.session = session
@@ -24,21 +31,24 @@ export class Transaction {
     return this.#log.length
   }
   /** Notes a change: how to take it back, and what remains to be done when it is committed. */
-  did(undo: () => void, commit: (() => void) | null = null): void {
+  did(undo: () => void, commit: () => void = nothing): void {
     this.#log.push({ undo, commit })
+  }
+  note(step: Step): void {
+    this.#log.push(step)
   }
   undoTo(mark: number): void {
     for (const entry of this.#log.splice(mark).reverse()) entry.undo()
   }
   save(name: string): void {
-    this.savepoints.set(name, { mark: this.mark, locks: this.locks.size })
+    this.savepoints.set(name, { mark: this.mark, locks: this.locks.length })
   }
   /** Takes back what was done since then, and gives back the locks taken since, as SQL Server does; false: no such savepoint. */
   backTo(savepoint: string): boolean {
     const found = this.savepoints.get(savepoint)
     if (found === undefined) return false
     this.undoTo(found.mark)
-    release(this, [...this.locks].slice(found.locks))
+    release(this, this.locks.splice(found.locks))
     return true
   }
   /** For `commit` handlers: something to be done once all locks are gone, once for each `what`. */
@@ -48,14 +58,14 @@ export class Transaction {
   commit(): void {
     const log = this.#log
     this.#log = []
-    for (const { commit } of log) commit?.()
-    release(this, this.locks)
+    for (const step of log) step.commit()
+    release(this, this.locks.splice(0))
     const last = [...this.#atEnd.values()]
     this.#atEnd.clear()
     for (const action of last) action()
   }
   rollback(): void {
     this.undoTo(0)
-    release(this, this.locks)
+    release(this, this.locks.splice(0))
   }
 }

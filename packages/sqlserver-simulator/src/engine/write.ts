@@ -13,9 +13,10 @@ type Verb = 'INSERT' | 'UPDATE' | 'DELETE' | 'ALTER TABLE'
 /** Fills in the computed columns. */
 export function complete(table: Table, values: SqlValue[]): readonly SqlValue[] {
   const value = (name: string) => values[table.ordinal(name)] ?? null
-  table.columns.forEach((column, i) => {
-    values[i] = column.computed === null ? (values[i] ?? null) : column.computed(value)
-  })
+  for (let i = 0; i < table.columns.length; i++) {
+    const { computed } = table.columns[i] as ColumnDefinition
+    values[i] = computed === null ? (values[i] ?? null) : computed(value)
+  }
   return values
 }
 
@@ -30,13 +31,14 @@ function settled(work: Work, row: Row): Row {
 }
 
 function checkValues(work: Work, table: Table, values: readonly SqlValue[], verb: Verb): void {
-  table.columns.forEach((column, i) => {
+  for (let i = 0; i < table.columns.length; i++) {
+    const column = table.columns[i] as ColumnDefinition
     if (values[i] === null && !column.nullable && column.computed === null)
       throw new SqlError(
         515,
         `Cannot insert the value NULL into column '${column.name}', table '${work.db.name}.${table.name}'; column does not allow nulls. ${verb} fails.`,
       )
-  })
+  }
   for (const check of table.definition.checks) {
     if (!check.holds(values[table.ordinal(check.column)] ?? null))
       throw conflict(work, verb, 'CHECK', check.name, table, check.column)

@@ -95,7 +95,7 @@ export class Migrations {
   #remake(name: string, text: string | null): void {
     if (text !== null) this.#db.definitions.set(name, text)
     const doorbell = DOORBELLS.find(({ trigger }) => trigger === name)
-    const chosen = this.#settings.get(this.#settings.keyOf(['Doorbell']))
+    const chosen = this.#settings.get(this.#settings.keyFor(['Doorbell']))
     const isChosen = chosen !== undefined && !chosen.deleted && chosen.values[1] === doorbell?.name
     const trigger = this.#triggers.find((each) => each.name === name)
     const tx = new Transaction(0)

@@ -158,7 +158,7 @@ function judge(work: Work, all: ReadonlyMap<string, Records>, change: Change, ru
 /** What `sync.RowState` knows of the record. Only this procedure writes there, in short transactions: it waits for those. */
 function stateOf(work: Work, { mapped }: Records, key: number) {
   const states = work.db.table('sync', 'RowState')
-  const state = states.get(states.keyOf([mapped.name, key]))
+  const state = states.get(states.keyFor([mapped.name, key]))
   if (state === undefined) return { state, seen: 0n, reported: null }
   if (isBlocked(work.tx, state, 'U')) throw new Blocked(state, 'U')
   if (state.deleted || state.gone) return { state: undefined, seen: 0n, reported: null }

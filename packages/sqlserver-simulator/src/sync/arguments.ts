@@ -29,12 +29,15 @@ type Test = (value: unknown) => boolean
 const whole = (bits: 31 | 63): Test => {
   const limit = 2n ** BigInt(bits)
   return (value) => {
+    if (typeof value === 'number' && value >= -LAST_INT && value <= LAST_INT) return Number.isInteger(value)
+    if (typeof value === 'string' && bits === 63 && /^\d{1,18}$/.test(value)) return true
     if (typeof value !== 'number' && typeof value !== 'string') return false
     if (!/^[+-]?\d{1,30}$/.test(String(value).trim())) return false
     const number = BigInt(String(value).trim().replace(/^\+/, ''))
     return number >= -limit && number < limit
   }
 }
+const LAST_INT = 2_147_483_647
 export const isInt = whole(31)
 export const isBigint = whole(63)
 export const isText: Test = (value) => typeof value === 'string'
@@ -72,10 +75,9 @@ export function checkedArray(
     // Said below, without the text.
   }
   if (!Array.isArray(items)) throw malformed(`${procedure}: ${parameter} must be a JSON array`)
+  const tests = Object.entries(properties)
   for (const item of items as unknown[]) {
-    const fits =
-      isObject(item) &&
-      Object.entries(properties).every(([name, test]) => test((item as Record<string, unknown>)[name]))
+    const fits = isObject(item) && tests.every(([name, test]) => test((item as Record<string, unknown>)[name]))
     if (!fits) throw malformed(`${procedure}: ${parameter} holds an element of another shape`)
   }
   return items as Record<string, unknown>[]

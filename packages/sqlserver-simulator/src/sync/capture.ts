@@ -42,11 +42,17 @@ export function captureTriggers(db: Database): Trigger[] {
 /** What one turn of a trigger queues. All of a turn comes before all of the next. */
 type Turn = (work: Work, changes: readonly RowChange[]) => Queued[]
 
-const ordered = (queued: Queued[]) => [...new Map(queued.map((q) => [q.key, q])).values()].sort((a, b) => a.key - b.key)
+function ordered(queued: Queued[]): Queued[] {
+  // A statement meets its rows in key order nearly always.
+  const isOrdered = queued.every(({ key }, i) => i === 0 || (queued[i - 1] as Queued).key < key)
+  return isOrdered ? queued : [...new Map(queued.map((q) => [q.key, q])).values()].sort((a, b) => a.key - b.key)
+}
 
 const at = (table: Table, column: string) => table.ordinal(column)
-const changed = (change: RowChange, ordinals: readonly number[]) =>
-  ordinals.some((o) => !identical(change.before?.[o] ?? null, change.after?.[o] ?? null))
+function changed({ before, after }: RowChange, ordinals: readonly number[]): boolean {
+  for (const o of ordinals) if (!identical(before?.[o] ?? null, after?.[o] ?? null)) return true
+  return false
+}
 
 /** In order: ancestors that a row may bring into scope, inserts and updates, records computed from the table, deletes. */
 function captures(db: Database, table: Table): Turn[] {
@@ -61,13 +67,15 @@ function captures(db: Database, table: Table): Turn[] {
   if (own === undefined) return derived
   const key = at(table, own.key.clinic)
   const columns = own.columns.map((c) => at(table, c.clinic))
-  const written: Turn = (_, changes) =>
-    changes.flatMap((change): Queued[] => {
-      if (change.after === null || (change.before !== null && !changed(change, columns))) return []
-      return [
-        { table: own.name, key: change.after[key] as number, operation: change.before === null ? 'INSERT' : 'UPDATE' },
-      ]
-    })
+  const written: Turn = (_, changes) => {
+    const queued: Queued[] = []
+    for (const change of changes) {
+      if (change.after === null || (change.before !== null && !changed(change, columns))) continue
+      const operation = change.before === null ? 'INSERT' : 'UPDATE'
+      queued.push({ table: own.name, key: change.after[key] as number, operation })
+    }
+    return queued
+  }
   const deleted: Turn = (_, changes) =>
     own.deletes.clinic === 'ignore'
       ? []
@@ -155,8 +163,10 @@ export function enqueue(work: Work, changes: readonly Queued[]): void {
   if (changes.length === 0) return
   const table = work.db.table('dbo', 'SyncQueue')
   const [name, record, operation] = [at(table, 'TableName'), at(table, 'RecordID'), at(table, 'Operation')]
-  const rows = changes.map((change) => {
-    const values = emptyRow(work, table)
+  const [id, defaults] = [at(table, 'QueueID'), emptyRow(work, table)]
+  const rows = changes.map((change, i) => {
+    const values = defaults.slice()
+    if (i > 0) values[id] = ++work.db.queueId
     values[name] = change.table
     values[record] = change.key
     values[operation] = change.operation

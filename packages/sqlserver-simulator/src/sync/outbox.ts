@@ -1,10 +1,17 @@
+import { Ordered } from '../engine/ordered.ts'
 import type { Row } from '../engine/row.ts'
+import type { Index } from '../engine/table-index.ts'
 import type { Observer, Table } from '../engine/table.ts'
 import { fold } from '../values/compare.ts'
 import type { SqlValue } from '../values/types.ts'
 
 const LATEST = 2n ** 63n
-const isStatus = (value: SqlValue | undefined, status: string) => typeof value === 'string' && fold(value) === status
+type Status = 'Pending' | 'Queued' | 'Synced' | 'Failed'
+const STATUSES: readonly Status[] = ['Pending', 'Queued', 'Synced', 'Failed']
+const BY_TEXT = new Map(STATUSES.flatMap((status) => [status, fold(status)].map((text) => [text, status] as const)))
+/** A status as the collation sees it: whoever writes it by hand may write it in capitals. */
+const statusOf = (value: SqlValue | undefined): Status | undefined =>
+  BY_TEXT.get(value as string) ?? BY_TEXT.get(typeof value === 'string' ? fold(value) : '')
 
 /** Where dbo.SyncQueue's columns are, and its pending rows in order: a drain must never look through the whole queue. */
 export class Outbox {
@@ -24,9 +31,8 @@ export class Outbox {
       number
     >
   >
-  /** Sorted by QueueID; rows that are pending no more leave a hole until it is swept. */
-  #pending: (Row | null)[] = []
-  #holes = 0
+  readonly #pending = new Ordered((row) => this.id(row))
+  readonly #byRecord: Index
   readonly synced = new Set<Row>()
   #oldest = LATEST
 
@@ -45,6 +51,9 @@ export class Outbox {
       EventVersion: o('EventVersion'),
       SessionID: o('SessionID'),
     }
+    const byRecord = table.index([this.at.TableName, this.at.RecordID])
+    if (byRecord === undefined) throw new Error('dbo.SyncQueue has no index on its records')
+    this.#byRecord = byRecord
     const observer: Observer = {
       added: (row) => this.#enter(row, row.values),
       removed: (row) => this.#leave(row, row.values),
@@ -65,8 +74,11 @@ export class Outbox {
   }
   /** Rows of one record, in no order. */
   ofRecord(table: SqlValue, key: SqlValue): readonly Row[] {
-    const index = this.table.index([this.at.TableName, this.at.RecordID])
-    return (index?.find([table, key]) ?? []).filter((row) => !row.deleted && index?.matches(row, [table, key]))
+    const index = this.#byRecord
+    const wanted = index.keyFor([table, key])
+    const rows = index.at(wanted)
+    const isOf = (row: Row) => !row.deleted && index.keyOf(row.values) === wanted
+    return rows.every(isOf) ? rows : rows.filter(isOf)
   }
 
   /** When a synced row was settled: the original system may not have noted it. */
@@ -83,73 +95,23 @@ export class Outbox {
   }
 
   /** In the order of their ids, those above `after` (null: all). */
-  *pending(after: bigint | null = null): Iterable<Row> {
-    if (this.#holes > 0) {
-      this.#pending = this.#pending.filter((row) => row !== null)
-      this.#holes = 0
-    }
-    const all = this.#pending
-    for (let i = after === null ? 0 : this.#place(after + 1n); i < all.length; i++) {
-      const row = all[i]
-      if (row) yield row
-    }
+  pending(after: bigint | null = null): Iterable<Row> {
+    return this.#pending.above(after)
   }
 
   #enter(row: Row, values: readonly SqlValue[]): void {
-    if (isStatus(values[this.at.Status], 'synced')) {
+    const status = statusOf(values[this.at.Status])
+    if (status === 'Pending') this.#pending.add(row)
+    else if (status === 'Synced') {
       if (this.synced.size === 0) this.#oldest = LATEST
       this.synced.add(row)
       this.#aged(values)
     }
-    if (!isStatus(values[this.at.Status], 'pending')) return
-    const last = this.#pending.at(-1)
-    if (last === undefined || (last !== null && this.id(last) < this.id(row))) {
-      this.#pending.push(row)
-      return
-    }
-    // Out of order (a row made pending again): rare enough to sweep and sort in.
-    this.#pending = this.#pending.filter((r) => r !== null)
-    this.#holes = 0
-    this.#pending.splice(this.#place(this.id(row)), 0, row)
   }
 
   #leave(row: Row, values: readonly SqlValue[]): void {
-    this.synced.delete(row)
-    if (!isStatus(values[this.at.Status], 'pending')) return
-    const place = this.#find(row)
-    if (place < 0) return
-    this.#pending[place] = null
-    this.#holes++
-    while (this.#pending.length > 0 && this.#pending.at(-1) === null) {
-      this.#pending.pop()
-      this.#holes--
-    }
-  }
-
-  /** Where a QueueID belongs; there are no holes then. */
-  #place(id: bigint): number {
-    let [low, high] = [0, this.#pending.length]
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if (this.id(this.#pending[middle] as Row) < id) low = middle + 1
-      else high = middle
-    }
-    return low
-  }
-
-  #find(row: Row): number {
-    const id = this.id(row)
-    let [low, high] = [0, this.#pending.length]
-    while (low < high) {
-      const middle = (low + high) >> 1
-      let probe = middle
-      while (probe < high && this.#pending[probe] === null) probe++
-      const found = this.#pending[probe]
-      if (probe >= high || !found) high = middle
-      else if (this.id(found) === id) return probe
-      else if (this.id(found) < id) low = probe + 1
-      else high = middle
-    }
-    return -1
+    const status = statusOf(values[this.at.Status])
+    if (status === 'Pending') this.#pending.remove(row)
+    else if (status === 'Synced') this.synced.delete(row)
   }
 }

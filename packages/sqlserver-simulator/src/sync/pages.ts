@@ -98,14 +98,14 @@ export function backfillPage(all: ReadonlyMap<string, Records>): Procedure {
 function watermark(work: Work, name: TableName) {
   const table = work.db.table('sync', 'Backfill')
   const at = (column: string) => table.ordinal(column)
-  let row = table.get(table.keyOf([name]))
+  let row = table.get(table.keyFor([name]))
   const isNew = row === undefined || row.deleted
   if (row !== undefined) acquire(work.tx, row, 'X')
   if (isNew) {
     const values = emptyRow(work, table)
     values[at('TableName')] = name
     insertRows(work, table, [complete(table, values)])
-    row = table.get(table.keyOf([name]))
+    row = table.get(table.keyFor([name]))
   }
   const stored = row
   if (stored === undefined) throw new Error('the watermark is missing')

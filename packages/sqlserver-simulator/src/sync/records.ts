@@ -12,6 +12,8 @@ interface MappedColumn {
   readonly column: Column
   readonly ordinal: number
   readonly type: SqlType
+  /** Its name in the portal, quoted. */
+  readonly name: string
 }
 
 /** A synced record's place in the clinic. */
@@ -31,7 +33,7 @@ export function openRecords(db: Database, tables: readonly Mapped[]): ReadonlyMa
         const ordinal = relation.columns.findIndex((c) => c.name.toLowerCase() === column.clinic.toLowerCase())
         const definition = relation.columns[ordinal]
         if (definition === undefined) throw new Error(`the clinic's ${mapped.clinic} has no column ${column.clinic}`)
-        return { column, ordinal, type: definition.type }
+        return { column, ordinal, type: definition.type, name: JSON.stringify(column.name) }
       })
       return [mapped.name, { mapped, relation, key: columns[0]?.ordinal ?? 0, columns }] as const
     }),
@@ -71,7 +73,14 @@ export function inScope(all: ReadonlyMap<string, Records>, records: Records, row
 }
 
 /** The row as the JSON object of an event: the portal's names, values as the wire needs them, wall-clock times. */
-export const rowData = (records: Records, row: Found): string => JSON.stringify(wireRow(records, row))
+export function rowData({ columns }: Records, row: Found): string {
+  let json = ''
+  for (const { ordinal, type, name } of columns) {
+    const value = wire(row.values[ordinal] ?? null, type)
+    json += `${json === '' ? '{' : ','}${name}:${typeof value === 'string' ? JSON.stringify(value) : String(value)}`
+  }
+  return `${json}}`
+}
 
 export const wireRow = ({ columns }: Records, row: Found): Readonly<Record<string, Value>> =>
   Object.fromEntries(columns.map(({ column, ordinal, type }) => [column.name, wire(row.values[ordinal] ?? null, type)]))

@@ -87,7 +87,7 @@ export function bookkeeping(outbox: Outbox, all: ReadonlyMap<string, Records>): 
         const operations = outbox
           .ofRecord(String(table), Number(key))
           .flatMap(({ values }) => (values[at.Status] === 'Synced' ? [] : [values[operation]]))
-        const seen = seenOf(states.get(states.keyOf([String(table), Number(key)])))
+        const seen = seenOf(states.get(states.keyFor([String(table), Number(key)])))
         return [
           i + 1,
           seen.toString(),
@@ -175,7 +175,7 @@ export function queueRecords(outbox: Outbox, all: ReadonlyMap<string, Records>):
 
 function fence(work: Work, table: string, key: number, seen: bigint): void {
   const states = work.db.table('sync', 'RowState')
-  const row = states.get(states.keyOf([table, key]))
+  const row = states.get(states.keyFor([table, key]))
   if (row === undefined || row.deleted) {
     insertRows(work, states, [[table, key, seen, null]])
     return
@@ -187,7 +187,7 @@ function fence(work: Work, table: string, key: number, seen: bigint): void {
 
 function removeSetting(work: Work, name: string): void {
   const settings = work.db.table('sync', 'Settings')
-  const row = settings.get(settings.keyOf([name]))
+  const row = settings.get(settings.keyFor([name]))
   if (row === undefined || row.deleted) return
   acquire(work.tx, row, 'X')
   deleteRows(work, settings, [row])

@@ -24,7 +24,7 @@ export function readSetting(work: Work, name: Setting): string | null {
 /** The same, without waiting: also what somebody has not committed. */
 export function peekSetting({ db }: Work, name: Setting): string | null {
   const table = db.table('sync', 'Settings')
-  const row = table.get(table.keyOf([name]))
+  const row = table.get(table.keyFor([name]))
   return row === undefined || row.deleted ? null : (row.values[table.ordinal('Value')] as string | null)
 }
 

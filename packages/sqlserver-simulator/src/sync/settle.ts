@@ -38,7 +38,8 @@ export function settleChanges(outbox: Outbox, all: ReadonlyMap<string, Records>)
     name: 'SettleChanges',
     parameters: [{ name: 'Outcomes', type: nvarchar(MAX) }],
     run(work, [text]) {
-      for (const outcome of inOrder(parse(all, text))) settle(work, outbox, outcome)
+      const now = nowDatetime2(3)
+      for (const outcome of inOrder(parse(all, text))) settle(work, outbox, outcome, now)
       purge(work, outbox)
       return []
     },
@@ -80,7 +81,11 @@ function inOrder(outcomes: readonly Outcome[]): Outcome[] {
     const found = ORDER.findIndex((each) => each === outcome)
     return found < 0 ? ORDER.length : found
   }
-  return [...outcomes].sort((a, b) => place(a) - place(b) || Number(a.version - b.version))
+  const byVersion = (a: bigint, b: bigint) => (a === b ? 0 : a < b ? -1 : 1)
+  return outcomes
+    .map((outcome) => ({ outcome, place: place(outcome) }))
+    .sort((a, b) => a.place - b.place || byVersion(a.outcome.version, b.outcome.version))
+    .map(({ outcome }) => outcome)
 }
 
 /** What stands before the first colon of a LastError. */
@@ -95,11 +100,11 @@ const RESTORED =
   'SYNC_RESTORED: the portal has had later versions of this record than the clinic has handed out: ' +
   'the clinic was restored from a backup'
 
-function settle(work: Work, outbox: Outbox, { table, key, version, outcome, error }: Outcome): void {
-  const now = nowDatetime2(3)
-  const carriedBy = ({ values }: Row) => values[outbox.at.EventVersion] as bigint | null
-  const isLatest = outbox.ofRecord(table, key).every((row) => (carriedBy(row) ?? 0n) <= version)
-  for (const row of outbox.ofRecord(table, key)) {
+function settle(work: Work, outbox: Outbox, { table, key, version, outcome, error }: Outcome, now: bigint): void {
+  const rows = outbox.ofRecord(table, key)
+  const isOurs = ({ values }: Row) => ((values[outbox.at.EventVersion] as bigint | null) ?? 0n) <= version
+  const isLatest = outcome === 'stale' && rows.every(isOurs)
+  for (const row of rows) {
     const carried = row.values[outbox.at.EventVersion] as bigint | null
     const status = row.values[outbox.at.Status] as string
     if (carried === null || carried > version) continue
@@ -120,7 +125,7 @@ function settle(work: Work, outbox: Outbox, { table, key, version, outcome, erro
       const was = before === null ? '' : ` (was ${causeOf(before)})`
       const reason = `SYNC_DISCARDED: ${(error ?? 'no reason was given').slice(0, 850)}${was}`.slice(0, 1000)
       set(work, outbox, row, { Status: 'Failed', LastAttempt: now, LastError: reason })
-    } else if (outcome === 'stale' && isLatest && carried === version) {
+    } else if (isLatest && carried === version) {
       if (open || isOpenFailure(status, before))
         set(work, outbox, row, { Status: 'Failed', LastAttempt: now, LastError: RESTORED })
     } else if (DONE.has(outcome) && status !== 'Synced')
@@ -133,7 +138,7 @@ const isOpenFailure = (status: string, error: string | null) => status === 'Fail
 /** Synced rows older than the retention, from the oldest on: pages of 500, ten at most, until a page is not all old. */
 function purge(work: Work, outbox: Outbox): void {
   const settings = work.db.table('sync', 'Settings')
-  const setting = settings.get(settings.keyOf(['RetentionDays']))
+  const setting = settings.get(settings.keyFor(['RetentionDays']))
   const days = Number(setting?.deleted ? null : setting?.values[settings.ordinal('Value')])
   const retention = Number.isInteger(days) && days >= 1 && days <= 36_500 ? days : 7
   const before = nowDatetime2(3) - BigInt(retention) * TICKS_A_DAY

@@ -57,6 +57,7 @@ function take(
   after: bigint | null,
 ): readonly Result[] {
   const pending = outbox.pending(after)[Symbol.iterator]()
+  const moved = movedUpTo(work)
   let [rows, locked] = [0, 0]
   let last: bigint | null = null
   const events: SqlValue[][] = []
@@ -75,7 +76,7 @@ function take(
       rows++
     }
     for (const taken of coalesce(outbox, all, page.filter(isKnown))) {
-      taken.version = versionOf(work, outbox, taken)
+      taken.version = versionOf(work, outbox, taken, moved)
       for (const row of taken.rows)
         if (row.values[outbox.at.EventVersion] !== taken.version)
           set(work, outbox, row, { EventVersion: taken.version })
@@ -111,27 +112,34 @@ function nextPage(work: Work, pending: Iterator<Row>, max: number): Row[] {
 }
 
 function coalesce(outbox: Outbox, all: ReadonlyMap<string, Records>, page: readonly Row[]): Taken[] {
-  const found = new Map<string, Taken>()
+  const found = new Map<string, Map<number, Taken>>([...all.keys()].map((table) => [table, new Map()]))
+  const ordered: Taken[] = []
   for (const row of page) {
     const [table, key] = [String(row.values[outbox.at.TableName]), row.values[outbox.at.RecordID] as number]
-    const taken = found.get(`${table}/${key}`)
-    if (taken !== undefined) taken.rows.push(row)
-    else found.set(`${table}/${key}`, { records: all.get(table) as Records, key, rows: [row], version: 0n })
+    const ofTable = found.get(table) as Map<number, Taken>
+    const known = ofTable.get(key)
+    if (known !== undefined) {
+      known.rows.push(row)
+      continue
+    }
+    const taken = { records: all.get(table) as Records, key, rows: [row], version: 0n }
+    ofTable.set(key, taken)
+    ordered.push(taken)
   }
-  return [...found.values()]
+  return ordered
 }
 
 /**
  * The highest queue id. Where an event of the record with that version or a higher one has gone out already, these rows
  * were committed late and get a fresh number, unless all of them have been in an event before: that one then goes out once more.
  */
-function versionOf(work: Work, outbox: Outbox, { records, key, rows }: Taken): bigint {
+function versionOf(work: Work, outbox: Outbox, { records, key, rows }: Taken, moved: bigint): bigint {
   const last = outbox.id(rows.at(-1) as Row)
-  const versions = outbox
-    .ofRecord(records.mapped.name, key)
-    .map((row) => row.values[outbox.at.EventVersion] as bigint | null)
-  const highest = versions.reduce<bigint>((h, v) => (v !== null && v > h ? v : h), -1n)
-  const moved = movedUpTo(work)
+  let highest = -1n
+  for (const row of outbox.ofRecord(records.mapped.name, key)) {
+    const version = row.values[outbox.at.EventVersion] as bigint | null
+    if (version !== null && version > highest) highest = version
+  }
   if (last <= moved && highest <= moved) return ++work.db.queueId
   if (highest < last) return last
   return rows.every((row) => row.values[outbox.at.EventVersion] !== null) ? highest : ++work.db.queueId
@@ -142,7 +150,7 @@ function read(work: Work, all: ReadonlyMap<string, Records>, { records, key }: T
   const access = { tx: work.tx, mode: 'S', onLocked: 'wait' } as const
   try {
     const state = work.db.table('sync', 'RowState')
-    const row = state.get(state.keyOf([records.mapped.name, key]))
+    const row = state.get(state.keyFor([records.mapped.name, key]))
     if (row !== undefined && isBlocked(work.tx, row, 'S')) return null
     const seen =
       row === undefined || row.deleted ? 0n : ((row.values[state.ordinal('SeenPortalVersion')] as bigint | null) ?? 0n)
@@ -171,7 +179,10 @@ export function set(
   changes: Partial<Record<keyof Outbox['at'], SqlValue>>,
 ): void {
   acquire(work.tx, row, 'X')
-  const values = [...row.values]
-  for (const [name, value] of Object.entries(changes)) values[outbox.at[name as keyof Outbox['at']]] = value
+  const values = row.values.slice()
+  for (const name in changes) {
+    const column = name as keyof Outbox['at']
+    values[outbox.at[column]] = changes[column] ?? null
+  }
   outbox.table.update(work.tx, row, values)
 }

@@ -76,16 +76,19 @@ export class MessageReader {
 /** Sends a response in packets of at most `size` bytes. `more`: the rest of it follows later. */
 export function sendMessage(socket: Socket, body: Buffer, size: number, more = false): void {
   const room = size - HEADER
-  socket.cork()
-  for (let at = 0, id = 1; at === 0 || at < body.length; at += room, id++) {
-    const part = body.subarray(at, at + room)
-    const header = Buffer.alloc(HEADER)
-    header[0] = RESPONSE
-    header[1] = at + room >= body.length && !more ? END : 0
-    header.writeUInt16BE(part.length + HEADER, 2)
-    header[6] = id & 255
-    socket.write(header)
-    socket.write(part)
+  const packets = Math.max(1, Math.ceil(body.length / room))
+  // One write, whatever the number of packets: each would be a system call's vector of its own.
+  const all = Buffer.allocUnsafe(body.length + packets * HEADER)
+  for (let id = 0, from = 0, to = 0; id < packets; id++, from += room) {
+    const length = Math.min(room, body.length - from)
+    all[to] = RESPONSE
+    all[to + 1] = id === packets - 1 && !more ? END : 0
+    all.writeUInt16BE(length + HEADER, to + 2)
+    all.writeUInt16BE(0, to + 4)
+    all[to + 6] = (id + 1) & 255
+    all[to + 7] = 0
+    body.copy(all, to + HEADER, from, from + length)
+    to += length + HEADER
   }
-  socket.uncork()
+  socket.write(all)
 }

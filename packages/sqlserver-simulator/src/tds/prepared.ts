@@ -86,10 +86,16 @@ function parseDeclarations(text: string): Declared[] {
 }
 
 function bind(declared: readonly Declared[], given: readonly RpcParameter[]): Ready['parameters'] {
+  // A statement may have 2,100 of them.
+  const named = new Map<string, RpcParameter>()
+  const unnamed: RpcParameter[] = []
+  for (const parameter of given) {
+    const name = parameter.name.toLowerCase()
+    if (name === '') unnamed.push(parameter)
+    else if (!named.has(name)) named.set(name, parameter)
+  }
   return declared.map((d, i) => {
-    const parameter =
-      given.find((g) => g.name !== '' && g.name.toLowerCase() === d.name.toLowerCase()) ??
-      given.filter((g) => g.name === '')[i]
+    const parameter = named.get(d.name.toLowerCase()) ?? unnamed[i]
     if (parameter === undefined)
       throw new SqlError(8178, `The parameterized query expects the parameter '@${d.name}', which was not supplied.`)
     return { ...d, value: convert(parameter.value, parameter.type, d.type), output: parameter.output }

@@ -10,8 +10,16 @@ import { SqlError } from '../values/errors.ts'
 import { Connection } from './connection.ts'
 import { withoutValues } from './trace.ts'
 
-const CACHED = 500
+/** Characters of all parsed texts that are kept, and of one: longer ones are scripts, which come once. */
+const CACHED = 1_000_000
+const LONGEST_CACHED = 100_000
 const REMEMBERED = 50
+
+/** A batch's statements, or why it has none. */
+interface Parsed {
+  readonly statements: readonly Statement[] | SqlError
+  readonly isMigration: boolean
+}
 
 export interface ServerOptions {
   readonly db: Database
@@ -28,7 +36,8 @@ export class Server {
   readonly #migrations: Migrations
   readonly #server = net.createServer((socket) => this.#accept(socket))
   readonly #connections = new Set<Connection>()
-  readonly #parsed = new Map<string, readonly Statement[] | SqlError>()
+  readonly #parsed = new Map<string, Parsed>()
+  #cached = 0
   readonly #statements: { readonly connection: number; readonly text: string }[] = []
   #queries = 0
   #failure: { readonly error: SqlError; readonly of: ReadonlySet<string> | null } | null = null
@@ -108,8 +117,8 @@ export class Server {
 
   /** A batch's statements, or why it cannot be run; `migration`: one of the shipped migrations' batches. */
   parse(text: string, { login }: Session): readonly Statement[] | SqlError | 'migration' {
-    const statements = this.#statementsOf(text)
-    if (!this.#migrations.knows(text)) return statements
+    const { statements, isMigration } = this.#parsedOf(text)
+    if (!isMigration) return statements
     const runs = isFrame(statements)
     if (login === OPERATOR) {
       this.#migrations.accept(text)
@@ -122,19 +131,29 @@ export class Server {
     })
   }
 
-  #statementsOf(text: string): readonly Statement[] | SqlError {
+  #parsedOf(text: string): Parsed {
     const known = this.#parsed.get(text)
     if (known !== undefined) return known
-    let result: readonly Statement[] | SqlError
+    let statements: readonly Statement[] | SqlError
     try {
-      result = parseBatch(text)
+      statements = parseBatch(text)
     } catch (error) {
       if (!(error instanceof SqlError)) throw error
-      result = error
+      statements = error
     }
-    if (this.#parsed.size >= CACHED) this.#parsed.delete(this.#parsed.keys().next().value as string)
-    if (text.length < 20_000) this.#parsed.set(text, result)
-    return result
+    const parsed = { statements, isMigration: this.#migrations.knows(text) }
+    if (text.length < LONGEST_CACHED) this.#keep(text, parsed)
+    return parsed
+  }
+
+  #keep(text: string, parsed: Parsed): void {
+    this.#parsed.set(text, parsed)
+    this.#cached += text.length
+    for (const oldest of this.#parsed.keys()) {
+      if (this.#cached <= CACHED) return
+      this.#parsed.delete(oldest)
+      this.#cached -= oldest.length
+    }
   }
 }
 

@@ -30,23 +30,36 @@ export const DAYS_TO_1900 = daysFromCivil(1900, 1, 1)
 export const FIRST_DATETIME = (daysFromCivil(1753, 1, 1) - DAYS_TO_1900) * THIRDS_A_DAY
 export const LAST_DAY = daysFromCivil(9999, 12, 31)
 
-const two = (n: number) => String(n).padStart(2, '0')
-export const dateText = (days: number): string => {
-  const [year, month, day] = civilFromDays(days)
-  return `${String(year).padStart(4, '0')}-${two(month)}-${two(day)}`
+const two = (n: number) => (n < 10 ? `0${n}` : String(n))
+
+/** The texts of days that were asked for: a clinic's rows are of few days. */
+const texts = new Map<number, string>()
+const REMEMBERED = 20_000
+
+export function dateText(days: number): string {
+  let text = texts.get(days)
+  if (text === undefined) {
+    const [year, month, day] = civilFromDays(days)
+    text = `${String(year).padStart(4, '0')}-${two(month)}-${two(day)}`
+    if (texts.size >= REMEMBERED) texts.clear()
+    texts.set(days, text)
+  }
+  return text
 }
 
 /** `HH:MM:SS` and, if scale > 0, that many digits of the second; `ticks` are 100 ns since midnight. */
-export function timeText(ticks: bigint, scale: number): string {
-  const seconds = Number(ticks / 10_000_000n)
+function timeText(ticks: number, scale: number): string {
+  const seconds = Math.floor(ticks / 10_000_000)
   const text = `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`
-  const fraction = (ticks % 10_000_000n).toString().padStart(7, '0').slice(0, scale)
-  return scale === 0 ? text : `${text}.${fraction}`
+  if (scale === 0) return text
+  return `${text}.${String(ticks % 10_000_000)
+    .padStart(7, '0')
+    .slice(0, scale)}`
 }
 
 /** datetime2 → text with a separator between date and time. */
 export const datetime2Text = (ticks: bigint, scale: number, separator = ' '): string =>
-  `${dateText(Number(ticks / TICKS_A_DAY))}${separator}${timeText(ticks % TICKS_A_DAY, scale)}`
+  `${dateText(Number(ticks / TICKS_A_DAY))}${separator}${timeText(Number(ticks % TICKS_A_DAY), scale)}`
 
 /** datetime → 100 ns since 0001-01-01, to the nearest (as compatibility level 130 and later do). */
 export const datetimeToTicks = (thirds: number): bigint =>
@@ -61,7 +74,7 @@ export function datetimeText(thirds: number, separator = ' '): string {
   const day = Math.floor(thirds / THIRDS_A_DAY)
   const inDay = thirds - day * THIRDS_A_DAY
   const ms = Math.round((inDay * 10) / 3)
-  return `${dateText(day + DAYS_TO_1900)}${separator}${timeText(BigInt(ms) * 10_000n, 3)}`
+  return `${dateText(day + DAYS_TO_1900)}${separator}${timeText(ms * 10_000, 3)}`
 }
 
 /** Rounds a datetime2 to `scale` digits, half up. */

@@ -5,12 +5,23 @@ import { isText } from './types.ts'
  * A text as Arabic_CI_AS sees it when it compares for equality: without case and trailing blanks, and without what a
  * collation of that age (version 80) gives no weight: U+0000 and surrogates. So all emoji are equal to nothing.
  */
-export const fold = (text: string): string =>
-  text
+export function fold(text: string): string {
+  if (isFolded(text)) return text
+  return text
     .replaceAll('\0', '')
     .replace(/[\ud800-\udfff]/g, '')
     .replace(/ +$/, '')
     .toLowerCase()
+}
+
+/** Most texts are as they are compared already: ASCII without capitals, and Arabic, which has none. */
+function isFolded(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    if (unit === 0 || (unit > 0x40 && unit < 0x5b) || (unit > 0x7f && (unit < 0x600 || unit > 0x6ff))) return false
+  }
+  return !text.endsWith(' ')
+}
 
 const collator = new Intl.Collator('ar', { sensitivity: 'accent' })
 
