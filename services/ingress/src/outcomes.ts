@@ -32,6 +32,7 @@ export function settleOutcomes(
 ): (batches: readonly OutcomeBatch[]) => Promise<readonly RefusedOutcome[]> {
   const { outbox, signal } = options
   const log = options.log.child({ outbox: outbox.side })
+  const isTold = log.level === 'debug' || log.level === 'trace'
 
   return async (batches) => {
     const outcomes = batches.flatMap((batch) => batch.outcomes)
@@ -57,7 +58,7 @@ export function settleOutcomes(
       const { table, key, version, outcome: kind } = outcome
       const result = results[i]
       if (result?.ok !== false) {
-        log.debug({ table, key, version, outcome: kind }, 'settled')
+        if (isTold) log.debug({ table, key, version, outcome: kind }, 'settled')
         continue
       }
       const { error } = result
