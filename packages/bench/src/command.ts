@@ -72,6 +72,9 @@ export function commandFor({ quick, only, rounds, write }: BenchOptions): string
   return ['npm run bench', ...(options.length > 0 ? ['--', ...options] : [])].join(' ')
 }
 
+/** What the process ends with. */
+export const exitCodeOf = ({ problems }: Pick<Results, 'problems'>): 0 | 1 => (problems.length === 0 ? 0 : 1)
+
 export interface RunOptions extends BenchOptions {
   readonly release: Releasers
   /** Gets the progress and the table. */

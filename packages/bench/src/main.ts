@@ -1,5 +1,5 @@
 import { releasers, screenOn } from '@clinic-sync/demo'
-import { type BenchOptions, benchProgram, run } from './command.ts'
+import { type BenchOptions, benchProgram, exitCodeOf, run } from './command.ts'
 
 const release = releasers()
 let stopping = false
@@ -24,8 +24,7 @@ async function main(options: BenchOptions): Promise<void> {
   // The reader of a pipe has gone (`| head`): everything is still to be undone.
   process.stdout.on('error', () => void finish(1))
   try {
-    const { problems } = await run({ ...options, screen, release })
-    await finish(problems.length === 0 ? 0 : 1)
+    await finish(exitCodeOf(await run({ ...options, screen, release })))
   } catch (error) {
     // While stopping, whatever was under way fails: that is no news.
     if (stopping) return
