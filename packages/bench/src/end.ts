@@ -6,6 +6,7 @@ import { createLogger } from '@clinic-sync/runtime'
 import { connect } from 'amqplib'
 import { type Side, untilSettled } from './measures/outboxes.ts'
 import type { Problem } from './results.ts'
+import { SERVICES } from './stage/crew.ts'
 import type { Stage } from './stage/stage.ts'
 
 const SIDES: readonly Side[] = ['clinic', 'portal']
@@ -20,6 +21,7 @@ const TIME_ZONE = 'Asia/Baghdad'
  */
 export async function problemsAtEnd(stage: Stage): Promise<Problem[]> {
   const looks: readonly (readonly [string, () => Promise<readonly string[]>])[] = [
+    ['services', () => notReady(stage)],
     ['outboxes', () => unsettled(stage)],
     ['dead letters', () => deadLetters(stage)],
     ['both sides', () => differences(stage)],
@@ -30,6 +32,17 @@ export async function problemsAtEnd(stage: Stage): Promise<Problem[]> {
     problems.push(...found.map((what) => ({ where, round: 0, what })))
   }
   return problems
+}
+
+/** Whoever has ended by itself, or lacks something. */
+async function notReady({ crew }: Stage): Promise<string[]> {
+  const looks = SERVICES.map(async (service) => {
+    const answer = await fetch(`${crew.addressOf(service)}/readyz`).catch(() => undefined)
+    await answer?.body?.cancel()
+    if (answer?.ok) return []
+    return [`${service} ${answer === undefined ? 'does not answer' : 'is not ready'}.`]
+  })
+  return (await Promise.all(looks)).flat()
 }
 
 /** What is on its way arrives, as long as everybody is up. Whatever is `Failed` is not. */
