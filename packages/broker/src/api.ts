@@ -39,6 +39,12 @@ export interface EventBatch {
   readonly bad: readonly BadDelivery[]
   /** How many of `events` may be put off (`later`), those included that have been before. */
   readonly room: number
+  /**
+   * Takes what publishes the outcomes: it is called once the handler has returned, and the batch is acknowledged when it has resolved.
+   * The next batch is handled meanwhile. If it rejects, the handler is called again, as if it had thrown. Absent: the handler
+   * publishes them itself.
+   */
+  readonly report?: (publish: () => Promise<void>) => void
 }
 
 /** Why a message is retried or dead, as an operator will read it in the headers of the dead letter. */
@@ -106,7 +112,7 @@ export interface ConsumeOptions {
   readonly check: () => Promise<void>
   /** Messages in a batch at most. Default 200. */
   readonly maxBatch?: number
-  /** Milliseconds that a batch waits for more after its first message. Default 5. */
+  /** Milliseconds that a batch waits for more after its first message. Default: 5 while messages flow, none where they come singly. */
   readonly maxWaitMs?: number
   /** Bytes after which a batch takes no more. Default 16 MiB. */
   readonly maxBatchBytes?: number

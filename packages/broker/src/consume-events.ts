@@ -1,5 +1,6 @@
 import type { Direction } from '@clinic-sync/contracts'
 import { partitionOf, SyncError } from '@clinic-sync/sync'
+import { context } from '@opentelemetry/api'
 import type { BadDelivery, Disposition, EventDelivery, EventHandler, Failure } from './api.ts'
 import type { Delivered, Handled } from './consumer.ts'
 import { deadCopy, retryCopy } from './failed.ts'
@@ -43,7 +44,16 @@ export async function handleEvents(batch: readonly Delivered[], room: number, wo
       bad.push({ delivered, error, about: aboutOf(message) })
     }
   }
-  const dispositions = await work.handler({ events, bad, room })
+  let publish: (() => Promise<void>) | null = null
+  const dispositions = await work.handler({
+    events,
+    bad,
+    room,
+    // Called outside of the span that is active here, to which what is published belongs.
+    report: (given) => {
+      publish = context.bind(context.active(), given)
+    },
+  })
   if (dispositions.length !== events.length) {
     throw new TypeError(`the handler returned ${dispositions.length} dispositions for ${events.length} events`)
   }
@@ -64,7 +74,7 @@ export async function handleEvents(batch: readonly Delivered[], room: number, wo
   })
   // More would fill a queue's prefetch, and stop it.
   if (later.size > room) throw new TypeError(`the handler put off ${later.size} events where ${room} had room`)
-  return { copies, later }
+  return { copies, later, ...(publish !== null && { report: publish }) }
 }
 
 /** Every event of the batch is retried, as far as its retries go. */

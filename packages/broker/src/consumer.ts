@@ -1,30 +1,25 @@
 import { randomUUID } from 'node:crypto'
 import type { Channel, ConsumeMessage } from 'amqplib'
-import { backoffMs, DatabaseError } from '@clinic-sync/sync'
+import { backoffMs } from '@clinic-sync/sync'
 import type { ConsumeOptions, Consumer, ConsumerState, Log, Waited } from './api.ts'
-import { sleep, within } from './wait.ts'
+import { BatchWork } from './batch-work.ts'
 import { keepChannel, type Watched } from './channel.ts'
 import type { Connection } from './connection.ts'
-import { describe, isBrokerTrouble, reasonOf } from './errors.ts'
-import type { OutgoingMessage, Publisher } from './publisher.ts'
-import { Deliveries, type TakenMessage } from './deliveries.ts'
+import { Deliveries } from './deliveries.ts'
+import { describe, reasonOf } from './errors.ts'
 import type { Intake } from './intake.ts'
 import type { Topology } from './prepare.ts'
+import type { OutgoingMessage, Publisher } from './publisher.ts'
+import { sleep, within } from './wait.ts'
 
-/**
- * RabbitMQ closes the channel of a delivery unacknowledged for 30 minutes, and each return to the queue counts as a delivery. So what
- * cannot be settled for so long, though the database is there, is stored anew, behind what is in its queue, and then acknowledged.
- */
-const HOLD_MS = 10 * 60_000
 const CLOSE_MS = 10_000
 /**
- * A batch and a half in hand for each queue: the next batch is there when one is done. And a batch more: so many may be put
- * off, and must not stop a queue.
+ * Two batches and a half in hand for each queue: one whose traces are being stored, one that is worked on, and the next is there when
+ * that is done. And a batch more: so many may be put off, and must not stop a queue.
  */
-const PREFETCH_BATCHES = 2.5
-const UNEXPECTED_TRIES = 3
-/** Deliveries of 20 after which a message that the consumer itself gives back is stored anew instead. */
-const WORN = 10
+const PREFETCH_BATCHES = 3.5
+/** Milliseconds that a batch waits for more while messages flow: enough for some dozens of them. */
+const FLOW_WAIT_MS = 5
 
 /** A delivered message and its queue. */
 export interface Delivered {
@@ -35,6 +30,8 @@ export interface Delivered {
 }
 
 export interface Handled {
+  /** Publishes what is to be known of the batch, before the copies are. The next batch is handled meanwhile. */
+  readonly report?: () => Promise<void>
   /** Published before the batch is acknowledged. */
   readonly copies: readonly OutgoingMessage[]
   /** Not acknowledged, but handled again after so many milliseconds. `room` of them at most. */
@@ -61,14 +58,8 @@ export interface BatchConsumerOptions {
   readonly onCopies?: (copies: readonly OutgoingMessage[]) => void
 }
 
-/**
- * `settled`: acknowledged. `lost`: the channel is gone, all will be delivered again. `down`: the database is. `held`: in hand for too
- * long.
- */
-type Result = 'settled' | 'lost' | 'down' | 'held'
-
 /** What one channel has. */
-interface Open {
+export interface Open {
   readonly channel: Channel
   readonly deliveries: Deliveries
   /** The channel is gone. */
@@ -77,7 +68,7 @@ interface Open {
   readonly noMore: AbortSignal
 }
 
-/** Consumes queues in batches on one channel, one batch at a time, and acknowledges a batch when all its traces are stored. */
+/** Consumes queues in batches on one channel, handled one at a time; each is acknowledged when all its traces are stored. See `BatchWork`. */
 export class BatchConsumer implements Consumer {
   readonly #options: BatchConsumerOptions
   readonly #limits
@@ -90,8 +81,8 @@ export class BatchConsumer implements Consumer {
 
   constructor(options: BatchConsumerOptions) {
     this.#options = options
-    const { maxBatch = 200, maxWaitMs = 5, maxBatchBytes = 16 * 1024 * 1024 } = options.consume
-    this.#limits = { maxBatch, maxWaitMs, maxBatchBytes }
+    const { maxBatch = 200, maxWaitMs, maxBatchBytes = 16 * 1024 * 1024 } = options.consume
+    this.#limits = { maxBatch, maxBatchBytes, quietWaitMs: maxWaitMs ?? 0, flowWaitMs: maxWaitMs ?? FLOW_WAIT_MS }
     this.#loop = keepChannel<Channel>({
       connection: options.connection,
       signal: this.#stop.signal,
@@ -143,7 +134,15 @@ export class BatchConsumer implements Consumer {
       (error: unknown) => watched.abandon(reasonOf(error)),
     )
     try {
-      const result = await this.#work(open, queueOf)
+      const work = new BatchWork({
+        ...this.#options,
+        limits: this.#limits,
+        open,
+        queueOf,
+        stop: this.#stop.signal,
+        onState: (state) => this.#setState(state),
+      })
+      const result = await work.run()
       if (result === 'down') await this.#pause(open)
       else if (this.#stopping.signal.aborted) {
         // What was not taken goes back, and the answers are behind it.
@@ -156,141 +155,6 @@ export class BatchConsumer implements Consumer {
       deliveries.end()
     }
     if (!this.#stopping.signal.aborted) this.#setState('connecting')
-  }
-
-  /** One batch after the other, until no more are wanted or the channel is no longer usable. */
-  async #work(open: Open, queueOf: ReadonlyMap<string, string>): Promise<Result> {
-    const { deliveries } = open
-    const named = ({ message, waited }: TakenMessage): Delivered => {
-      return { message, waited, queue: queueOf.get(message.fields.consumerTag) ?? '' }
-    }
-    for (let batch = await deliveries.next(); batch !== null; batch = await deliveries.next()) {
-      let inHand = batch.map(named)
-      let result = await this.#settle(inHand, open)
-      for (let round = 0; result === 'held'; round++) {
-        inHand = inOrder([...inHand, ...deliveries.takeAll().map(named)])
-        result = await this.#sendRound(inHand, open, round)
-        // Its own queue may be full, for as long as nobody takes from it, and that is us: so they are worked on once more.
-        for (; result === 'held' && inHand.length > 0; inHand = inHand.slice(this.#fitting(inHand))) {
-          const again = await this.#settle(inHand.slice(0, this.#fitting(inHand)), open)
-          if (again === 'settled') continue
-          result = again
-          break
-        }
-        if (result === 'held' && inHand.length === 0) result = 'settled'
-      }
-      if (result === 'down') await this.#renew([...inHand, ...deliveries.takeAll().map(named)], open)
-      if (result !== 'settled') return result
-    }
-    return 'settled'
-  }
-
-  /**
-   * Works on a batch until its result is stored, or the channel is lost. Failures of the broker, or of a database that is there
-   * when asked, are waited out with the batch in hand: giving it back would count as a delivery, and after 20 of
-   * those RabbitMQ dead-letters a message that did nothing wrong.
-   */
-  async #settle(batch: readonly Delivered[], open: Open): Promise<Result> {
-    const { lost, noMore } = open
-    const { holdMs = HOLD_MS } = this.#options.consume
-    const since = performance.now()
-    const unexpected: unknown[] = []
-    for (let attempt = 0; !lost.aborted && !this.#stop.signal.aborted; attempt++) {
-      if (attempt > 0) {
-        await sleep(backoffMs(attempt - 1), noMore)
-        if (noMore.aborted) return 'lost'
-      }
-      let later: Handled['later']
-      try {
-        later = await this.#attempt(batch, unexpected, open)
-      } catch (error) {
-        if (lost.aborted) return 'lost'
-        if (isDown(error)) {
-          this.#setState('paused')
-          if ((await failureOf(this.#options.consume.check)) !== null) return 'down'
-        } else if (!isBrokerTrouble(error)) unexpected.push(error)
-        this.#logFailure(batch, error, attempt)
-        const tooLong = performance.now() - since > holdMs || this.#options.intake.overflows
-        if (tooLong && this.#options.again !== undefined) return 'held'
-        continue
-      }
-      if (lost.aborted) return 'lost'
-      const acked = acknowledge(batch, later, open)
-      this.#setState('consuming')
-      if (acked) await this.#options.consume.onAcked?.()
-      return 'settled'
-    }
-    return 'lost'
-  }
-
-  /** @returns what is to be handled again */
-  async #attempt(
-    batch: readonly Delivered[],
-    unexpected: readonly unknown[],
-    { lost, deliveries }: Open,
-  ): Promise<Handled['later']> {
-    const { handle, giveUp, publisher, onCopies } = this.#options
-    const { copies, later }: Handled =
-      unexpected.length < UNEXPECTED_TRIES
-        ? await handle(batch, this.#limits.maxBatch - deliveries.late)
-        : { copies: await giveUp(batch, unexpected.at(-1)) }
-    // On a lost channel the batch will be delivered again: a copy now would only be one too many.
-    if (lost.aborted) return later
-    await publisher.publish(copies)
-    onCopies?.(copies)
-    return later
-  }
-
-  /**
-   * Stores everything in hand anew at the end of its queue, and acknowledges it: its deliveries are counted anew, no attempt is
-   * counted. Newer events of a record may pass it so: its version tells. Where RabbitMQ does not take it, it stays in hand: `held`.
-   */
-  async #sendRound(inHand: readonly Delivered[], open: Open, round: number): Promise<Result> {
-    const { publisher, again, log, label } = this.#options
-    if (again === undefined || open.noMore.aborted) return 'lost'
-    try {
-      await publisher.publish(inHand.map(again))
-    } catch (error) {
-      this.#logFailure(inHand, error, round)
-      await sleep(backoffMs(round), open.noMore)
-      return open.noMore.aborted ? 'lost' : 'held'
-    }
-    if (open.lost.aborted) return 'lost'
-    acknowledge(inHand, undefined, open)
-    log.warn({ consumer: label, messages: inHand.length }, 'held for too long: stored anew behind the others')
-    return 'settled'
-  }
-
-  /** How many of these make a batch: at least one. */
-  #fitting(inHand: readonly Delivered[]): number {
-    const { maxBatch, maxBatchBytes } = this.#limits
-    let [count, bytes] = [0, 0]
-    for (const { message } of inHand) {
-      bytes += message.content.length
-      if (count > 0 && (count >= maxBatch || bytes > maxBatchBytes)) break
-      count++
-    }
-    return count
-  }
-
-  /** Before all goes back to its queue: what has gone back often is stored anew, so that an outage never uses up its deliveries. */
-  async #renew(inHand: readonly Delivered[], open: Open): Promise<void> {
-    const worn = inHand.filter(({ message }) => deliveriesOf(message) >= WORN)
-    const { publisher, again } = this.#options
-    if (worn.length === 0 || again === undefined) return
-    try {
-      await publisher.publish(worn.map(again))
-      if (!open.lost.aborted) for (const { message } of worn) open.channel.ack(message)
-    } catch (error) {
-      this.#logFailure(worn, error, 0)
-    }
-  }
-
-  #logFailure(batch: readonly Delivered[], error: unknown, attempt: number): void {
-    const fields = { consumer: this.#options.label, messages: batch.length, ...describe(error) }
-    if (isDown(error) || isBrokerTrouble(error)) {
-      if (attempt === 0) this.#options.log.warn(fields, 'a batch waits in hand')
-    } else this.#options.log.error(fields, 'a batch failed in an unforeseen way')
   }
 
   /** Gives everything back at once, so that another instance may take over, and waits until the database is there again. */
@@ -324,32 +188,8 @@ export class BatchConsumer implements Consumer {
   }
 }
 
-/** As they were delivered: an acknowledgement may be of all up to one. */
-const inOrder = (delivered: readonly Delivered[]) =>
-  delivered.toSorted((a, b) => a.message.fields.deliveryTag - b.message.fields.deliveryTag)
-
-/** Acknowledges a batch but for what is put off. @returns whether there was anything to acknowledge */
-function acknowledge(batch: readonly Delivered[], later: Handled['later'], { channel, deliveries }: Open): boolean {
-  const done: Delivered[] = []
-  for (const delivered of batch) {
-    const ms = later?.get(delivered)
-    if (ms === undefined) done.push(delivered)
-    else deliveries.putOff(delivered, ms)
-  }
-  const last = done.reduce<Delivered | null>((newest, delivered) => {
-    return newest === null || delivered.message.fields.deliveryTag > newest.message.fields.deliveryTag
-      ? delivered
-      : newest
-  }, null)
-  if (last === null) return false
-  // Fresh batches are taken in the order of delivery, so with nothing put off all that is older is done as well.
-  if (deliveries.late === 0) channel.ack(last.message, true)
-  else for (const { message } of done) channel.ack(message)
-  deliveries.done(done.map(({ message }) => message))
-  return true
-}
-
-async function failureOf(check: () => Promise<void>): Promise<{ error: unknown } | null> {
+/** Why the database cannot be used; null: it can. */
+export async function failureOf(check: () => Promise<void>): Promise<{ error: unknown } | null> {
   try {
     await check()
     return null
@@ -369,11 +209,3 @@ function aborted(signal: AbortSignal): Promise<void> {
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
 }
-
-/** How often RabbitMQ says it has delivered a message before. */
-function deliveriesOf({ properties }: ConsumeMessage): number {
-  const count: unknown = properties.headers?.['x-delivery-count']
-  return typeof count === 'number' ? count : 0
-}
-
-const isDown = (error: unknown): boolean => error instanceof DatabaseError && error.failure === 'down'

@@ -4,7 +4,9 @@ import type { Intake } from './intake.ts'
 
 export interface BatchLimits {
   readonly maxBatch: number
-  readonly maxWaitMs: number
+  /** Milliseconds that a batch waits for more after its first message: where the one before was small, and while messages flow. */
+  readonly quietWaitMs: number
+  readonly flowWaitMs: number
   readonly maxBatchBytes: number
 }
 
@@ -26,6 +28,9 @@ interface Late {
 /** What is due within this time goes along with what is due now: one round trip less. */
 const SLACK_MS = 5
 
+/** A batch of fresh messages that is a twentieth full or more tells of a flow: then it pays to wait for the next to fill. */
+const FLOW = 0.05
+
 /** The deliveries of one channel, handed out in batches and in order; those put off come again when their time has come. */
 export class Deliveries {
   readonly #limits: BatchLimits
@@ -36,6 +41,10 @@ export class Deliveries {
   #over = false
   #messages: ConsumeMessage[] = []
   #late: Late[] = []
+  /** Handed out, and neither done with nor put off. */
+  readonly #out = new Set<ConsumeMessage>()
+  #flows = false
+  #interrupted = false
   #bytes = 0
   /** When the oldest message in hand arrived (ms, monotonic). */
   #since = 0
@@ -64,8 +73,23 @@ export class Deliveries {
     if (this.#messages.length === 1 || this.#isFull()) this.#wake()
   }
 
-  /** These are acknowledged: no longer in hand. */
+  /** Wakes who waits for the next batch: it gets an empty one, whether it waits now or asks later. */
+  interrupt(): void {
+    this.#interrupted = true
+    this.#wake()
+  }
+
+  /** Whether nothing older than this message is still in hand: an acknowledgement may be of all up to it. */
+  isOldest({ fields: { deliveryTag } }: ConsumeMessage): boolean {
+    // What is not handed out yet is newer: fresh messages are taken in the order of delivery.
+    if (this.#late.length > 0) return false
+    for (const { fields } of this.#out) if (fields.deliveryTag < deliveryTag) return false
+    return true
+  }
+
+  /** With these all is done: no longer in hand. */
   done(messages: readonly ConsumeMessage[]): void {
+    for (const message of messages) this.#out.delete(message)
     const bytes = bytesOf(messages)
     this.#inHand -= bytes
     this.#intake.give(bytes)
@@ -78,12 +102,13 @@ export class Deliveries {
     this.#messages = []
     this.#late = []
     this.#bytes = 0
-    return [...late, ...fresh]
+    return this.#handOut([...late, ...fresh])
   }
 
   /** What was handed out is no longer worked on, and the channel closes: nothing is in hand, and what still comes is ignored. */
   end(): void {
     this.#over = true
+    this.#out.clear()
     this.#messages = []
     this.#late = []
     this.#bytes = 0
@@ -95,15 +120,23 @@ export class Deliveries {
   putOff({ message, waited }: TakenMessage, ms: number): void {
     const now = performance.now()
     const times = (waited?.times ?? 0) + 1
+    this.#out.delete(message)
     this.#late.push({ message, times, since: now - (waited?.ms ?? 0), due: now + ms })
+    // Who waits for the next batch does not know of this one.
+    this.#wake()
   }
 
   /**
-   * The next batch: those put off whose time has come, or fresh ones: full, or `maxWaitMs` after the first. Never both: one
-   * that is still locked may fail its batch, and would have the fresh ones bisected with it. Null when ended.
+   * The next batch: those put off whose time has come, or fresh ones: full, or some milliseconds after the first, if they flow. Never
+   * both: one that is still locked may fail its batch, and would have the fresh ones bisected with it. Empty when interrupted, null
+   * when ended.
    */
   async next(): Promise<TakenMessage[] | null> {
     while (!this.#ended.aborted) {
+      if (this.#interrupted) {
+        this.#interrupted = false
+        return []
+      }
       const now = performance.now()
       const due = this.#late.reduce((earliest, late) => Math.min(earliest, late.due), Number.POSITIVE_INFINITY)
       if (due <= now) return this.#takeLate(now)
@@ -112,7 +145,7 @@ export class Deliveries {
           ? Number.POSITIVE_INFINITY
           : this.#isFull()
             ? now
-            : this.#since + this.#limits.maxWaitMs
+            : this.#since + (this.#flows ? this.#limits.flowWaitMs : this.#limits.quietWaitMs)
       if (ready <= now) return this.#takeFresh()
       await this.#woken(Math.min(due, ready) - now)
     }
@@ -126,15 +159,23 @@ export class Deliveries {
   #takeFresh(): TakenMessage[] {
     const taken = this.#messages.splice(0, this.#fitting(this.#messages))
     this.#bytes -= bytesOf(taken)
+    this.#flows = taken.length >= this.#limits.maxBatch * FLOW
     // What stays has waited already: its time runs from its own arrival at the latest, so it goes at once.
-    return taken.map((message) => ({ message, waited: null }))
+    return this.#handOut(taken.map((message) => ({ message, waited: null })))
   }
 
   #takeLate(now: number): TakenMessage[] {
     const due = this.#late.filter((late) => late.due <= now + SLACK_MS)
     const taken = new Set(due.slice(0, this.#fitting(due.map(({ message }) => message))))
     this.#late = this.#late.filter((late) => !taken.has(late))
-    return Array.from(taken, ({ message, times, since }) => ({ message, waited: { times, ms: now - since } }))
+    return this.#handOut(
+      Array.from(taken, ({ message, times, since }) => ({ message, waited: { times, ms: now - since } })),
+    )
+  }
+
+  #handOut(taken: TakenMessage[]): TakenMessage[] {
+    for (const { message } of taken) this.#out.add(message)
+    return taken
   }
 
   /** How many of `messages` fit into a batch: at least one. */

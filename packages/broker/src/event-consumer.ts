@@ -4,7 +4,7 @@ import type { BadDelivery, Broker, ConsumeOptions, Consumer, Log } from './api.t
 import { applyBatch, PATIENCE_MS, recordOf, type Ruling } from './apply-batch.ts'
 import { appliedOf } from './observe.ts'
 
-/** The instants between which a crash must lose nothing and apply nothing twice. */
+/** The instants between which a crash must lose nothing and apply nothing twice. The next batch may be applied from `applied` on. */
 export type Step = 'received' | 'applied' | 'outcomes-published' | 'acked'
 
 export interface EventConsumerOptions {
@@ -24,7 +24,7 @@ export interface EventConsumerOptions {
 
 /**
  * Applies a direction's events to its target: a batch at a time, each record once, outcomes to the ingress, and only then the
- * acknowledgement. A crash anywhere in between brings the batch back, where its versions make it a duplicate. What somebody's
+ * acknowledgement; the next batch is applied while RabbitMQ stores the outcomes. A crash anywhere in between brings the batch back, where its versions make it a duplicate. What somebody's
  * transaction holds is tried again within a second, while everything else goes on: see `applyBatch`.
  *
  * Returns at once; consumes until closed. See `EventHandler` for what happens while a database or RabbitMQ is down.
@@ -44,7 +44,7 @@ export function startEventConsumer(options: EventConsumerOptions): Consumer {
   const willDie = (attempt: number) => broker.willDie(attempt)
   return broker.consumeEvents(
     direction,
-    async ({ events, bad, room }) => {
+    async ({ events, bad, room, report: behind }) => {
       await onStep('received')
       const since = performance.now()
       const rulings = await applyBatch(events, { target, room, patienceMs, willDie })
@@ -52,9 +52,13 @@ export function startEventConsumer(options: EventConsumerOptions): Consumer {
       await onStep('applied')
       const outcomes = [...rulings.flatMap(({ outcome }) => outcome ?? []), ...bad.flatMap(outcomeOfBad)]
       report(log, direction, rulings, bad)
-      if (outcomes.length > 0) await broker.publishOutcomes({ direction, outcomes })
-      observer?.applied?.({ direction, seconds, events: appliedOf(rulings, bad) })
-      await onStep('outcomes-published')
+      const publish = async () => {
+        if (outcomes.length > 0) await broker.publishOutcomes({ direction, outcomes })
+        observer?.applied?.({ direction, seconds, events: appliedOf(rulings, bad) })
+        await onStep('outcomes-published')
+      }
+      if (behind === undefined) await publish()
+      else behind(publish)
       return rulings.map(({ disposition }) => disposition)
     },
     {
