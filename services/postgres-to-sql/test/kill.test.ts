@@ -24,7 +24,9 @@ for (const step of STEPS) {
     const applied = await written()
     t.equal(applied > 0, step !== 'received')
     const reported = await outcomesOf(rabbit)
-    t.equal(reported.length, step === 'received' || step === 'applied' ? 0 : applied, 'outcomes come after the commit')
+    if (step === 'received' || step === 'applied') t.equal(reported.length, 0, 'outcomes come after the commit')
+    // The next batch may be applied while the outcomes of the first are being stored.
+    else t.ok(reported.length > 0 && reported.length <= applied, `${applied} applied, ${reported.length} reported`)
 
     const second = await consumeHere(t, rabbit, clinic.url)
     const rest: Outcome[] = []
@@ -37,7 +39,12 @@ for (const step of STEPS) {
     const { duplicate = 0, ...others } = tally(rest)
     t.strictSame(others, applied === 250 ? {} : { applied: 250 - applied })
     // An acknowledgement may still have been on its way.
-    const again = { received: [0], applied: [applied], 'outcomes-published': [applied], acked: [0, applied] }
+    const again = {
+      received: [0],
+      applied: [applied],
+      'outcomes-published': [applied],
+      acked: [applied - reported.length, applied],
+    }
     t.ok(again[step].includes(duplicate), `${duplicate} came again as duplicates`)
     t.equal(await written(), 250)
     // Every write of a note fires the clinic's capture trigger.

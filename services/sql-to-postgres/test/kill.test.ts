@@ -32,7 +32,9 @@ for (const step of STEPS) {
     const applied = await written('patients')
     t.equal(applied > 0, step !== 'received')
     const reported = await takeOutcomes(rabbit, direction)
-    t.equal(reported.length, step === 'received' || step === 'applied' ? 0 : applied, 'outcomes come after the commit')
+    if (step === 'received' || step === 'applied') t.equal(reported.length, 0, 'outcomes come after the commit')
+    // The next batch may be applied while the outcomes of the first are being stored.
+    else t.ok(reported.length > 0 && reported.length <= applied, `${applied} applied, ${reported.length} reported`)
 
     const portal = await openPortal({ url: postgres.url, log: keepLines() })
     const second = await consumeInto(t, rabbit, direction, portal)
@@ -46,7 +48,12 @@ for (const step of STEPS) {
     const { duplicate = 0, ...others } = tally(rest)
     t.strictSame(others, applied === 250 ? {} : { applied: 250 - applied })
     // An acknowledgement may still have been on its way.
-    const again = { received: [0], applied: [applied], 'outcomes-published': [applied], acked: [0, applied] }
+    const again = {
+      received: [0],
+      applied: [applied],
+      'outcomes-published': [applied],
+      acked: [applied - reported.length, applied],
+    }
     t.ok(again[step].includes(duplicate), `${duplicate} came again as duplicates`)
     t.equal(await written('patients'), 250)
     t.equal(await written('writes'), 250, 'each row was written once')
