@@ -86,6 +86,7 @@ class RabbitBroker implements Broker {
     this.#consuming = new Connection(url, `${name} consuming`, log)
     this.#publishing.onReconnected = () => observer?.reconnected?.('publishing')
     this.#consuming.onReconnected = () => observer?.reconnected?.('consuming')
+    this.#consuming.isDeaf = () => this.#intake.isFull
     const queues = queueDefinitions(retryDelaysMs).map(({ name: queue }) => queue)
     this.#depths = new QueueDepths(this.#consuming, queues)
     this.#topology = new Topology(retryDelaysMs, log)

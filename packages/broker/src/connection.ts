@@ -1,6 +1,7 @@
 import { connect, type ChannelModel } from 'amqplib'
 import { backoffMs } from '@clinic-sync/sync'
 import { type BrokerAddress, brokerAddress } from './address.ts'
+import { watchAnswers } from './answers.ts'
 import type { Log } from './api.ts'
 import { sleep, within } from './wait.ts'
 import { reasonOf } from './errors.ts'
@@ -23,6 +24,7 @@ export class Connection {
   readonly #label: string
   readonly #log: Log
   readonly #connectTimeoutMs: number
+  readonly #answerMs: number | undefined
   readonly #closing = new AbortController()
   readonly #waiting = new Set<() => void>()
   #model: ChannelModel | null = null
@@ -32,10 +34,13 @@ export class Connection {
   onReconnected: () => void = () => undefined
   /** Called when RabbitMQ blocks this connection (memory or disk alarm) and when it lets go. */
   onBlocked: (blocked: boolean) => void = () => undefined
+  /** Whether answers lie unread, since nobody reads from this connection for now. */
+  isDeaf: () => boolean = () => false
 
   /** @throws SyncError SYNC_CONFIG for a URL that cannot be used */
-  constructor(url: string, label: string, log: Log, connectTimeoutMs = CONNECT_TIMEOUT_MS) {
+  constructor(url: string, label: string, log: Log, connectTimeoutMs = CONNECT_TIMEOUT_MS, answerMs?: number) {
     this.#connectTimeoutMs = connectTimeoutMs
+    this.#answerMs = answerMs
     this.#address = brokerAddress(url)
     this.#label = label
     this.#log = log
@@ -97,7 +102,12 @@ export class Connection {
         if (!isFirst) this.onReconnected()
         isFirst = false
         this.#wake()
-        const error = await ended
+        const watched = watchAnswers(model, {
+          answerMs: this.#answerMs,
+          isDeaf: () => this.#blocked || this.isDeaf(),
+          onSilent: (error) => destroySocket(model, error),
+        })
+        const error = await ended.finally(watched)
         if (Date.now() - since > STABLE_MS) attempt = 0
         this.#model = null
         this.#setBlocked(false)
@@ -162,13 +172,13 @@ function watch(model: ChannelModel, onBlocked: (blocked: boolean) => void): Prom
   })
 }
 
-type Inside = { stream?: { destroy?: () => void; destroyed?: boolean }; expectSocketClose?: boolean }
+type Inside = { stream?: { destroy?: (error?: Error) => void; destroyed?: boolean }; expectSocketClose?: boolean }
 /** amqplib's own state, which its types do not show. */
 const inside = (model: ChannelModel): Inside => model.connection as unknown as Inside
 const isOpen = (model: ChannelModel) =>
   inside(model).expectSocketClose !== true && inside(model).stream?.destroyed !== true
 
 /** After a heartbeat timeout amqplib only ends its half of the socket, which would stay open to a dead peer. */
-function destroySocket(model: ChannelModel): void {
-  inside(model).stream?.destroy?.()
+function destroySocket(model: ChannelModel, error?: Error): void {
+  inside(model).stream?.destroy?.(error)
 }

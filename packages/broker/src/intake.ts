@@ -33,6 +33,11 @@ export class Intake {
     return this.#bytes
   }
 
+  /** Nothing but sips is read. */
+  get isFull(): boolean {
+    return this.#bytes >= this.#maxBytes
+  }
+
   /** Sips have doubled it: what is in hand has been there for too long. */
   get overflows(): boolean {
     return this.#bytes >= 2 * this.#maxBytes
@@ -51,24 +56,20 @@ export class Intake {
 
   take(bytes: number): void {
     this.#bytes += bytes
-    if (this.#isFull) this.#sipping ??= setInterval(() => this.#sip(), SIP_MS)
+    if (this.isFull) this.#sipping ??= setInterval(() => this.#sip(), SIP_MS)
   }
 
   give(bytes: number): void {
     this.#bytes -= bytes
-    if (this.#isFull || this.#sipping === null) return
+    if (this.isFull || this.#sipping === null) return
     clearInterval(this.#sipping)
     this.#sipping = null
     this.#sips = 0
     setImmediate(() => this.#stream?.emit('readable'))
   }
 
-  get #isFull(): boolean {
-    return this.#bytes >= this.#maxBytes
-  }
-
   #mayRead(): boolean {
-    if (!this.#isFull) return true
+    if (!this.isFull) return true
     if (this.#sips === 0) return false
     this.#sips--
     return true

@@ -1,6 +1,7 @@
 import { SyncError } from '@clinic-sync/sync'
 import { type Channel, type ChannelModel, connect } from 'amqplib'
 import { brokerAddress } from './address.ts'
+import { watchAnswers } from './answers.ts'
 import type { Log } from './api.ts'
 import { attempt } from './attempt.ts'
 import { reasonOf } from './errors.ts'
@@ -113,13 +114,19 @@ export async function declareBroker(options: DeclareBrokerOptions & { dryRun?: b
   const { url, retryDelaysMs = RETRY_DELAYS_MS, connectMs = 8_000, dryRun = false } = options
   const address = brokerAddress(url)
   let model: ChannelModel | undefined
+  let watched: (() => void) | undefined
+  let silence: unknown
   try {
     model = await connect(address.url, {
       ...address.tls,
       timeout: connectMs,
       clientProperties: { connection_name: 'clinic-sync migrate' },
     })
-    model.on('error', () => undefined)
+    model.on('error', (error: unknown) => {
+      silence = error
+    })
+    const { stream } = model.connection as unknown as { readonly stream: { destroy(error: Error): void } }
+    watched = watchAnswers(model, { onSilent: (error) => stream.destroy(error) })
     const hidden = new Set<string>()
     const made = await missingFrom(model, retryDelaysMs, hidden)
     const declare = (channel: Channel) => declareTopology(channel, retryDelaysMs)
@@ -128,8 +135,9 @@ export async function declareBroker(options: DeclareBrokerOptions & { dryRun?: b
     return { made, mayDeclare, total: EXCHANGES.length + queueDefinitions(retryDelaysMs).length - hidden.size }
   } catch (cause) {
     if (cause instanceof SyncError) throw cause
-    throw new SyncError('SYNC_BROKER_DOWN', `RabbitMQ: ${reasonOf(cause)}`, { cause })
+    throw new SyncError('SYNC_BROKER_DOWN', `RabbitMQ: ${reasonOf(silence ?? cause)}`, { cause: silence ?? cause })
   } finally {
+    watched?.()
     if (model !== undefined) await within(CLOSE_MS, model.close())
   }
 }

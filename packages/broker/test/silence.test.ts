@@ -1,8 +1,10 @@
 // Half-open connections: what is sent vanishes, nothing is reset, and TCP's keepalive goes on being answered.
 import { byWayOf, openProxy, placeOf } from '@clinic-sync/dev-services/proxy'
 import t, { type Test } from 'tap'
+import { keepChannel } from '../src/channel.ts'
 import { Connection } from '../src/connection.ts'
-import type { Broker, ConsumeOptions, EventBatch } from '../src/index.ts'
+import { RETRY_DELAYS_MS, type Broker, type ConsumeOptions, type EventBatch } from '../src/index.ts'
+import { Topology } from '../src/prepare.ts'
 import { keepLines, note, testBroker, until } from './support/helpers.ts'
 import { testRabbit } from './support/rabbit.ts'
 
@@ -71,3 +73,46 @@ t.test('an attempt to connect ends, at whatever step of the handshake the way is
   proxy.resume()
   t.ok(await connection.opened(new AbortController().signal))
 })
+
+t.test(
+  'a declaration that is never answered: the connection is given up, long before a heartbeat is missed',
+  async (t) => {
+    const log = keepLines()
+    const { proxy, url } = await behindProxy(t, '?heartbeat=60')
+    const connection = new Connection(url, 'test', log, 500, 1_000)
+    t.teardown(() => connection.close())
+    const stop = new AbortController()
+    connection.start()
+    await connection.opened(stop.signal)
+    proxy.vanish()
+    const topology = new Topology(RETRY_DELAYS_MS, log)
+    let opened = 0
+    const loop = keepChannel({
+      connection,
+      signal: stop.signal,
+      label: 'test',
+      log,
+      open: async (model) => {
+        await topology.prepare(model)
+        return model.createChannel()
+      },
+      use: ({ lost }) => {
+        opened++
+        return new Promise((resolve) => {
+          for (const signal of [lost, stop.signal]) signal.addEventListener('abort', () => resolve(), { once: true })
+        })
+      },
+    })
+    const lost = () => log.lines.find(({ message }) => message.startsWith('lost the connection'))
+    await until('it is given up', () => lost() !== undefined)
+    t.match(lost(), { fields: { reason: /has not answered for 1 s/ } })
+    t.equal(opened, 0)
+    proxy.resume()
+    await until('all is declared, and the channel is there', () => opened === 1)
+    // What is answered, and a channel at rest, are no silence.
+    await new Promise((resolve) => setTimeout(resolve, 1_500))
+    t.equal(opened, 1)
+    stop.abort()
+    await loop
+  },
+)
