@@ -2,6 +2,7 @@ import closeWithGrace from 'close-with-grace'
 import { SyncError } from '@clinic-sync/sync'
 import { createLogger, type Logger } from './logger.ts'
 import { readSettings, withEnvFile, type Environment } from './read-settings.ts'
+import { keepHeapSmall } from './small-heap.ts'
 
 /** Longer than a batch takes; an orchestrator that kills after 30 s never gets to. */
 const CLOSE_MS = 25_000
@@ -31,6 +32,7 @@ export interface ServiceOptions {
  * advice, and the process ends with 1.
  */
 export function runService({ name, start }: ServiceOptions): void {
+  keepHeapSmall()
   const environment = withEnvFile(process.env)
   const stopping = new AbortController()
   let log: Logger = createLogger({ name, level: 'info' })
