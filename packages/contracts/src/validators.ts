@@ -1,26 +1,33 @@
-import { Compile } from 'typebox/compile'
-import { DoorbellTestResponse, QueueNotify, SupabaseWebhook, TriggerRequest } from './doorbell.ts'
-import { SyncEvent } from './event.ts'
-import { LeaderAnswer, LeaderQuestion, PassedRing } from './leading.ts'
-import { OutcomeBatch } from './outcome.ts'
-import { SyncStatus } from './status.ts'
+import {
+  DoorbellTestResponse,
+  LeaderAnswer,
+  LeaderQuestion,
+  OutcomeBatch,
+  PassedRing,
+  QueueNotify,
+  SupabaseWebhook,
+  SyncEvent,
+  SyncStatus,
+  TriggerRequest,
+} from './schemas.ts'
+import { validatorFor } from './validator.ts'
 
-/** Compiled once; `Check(value)` narrows, `Errors(value)` names the fields. */
-export const syncEventValidator = Compile(SyncEvent)
-export const outcomeBatchValidator = Compile(OutcomeBatch)
+/** Made once; `Check(value)` narrows, `Errors(value)` names the fields. */
+export const syncEventValidator = validatorFor<SyncEvent>(SyncEvent)
+export const outcomeBatchValidator = validatorFor<OutcomeBatch>(OutcomeBatch)
 
 /** What ingresses say to each other. */
-export const passedRingValidator = Compile(PassedRing)
-export const leaderQuestionValidator = Compile(LeaderQuestion)
-export const leaderAnswerValidator = Compile(LeaderAnswer)
+export const passedRingValidator = validatorFor<PassedRing>(PassedRing)
+export const leaderQuestionValidator = validatorFor<LeaderQuestion>(LeaderQuestion)
+export const leaderAnswerValidator = validatorFor<LeaderAnswer>(LeaderAnswer)
 
 /** For callers without Fastify: its routes validate with the schemas themselves. */
-export const queueNotifyValidator = Compile(QueueNotify)
-export const supabaseWebhookValidator = Compile(SupabaseWebhook)
-export const triggerRequestValidator = Compile(TriggerRequest)
+export const queueNotifyValidator = validatorFor<QueueNotify>(QueueNotify)
+export const supabaseWebhookValidator = validatorFor<SupabaseWebhook>(SupabaseWebhook)
+export const triggerRequestValidator = validatorFor<TriggerRequest>(TriggerRequest)
 
 /** For the doctor command, which reads the answer. */
-export const doorbellTestResponseValidator = Compile(DoorbellTestResponse)
+export const doorbellTestResponseValidator = validatorFor<DoorbellTestResponse>(DoorbellTestResponse)
 
 /** For the status command, which reads the answer. */
-export const syncStatusValidator = Compile(SyncStatus)
+export const syncStatusValidator = validatorFor<SyncStatus>(SyncStatus)

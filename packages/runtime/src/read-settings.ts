@@ -1,7 +1,6 @@
 import { dirname, isAbsolute, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { SyncError } from '@clinic-sync/sync'
-import Value from 'typebox/value'
 import { SETTINGS, type Setting, type SettingName, type Settings } from './settings.ts'
 import { NOT_UTF8, readTextFile } from './text-file.ts'
 
@@ -53,15 +52,15 @@ function isGiven(environment: Environment, name: string): boolean {
 
 function readSetting(name: SettingName, environment: Environment): unknown {
   const setting: Setting = SETTINGS[name]
-  const { schema, expected, fallback, url } = setting
+  const { read, expected, fallback, url } = setting
   const text = textOf(name, setting, environment)
   if (text === undefined) {
     if (fallback !== undefined) return fallback
     const file = withoutFile.has(environment) ? '; there is no .env in the current folder' : ''
     throw wrong(name, `${name} is missing: it must be ${expected}${file}`)
   }
-  const value = 'type' in schema && schema.type === 'integer' && /^\d{1,9}$/.test(text) ? Number(text) : text
-  if (!Value.Check(schema, value) || (url && !URL.canParse(text))) throw wrong(name, `${name} must be ${expected}`)
+  const value = read(text)
+  if (value === undefined || (url && !URL.canParse(text))) throw wrong(name, `${name} must be ${expected}`)
   return value
 }
 

@@ -94,5 +94,5 @@ const isInContainer = () => /^docker\b/.test(process.env.SYNC_COMMAND ?? '')
 
 /** The values that a setting may have. */
 function values(name: 'CLINIC_DOORBELL' | 'PORTAL_DOORBELL'): string[] {
-  return [...SETTINGS[name].schema.enum]
+  return [...SETTINGS[name].choices]
 }

@@ -29,9 +29,3 @@ export type Side = Static<typeof Side>
 export const Direction = Type.Union([Type.Literal('sql-to-postgres'), Type.Literal('postgres-to-sql')])
 /** Which way an event travels; also the name of the consumer that applies it. */
 export type Direction = Static<typeof Direction>
-
-/** The direction in which a side's changes travel. */
-export const directionFrom = (source: Side): Direction => (source === 'clinic' ? 'sql-to-postgres' : 'postgres-to-sql')
-
-/** The database whose changes travel in a direction. */
-export const sourceOf = (direction: Direction): Side => (direction === 'sql-to-postgres' ? 'clinic' : 'portal')

@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox'
-import { Direction, Side } from './value.ts'
+import { Side } from './value.ts'
 
 const RecordOrNull = Type.Union([Type.Object({}), Type.Null()])
 
@@ -57,10 +57,6 @@ export const TriggerFailure = Type.Object({
   'postgres-to-sql': Type.Optional(DrainResult),
 })
 export type TriggerFailure = Static<typeof TriggerFailure>
-
-/** The directions that a trigger request asks for. */
-export const directionsOf = ({ direction = 'both' }: TriggerRequest): readonly Direction[] =>
-  direction === 'both' ? ['sql-to-postgres', 'postgres-to-sql'] : [direction]
 
 /** The operator asks whether a side's doorbell is heard. No side, or no body at all, means both. */
 export const DoorbellTestRequest = Type.Object({ side: Type.Optional(Side) }, { additionalProperties: false })

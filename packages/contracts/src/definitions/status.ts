@@ -109,3 +109,10 @@ export type SyncStatus = Static<typeof SyncStatus>
 
 /** The part, where it could be asked. */
 export type Reachable<T extends { reachable: boolean }> = Extract<T, { reachable: true }>
+
+/** `GET /readyz`: `checks` says of each part that it is there, or why not. */
+export const Readiness = Type.Object({
+  status: Type.Enum(['ready', 'not ready']),
+  checks: Type.Record(Type.String(), Type.String()),
+})
+export type Readiness = Static<typeof Readiness>

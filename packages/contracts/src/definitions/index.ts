@@ -1,0 +1,6 @@
+export * from './doorbell.ts'
+export * from './event.ts'
+export * from './leading.ts'
+export * from './outcome.ts'
+export * from './status.ts'
+export * from './value.ts'
