@@ -52,8 +52,9 @@ async function doctors({ addresses, crew }: Stage, mode: Mode): Promise<Hands> {
   const pool = new pg.Pool({ connectionString: addresses.portal, max: HANDS, idleTimeoutMillis: 0 })
   pool.on('error', () => undefined)
   await Promise.all(Array.from({ length: HANDS }, () => pool.query('SELECT pg_sleep(0.05)')))
+  const ingress = await crew.addressOf('ingress')
   const post = async (table: string, record: unknown) => {
-    const answer = await fetch(`${crew.addressOf('ingress')}/api/sync/webhook`, {
+    const answer = await fetch(`${ingress}/api/sync/webhook`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'x-sync-secret': crew.secret },
       body: JSON.stringify({ type: 'UPDATE', table, schema: 'public', record, old_record: record }),

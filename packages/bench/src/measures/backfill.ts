@@ -54,7 +54,7 @@ async function command({ crew, server, addresses, folder }: Stage): Promise<stri
       RABBITMQ_URL: addresses.rabbit,
       CLINIC_TIME_ZONE: 'Asia/Baghdad',
       SYNC_OPERATOR_TOKEN: crew.operatorToken,
-      INGRESS_URL: crew.addressOf('ingress'),
+      INGRESS_URL: await crew.addressOf('ingress'),
     },
     folder,
   })

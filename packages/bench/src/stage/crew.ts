@@ -15,7 +15,6 @@ export interface CrewOptions {
 
 interface Member {
   readonly child: Child
-  readonly port: number
   /** What it was started with besides the usual. */
   readonly settings: Settings
 }
@@ -35,6 +34,7 @@ export class Crew {
   readonly operatorToken = randomBytes(24).toString('hex')
   readonly #options: CrewOptions
   readonly #members = new Map<Service, Member>()
+  readonly #ports = new Map<Service, Promise<number>>()
   #died: string | undefined
 
   constructor(options: CrewOptions) {
@@ -43,7 +43,7 @@ export class Crew {
 
   /** Starts one, and waits until it says that it is ready. @returns milliseconds from its start until then */
   async start(service: Service, settings: Settings = {}): Promise<number> {
-    const port = await freePort()
+    const port = await this.#portOf(service)
     const since = performance.now()
     const child = startChild({
       name: service,
@@ -59,7 +59,7 @@ export class Crew {
       },
       folder: this.#options.folder,
     })
-    this.#members.set(service, { child, port, settings })
+    this.#members.set(service, { child, settings })
     void child.ended.then(({ asked }) => {
       if (!asked) this.#died ??= `${service} has ended. Its last log lines:\n${child.tail()}`
     })
@@ -70,7 +70,7 @@ export class Crew {
   async #untilReady(service: Service): Promise<void> {
     const deadline = performance.now() + PATIENCE
     for (;;) {
-      const answer = await fetch(`${this.addressOf(service)}/readyz`).catch(() => undefined)
+      const answer = await fetch(`${await this.addressOf(service)}/readyz`).catch(() => undefined)
       await answer?.body?.cancel()
       if (answer?.ok) return
       this.check()
@@ -87,9 +87,7 @@ export class Crew {
       Object.fromEntries(
         Object.entries(settings).filter(([name]) => service === 'ingress' || !OF_INGRESS.includes(name)),
       )
-    const starting = SERVICES.filter(
-      (service) => !isDeepStrictEqual(this.#members.get(service)?.settings, wanted(service)),
-    )
+    const starting = SERVICES.filter((service) => !this.runs(service, wanted(service)))
     await Promise.all(
       starting.map(async (service) => {
         await this.stop(service)
@@ -114,9 +112,14 @@ export class Crew {
     await Promise.all(SERVICES.map((service) => this.stop(service)))
   }
 
-  /** @throws Error if it is not up */
-  addressOf(service: Service): string {
-    return `http://127.0.0.1:${this.#member(service).port}`
+  /** Where it is, or will be: always the same. */
+  async addressOf(service: Service): Promise<string> {
+    return `http://127.0.0.1:${await this.#portOf(service)}`
+  }
+
+  /** Whether it is up, and was started with these settings. */
+  runs(service: Service, settings: Settings): boolean {
+    return isDeepStrictEqual(this.#members.get(service)?.settings, settings)
   }
 
   pidOf(service: Service): number {
@@ -127,7 +130,7 @@ export class Crew {
 
   /** The operator's doorbell, for one side's outbox. */
   async ring(direction: 'sql-to-postgres' | 'postgres-to-sql'): Promise<void> {
-    const answer = await fetch(`${this.addressOf('ingress')}/api/sync/trigger`, {
+    const answer = await fetch(`${await this.addressOf('ingress')}/api/sync/trigger`, {
       method: 'POST',
       headers: { authorization: `Bearer ${this.operatorToken}`, 'content-type': 'application/json' },
       body: JSON.stringify({ direction }),
@@ -138,7 +141,7 @@ export class Crew {
 
   /** The sum of a metric over those of its labels that are asked for. */
   async metric(service: Service, name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
-    const answer = await fetch(`${this.addressOf(service)}/metrics`, {
+    const answer = await fetch(`${await this.addressOf(service)}/metrics`, {
       headers: { authorization: `Bearer ${this.operatorToken}` },
     })
     const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`)
@@ -148,6 +151,12 @@ export class Crew {
       if (found === name && wanted.every((each) => labelled.includes(each))) sum += Number(value)
     }
     return sum
+  }
+
+  #portOf(service: Service): Promise<number> {
+    const port = this.#ports.get(service) ?? freePort()
+    this.#ports.set(service, port)
+    return port
   }
 
   #member(service: Service): Member {

@@ -1,5 +1,6 @@
 import { migrate, useDoorbell } from '@clinic-sync/cli'
 import { openScriptConnection } from '@clinic-sync/clinic'
+import type { Crew } from './crew.ts'
 import type { Stage } from './stage.ts'
 
 /** How both sides ring. */
@@ -16,16 +17,20 @@ export type Mode = keyof typeof MODES
 /** Everything up, with these doorbells. Only the ingress is started again, and only if it has others. */
 export async function inMode({ crew, addresses }: Stage, mode: Mode): Promise<void> {
   const { clinic, portal } = MODES[mode]
-  const restarted = await crew.startAll({ CLINIC_DOORBELL: clinic, PORTAL_DOORBELL: portal })
-  if (!restarted.includes('ingress')) return
-  if (clinic !== 'http') await migrate({ side: 'clinic', url: addresses.clinic, doorbell: clinic })
-  const connection = openScriptConnection(addresses.clinic)
+  const settings = { CLINIC_DOORBELL: clinic, PORTAL_DOORBELL: portal }
+  if (!crew.runs('ingress', settings)) {
+    await crew.stop('ingress')
+    await rings(addresses.clinic, clinic === 'http' ? 'service-broker' : clinic, crew)
+  }
+  await crew.startAll(settings)
+}
+
+/** Has the clinic's database ring like this, as an operator has it. */
+async function rings(url: string, doorbell: 'service-broker' | 'ole-automation', crew: Crew): Promise<void> {
+  await migrate({ side: 'clinic', url, doorbell })
+  const connection = openScriptConnection(url)
   try {
-    await useDoorbell(connection, {
-      doorbell: clinic === 'http' ? 'service-broker' : clinic,
-      ingressUrl: crew.addressOf('ingress'),
-      secret: crew.secret,
-    })
+    await useDoorbell(connection, { doorbell, ingressUrl: await crew.addressOf('ingress'), secret: crew.secret })
   } finally {
     await connection.close()
   }
