@@ -37,7 +37,7 @@ export async function problemsAtEnd(stage: Stage): Promise<Problem[]> {
 /** Whoever has ended by itself, or lacks something. */
 async function notReady({ crew }: Stage): Promise<string[]> {
   const looks = SERVICES.map(async (service) => {
-    const answer = await fetch(`${crew.addressOf(service)}/readyz`).catch(() => undefined)
+    const answer = await fetch(`${await crew.addressOf(service)}/readyz`).catch(() => undefined)
     await answer?.body?.cancel()
     if (answer?.ok) return []
     return [`${service} ${answer === undefined ? 'does not answer' : 'is not ready'}.`]
