@@ -12,8 +12,8 @@ import { drained, queued } from './sustained.ts'
 /** The small ones last a second or two: several times, so that there is a median. Changes that are enough for one figure. */
 const ENOUGH = 50_000
 const MOST = 5
-/** Changes before those that count: the services have just been started. */
-const WARM_UP = 10_000
+/** Changes before those that count, whatever the size: a service that has just been started takes twice as long for each. */
+const WARM_UP = 20_000
 
 /**
  * So many notes changed, each once, and none of it sent yet; then as `sustained`, and the memory of each service at its highest. The
@@ -32,7 +32,7 @@ export const backlog: Measure = {
       const rates: number[][] = []
       for (const size of side === 'clinic' ? sizes : [...new Set([sizes[0], sizes.at(-1)])]) {
         if (size === undefined) continue
-        const found = await ofSize(stage, side, after, size)
+        const found = await ofSize(stage, side, after, size, Math.min(WARM_UP, Math.max(...sizes)))
         rates.push(found.filter(({ unit }) => unit === 'changes/s').map(({ value }) => value))
         figures.push(...found, besideTheSmallest(side, size, rates))
       }
@@ -55,11 +55,11 @@ function besideTheSmallest(side: Side, size: number, rates: readonly (readonly n
   }
 }
 
-async function ofSize(stage: Stage, side: Side, after: number, size: number): Promise<Figure[]> {
+async function ofSize(stage: Stage, side: Side, after: number, size: number, warmUp: number): Promise<Figure[]> {
   const { crew } = stage
   await crew.stopAll()
   await inMode(stage, 'by hand')
-  await drainedNotes(stage, side, after, Math.min(WARM_UP, size))
+  await drainedNotes(stage, side, after, warmUp)
   const figures: Figure[] = []
   for (let i = 0; i < Math.min(MOST, Math.max(1, Math.floor(ENOUGH / size))); i++) {
     const { result, peaks } = await drainedNotes(stage, side, after, size)
