@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Outcome, OutcomeKind, SyncEvent } from '@clinic-sync/contracts'
 import { DatabaseError } from '@clinic-sync/sync'
-import sql from 'mssql'
+import sql from './driver.ts'
 import type { Pool } from './pool.ts'
 import { type PortalChange, toPortalChange, Unfit } from './portal-changes.ts'
 import type { Zone } from './zone.ts'

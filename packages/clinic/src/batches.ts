@@ -1,5 +1,5 @@
 import { DatabaseError } from '@clinic-sync/sync'
-import sql from 'mssql'
+import sql from './driver.ts'
 import { toDatabaseError } from './errors.ts'
 import { type Closable, openPool, type Pool, type ServerMessage } from './pool.ts'
 import { type Batch, splitBatches } from './split.ts'

@@ -14,7 +14,7 @@ import {
   type SyncDatabase,
   SyncError,
 } from '@clinic-sync/sync'
-import sql from 'mssql'
+import sql from './driver.ts'
 import type { Logger } from 'pino'
 import { applyChanges, checkApply } from './apply.ts'
 import { openAwaiting } from './open-transactions.ts'

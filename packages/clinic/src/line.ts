@@ -1,5 +1,5 @@
 import { DatabaseError, type Patience, watchSilence } from '@clinic-sync/sync'
-import sql from 'mssql'
+import sql from './driver.ts'
 import type { Logger } from 'pino'
 import { type Closable, type Inputs, openPool, type Pool, silent } from './pool.ts'
 

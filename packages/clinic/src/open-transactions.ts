@@ -1,5 +1,5 @@
 import { DatabaseError, type OpenTransaction, type Patience } from '@clinic-sync/sync'
-import sql from 'mssql'
+import sql from './driver.ts'
 import type { Logger } from 'pino'
 import { abortable, type Line, openLine } from './line.ts'
 

@@ -9,7 +9,7 @@ import {
   type RecordVersionStatus,
   requeueInPages,
 } from '@clinic-sync/sync'
-import sql from 'mssql'
+import sql from './driver.ts'
 import type { Pool } from './pool.ts'
 
 /** Records that one call asks of. */

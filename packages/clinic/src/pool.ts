@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import { DatabaseError, PATIENCE, type Patience, type SyncError } from '@clinic-sync/sync'
-import sql from 'mssql'
+import sql from './driver.ts'
 import type { Logger } from 'pino'
 import { parseAddress } from './address.ts'
 import { toDatabaseError } from './errors.ts'
@@ -60,6 +60,12 @@ export interface ServerMessage {
 /** Silence after which the kernel asks the peer, each second; after 10 s more without an answer the connection is lost. */
 const KEEPALIVE_MS = 10_000
 
+/**
+ * Bytes of a packet; the driver's own 4096 has it take a page of changes apart 250 times. Encrypted ones have 16,383 at most
+ * (https://learn.microsoft.com/sql/database-engine/configure-windows/configure-the-network-packet-size-server-configuration-option).
+ */
+const PACKET_SIZE = 16_000
+
 /** What is used of tedious' Connection. */
 export interface Closable {
   readonly socket?: Socket
@@ -113,7 +119,12 @@ export function openPool(options: PoolOptions): Pool {
       requestTimeout,
       validateConnection: 'socket',
       pool: { min: 0, max: maxConnections, idleTimeoutMillis: 60_000 },
-      options: { ...address.options, appName: 'clinic-sync', cancelTimeout: patience.answerMs - patience.statementMs },
+      options: {
+        ...address.options,
+        packetSize: PACKET_SIZE,
+        appName: 'clinic-sync',
+        cancelTimeout: patience.answerMs - patience.statementMs,
+      },
       beforeConnect(connection: Closable) {
         if (address.options?.encrypt !== false) mustEncrypt(connection)
         connection.on('errorMessage', ({ number }) => {
@@ -125,6 +136,8 @@ export function openPool(options: PoolOptions): Pool {
           onConnected?.()
           // tedious has set 30 s: 40 s until a dead peer is noticed.
           connection.socket?.setKeepAlive(true, KEEPALIVE_MS)
+          // tedious writes a request in pieces: the last one would wait for the first one's acknowledgement, up to 40 ms.
+          connection.socket?.setNoDelay(true)
         })
         connection.on('end', () => void connections.delete(connection))
         onConnection?.(connection)

@@ -1,7 +1,7 @@
 import type { Key, Row, SyncEvent } from '@clinic-sync/contracts'
 import { isTableName, type TableName, tableNamed } from '@clinic-sync/mapping'
 import { DatabaseError, type Rehearsal } from '@clinic-sync/sync'
-import sql from 'mssql'
+import sql from './driver.ts'
 import { toOutcome } from './apply.ts'
 import type { Collected, Inputs, Pool } from './pool.ts'
 import { type PortalChange, toPortalChange, Unfit } from './portal-changes.ts'

@@ -8,7 +8,7 @@ import {
   type Hold,
   type RecordName,
 } from '@clinic-sync/sync'
-import sql from 'mssql'
+import sql from './driver.ts'
 import type { Pool } from './pool.ts'
 
 /** A record to be sent; `seen`: what the portal has sent of it up to this version is not to be processed any more. */
