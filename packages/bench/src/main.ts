@@ -15,10 +15,12 @@ async function finish(code: number): Promise<void> {
 
 async function main(options: BenchOptions): Promise<void> {
   // Whoever reads JSON from standard output gets nothing else there.
-  const screen = screenOn(options.json === '-' ? process.stderr : process.stdout)
+  const shown = screenOn(options.json === '-' ? process.stderr : process.stdout)
+  // While stopping, whatever was under way fails: that is no news.
+  const screen = { ...shown, line: (text?: string) => void (stopping || shown.line(text)) }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(signal, () => {
-      if (!stopping) screen.line('\nStopping …')
+      screen.line('\nStopping …')
       void finish(130)
     })
   // The reader of a pipe has gone (`| head`): everything is still to be undone.
@@ -26,8 +28,6 @@ async function main(options: BenchOptions): Promise<void> {
   try {
     await finish(exitCodeOf(await run({ ...options, screen, release })))
   } catch (error) {
-    // While stopping, whatever was under way fails: that is no news.
-    if (stopping) return
     screen.line(`\n${screen.bad(error instanceof Error ? error.message : String(error))}`)
     await finish(1)
   }

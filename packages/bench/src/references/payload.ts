@@ -2,13 +2,13 @@ import { writeFile } from 'node:fs/promises'
 import { serialize } from 'node:v8'
 import { EVENTS } from '@clinic-sync/broker'
 import type { SyncEvent } from '@clinic-sync/contracts'
-import { connect } from 'amqplib'
 import type { Scale } from '../measure.ts'
 import { drainClinic } from '../measures/sustained.ts'
 import { purge } from '../measures/outboxes.ts'
 import { filled } from '../stage/filled.ts'
 import { inMode } from '../stage/mode.ts'
 import type { Stage } from '../stage/stage.ts'
+import { withChannel } from './connection.ts'
 
 const DIRECTION = 'sql-to-postgres'
 
@@ -43,9 +43,7 @@ async function record(stage: Stage, scale: Scale): Promise<Payload> {
   await inMode(stage, 'by hand')
   await purge(stage)
   const messages: Recorded[] = []
-  const model = await connect(stage.addresses.rabbit)
-  try {
-    const channel = await model.createChannel()
+  await withChannel(stage, async (channel) => {
     const { queue } = await channel.assertQueue('', { exclusive: true })
     await channel.bindQueue(queue, EVENTS, `${DIRECTION}.#`)
     let complete: () => void = () => undefined
@@ -68,9 +66,7 @@ async function record(stage: Stage, scale: Scale): Promise<Payload> {
     )
     await drainClinic(stage, scale.clinicChanges)
     await all
-  } finally {
-    await model.close()
-  }
+  })
   await purge(stage)
   const file = `${stage.folder}/payload`
   await writeFile(file, serialize(messages))

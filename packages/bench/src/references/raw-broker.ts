@@ -1,6 +1,6 @@
-import { connect } from 'amqplib'
 import type { Measure } from '../measure.ts'
 import { CONSUMING, PUBLISHING } from '../report/targets.ts'
+import { withChannel } from './connection.ts'
 import { consumeAll } from './consuming.ts'
 import { payloadOf } from './payload.ts'
 import { publishRaw } from './publisher.ts'
@@ -17,21 +17,16 @@ export const rawBroker: Measure = {
   },
   async run(stage, scale) {
     const { messages } = await payloadOf(stage, scale)
-    const model = await connect(stage.addresses.rabbit, { noDelay: true })
-    try {
-      const channel = await model.createChannel()
+    return withChannel(stage, async (channel) => {
       await declareRaw(channel)
       const published = await publishRaw(stage, scale)
       const since = performance.now()
       const consumed = (await consumeAll(channel, messages.length, BATCH)) - since
-      await channel.close()
       const figure = { unit: 'changes/s', better: 'more' } as const
       return [
         { ...figure, name: PUBLISHING, value: (messages.length * 1_000) / published },
         { ...figure, name: CONSUMING, value: (messages.length * 1_000) / consumed },
       ]
-    } finally {
-      await model.close()
-    }
+    })
   },
 }

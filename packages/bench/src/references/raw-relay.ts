@@ -1,6 +1,6 @@
-import { connect } from 'amqplib'
 import type { Measure } from '../measure.ts'
 import { RELAY } from '../report/targets.ts'
+import { withChannel } from './connection.ts'
 import { consumeAll } from './consuming.ts'
 import { eventIn, payloadOf } from './payload.ts'
 import { publishRaw } from './publisher.ts'
@@ -25,19 +25,18 @@ export const rawRelay: Measure = {
   async run(stage, scale) {
     const { messages } = await payloadOf(stage, scale)
     await stage.portal.query('VACUUM (ANALYZE)')
-    const model = await connect(stage.addresses.rabbit, { noDelay: true })
     const pool = rawConnections(stage, CONNECTIONS)
     try {
-      const channel = await model.createChannel()
-      await declareRaw(channel)
-      await Promise.all(Array.from({ length: CONNECTIONS }, () => pool.query('SELECT pg_sleep(0.01)')))
-      const since = performance.now()
-      const write = consumeAll(channel, messages.length, BATCH, (batch) => upsert(pool, batch.map(eventIn)))
-      const [until] = await Promise.all([write, publishRaw(stage, scale)])
-      await channel.close()
-      return [{ name: RELAY, unit: 'changes/s', better: 'more', value: (messages.length * 1_000) / (until - since) }]
+      return await withChannel(stage, async (channel) => {
+        await declareRaw(channel)
+        await Promise.all(Array.from({ length: CONNECTIONS }, () => pool.query('SELECT pg_sleep(0.01)')))
+        const since = performance.now()
+        const write = consumeAll(channel, messages.length, BATCH, (batch) => upsert(pool, batch.map(eventIn)))
+        const [until] = await Promise.all([write, publishRaw(stage, scale)])
+        return [{ name: RELAY, unit: 'changes/s', better: 'more', value: (messages.length * 1_000) / (until - since) }]
+      })
     } finally {
-      await Promise.all([model.close(), pool.end()])
+      await pool.end()
     }
   },
 }
