@@ -22,6 +22,7 @@ const TIME_ZONE = 'Asia/Baghdad'
 export async function problemsAtEnd(stage: Stage): Promise<Problem[]> {
   const looks: readonly (readonly [string, () => Promise<readonly string[]>])[] = [
     ['services', () => notReady(stage)],
+    ['durability', () => notDurable(stage)],
     ['outboxes', () => unsettled(stage)],
     ['dead letters', () => deadLetters(stage)],
     ['both sides', () => differences(stage)],
@@ -43,6 +44,17 @@ async function notReady({ crew }: Stage): Promise<string[]> {
     return [`${service} ${answer === undefined ? 'does not answer' : 'is not ready'}.`]
   })
   return (await Promise.all(looks)).flat()
+}
+
+/** A server that forgets is fast as well. */
+async function notDurable({ portal }: Stage): Promise<string[]> {
+  const wrong: string[] = []
+  for (const setting of ['fsync', 'synchronous_commit', 'full_page_writes']) {
+    const { rows } = await portal.query<Record<string, string>>(`SHOW ${setting}`)
+    const value = rows[0]?.[setting]
+    if (value !== 'on') wrong.push(`Postgres has ${setting} ${value}.`)
+  }
+  return wrong
 }
 
 /** What is on its way arrives, as long as everybody is up. Whatever is `Failed` is not. */
