@@ -5,6 +5,7 @@ import { watchAnswers } from './answers.ts'
 import type { Log } from './api.ts'
 import { sleep, within } from './wait.ts'
 import { reasonOf } from './errors.ts'
+import { WRITES, writeTogether } from './write-together.ts'
 
 /** A connection that lived this long was a good one: the next attempt comes soon again. */
 const STABLE_MS = 5_000
@@ -89,6 +90,7 @@ export class Connection {
     while (!signal.aborted) {
       try {
         const model = await this.#open()
+        writeTogether(model)
         const ended = watch(model, (blocked) => this.#setBlocked(blocked))
         if (signal.aborted) {
           await within(1_000, model.close())
@@ -137,6 +139,8 @@ export class Connection {
       ...this.#address.tls,
       // Without it, Nagle's algorithm holds an acknowledgement back for up to 40 ms.
       noDelay: true,
+      // A socket's option, which amqplib's types do not know.
+      ...WRITES,
       timeout: this.#connectTimeoutMs,
       keepAlive: true,
       keepAliveDelay: 10_000,

@@ -175,16 +175,20 @@ export class Publisher {
 
   /** A message that reached no queue is returned first and confirmed afterwards. */
   #verdict(message: OutgoingMessage, error: unknown): SyncError | null {
-    const key = returnKey(message.exchange, message.routingKey, message.options.messageId)
-    const returned = this.#returned.get(key) ?? 0
-    if (returned > 1) this.#returned.set(key, returned - 1)
-    else if (returned === 1) this.#returned.delete(key)
-    if (returned > 0) {
+    if (this.#returned.size > 0 && this.#wasReturned(message)) {
       return new SyncError('SYNC_UNROUTABLE', `no queue for ${message.exchange} ${message.routingKey}`)
     }
     if (error === null || error === undefined) return null
     const { error: code = 'SYNC_BROKER_DOWN', words } = meaningOf(error)
     return new SyncError(code, `${message.routingKey}: ${words}`, { cause: error })
+  }
+
+  #wasReturned({ exchange, routingKey, options }: OutgoingMessage): boolean {
+    const key = returnKey(exchange, routingKey, options.messageId)
+    const returned = this.#returned.get(key) ?? 0
+    if (returned > 1) this.#returned.set(key, returned - 1)
+    else this.#returned.delete(key)
+    return returned > 0
   }
 
   #onReturn(message: Message): void {
