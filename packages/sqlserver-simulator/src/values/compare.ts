@@ -50,9 +50,13 @@ function compareBinary(a: Buffer, b: Buffer): number {
   return 0
 }
 
+const SAFE = 2n ** 53n
+
 /** A primitive that is equal exactly when the values are equal to SQL Server: for Maps, GROUP BY and DISTINCT. */
 export function hashKey(value: SqlValue, type: SqlType): string | number | bigint | boolean | null {
   if (typeof value === 'string') return isText(type) ? fold(value) : value
+  // A Map finds a number several times as fast.
+  if (typeof value === 'bigint') return value > -SAFE && value < SAFE ? Number(value) : value
   return Buffer.isBuffer(value) ? value.toString('latin1').replace(/\0+$/, '') : value
 }
 
