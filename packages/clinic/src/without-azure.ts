@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module'
 
 /**
- * tedious loads @azure/identity, which signs in to Azure with Entra ID, whoever it connects as: 400 modules, 100 ms of processor time at
- * every start and 10 MB for the service's life. Nobody here can sign in that way (see `parseAddress`), so tedious is given an empty
+ * tedious loads @azure/identity, which signs in to Azure with Entra ID, whoever it connects as: 235 of its 435 modules, 80 ms of processor time
+ * at every start and 10 MB for the service's life. Nobody here can sign in that way (see `parseAddress`), so tedious is given an empty
  * module in its place. It goes again once the driver is loaded: whoever else wants the real one gets it.
  */
 export const restore = replaced()
