@@ -74,7 +74,6 @@ BEGIN
         SELECT * FROM unnest(ordinals, names, keys, deletions) AS u (ordinal, name, key, deleted)
         WHERE u.name = 'aligner_doctors' ORDER BY u.key OFFSET 0
       ) AS h
-      CROSS JOIN LATERAL (SELECT FROM public.aligner_doctors AS t WHERE t.dr_id = h.key OFFSET 0) AS here
       LEFT JOIN LATERAL (
         SELECT true AS locked FROM public.aligner_doctors AS t
         WHERE t.dr_id = h.key AND NOT h.deleted FOR NO KEY UPDATE SKIP LOCKED
@@ -83,7 +82,10 @@ BEGIN
         SELECT true AS locked FROM public.aligner_doctors AS t
         WHERE t.dr_id = h.key AND h.deleted FOR UPDATE SKIP LOCKED
       ) AS doomed ON true
-      WHERE kept.locked IS NULL AND doomed.locked IS NULL
+      CROSS JOIN LATERAL (
+        SELECT FROM public.aligner_doctors AS t
+        WHERE t.dr_id = h.key AND kept.locked IS NULL AND doomed.locked IS NULL OFFSET 0
+      ) AS here
     );
   END IF;
   IF 'aligner_doctors' = ANY (names) AND true = ANY (deletions) THEN
@@ -107,7 +109,6 @@ BEGIN
         SELECT * FROM unnest(ordinals, names, keys, deletions) AS u (ordinal, name, key, deleted)
         WHERE u.name = 'patients' ORDER BY u.key OFFSET 0
       ) AS h
-      CROSS JOIN LATERAL (SELECT FROM public.patients AS t WHERE t.person_id = h.key OFFSET 0) AS here
       LEFT JOIN LATERAL (
         SELECT true AS locked FROM public.patients AS t
         WHERE t.person_id = h.key AND NOT h.deleted FOR NO KEY UPDATE SKIP LOCKED
@@ -116,7 +117,10 @@ BEGIN
         SELECT true AS locked FROM public.patients AS t
         WHERE t.person_id = h.key AND h.deleted FOR UPDATE SKIP LOCKED
       ) AS doomed ON true
-      WHERE kept.locked IS NULL AND doomed.locked IS NULL
+      CROSS JOIN LATERAL (
+        SELECT FROM public.patients AS t
+        WHERE t.person_id = h.key AND kept.locked IS NULL AND doomed.locked IS NULL OFFSET 0
+      ) AS here
     );
   END IF;
   IF 'work' = ANY (names) THEN
@@ -126,7 +130,6 @@ BEGIN
         SELECT * FROM unnest(ordinals, names, keys, deletions) AS u (ordinal, name, key, deleted)
         WHERE u.name = 'work' ORDER BY u.key OFFSET 0
       ) AS h
-      CROSS JOIN LATERAL (SELECT FROM public.work AS t WHERE t.work_id = h.key OFFSET 0) AS here
       LEFT JOIN LATERAL (
         SELECT true AS locked FROM public.work AS t
         WHERE t.work_id = h.key AND NOT h.deleted FOR NO KEY UPDATE SKIP LOCKED
@@ -135,7 +138,10 @@ BEGIN
         SELECT true AS locked FROM public.work AS t
         WHERE t.work_id = h.key AND h.deleted FOR UPDATE SKIP LOCKED
       ) AS doomed ON true
-      WHERE kept.locked IS NULL AND doomed.locked IS NULL
+      CROSS JOIN LATERAL (
+        SELECT FROM public.work AS t
+        WHERE t.work_id = h.key AND kept.locked IS NULL AND doomed.locked IS NULL OFFSET 0
+      ) AS here
     );
   END IF;
   IF 'work' = ANY (names) AND true = ANY (deletions) THEN
@@ -159,7 +165,6 @@ BEGIN
         SELECT * FROM unnest(ordinals, names, keys, deletions) AS u (ordinal, name, key, deleted)
         WHERE u.name = 'aligner_sets' ORDER BY u.key OFFSET 0
       ) AS h
-      CROSS JOIN LATERAL (SELECT FROM public.aligner_sets AS t WHERE t.aligner_set_id = h.key OFFSET 0) AS here
       LEFT JOIN LATERAL (
         SELECT true AS locked FROM public.aligner_sets AS t
         WHERE t.aligner_set_id = h.key AND NOT h.deleted FOR NO KEY UPDATE SKIP LOCKED
@@ -168,7 +173,10 @@ BEGIN
         SELECT true AS locked FROM public.aligner_sets AS t
         WHERE t.aligner_set_id = h.key AND h.deleted FOR UPDATE SKIP LOCKED
       ) AS doomed ON true
-      WHERE kept.locked IS NULL AND doomed.locked IS NULL
+      CROSS JOIN LATERAL (
+        SELECT FROM public.aligner_sets AS t
+        WHERE t.aligner_set_id = h.key AND kept.locked IS NULL AND doomed.locked IS NULL OFFSET 0
+      ) AS here
     );
   END IF;
   IF 'aligner_sets' = ANY (names) AND true = ANY (deletions) THEN
@@ -220,7 +228,6 @@ BEGIN
         SELECT * FROM unnest(ordinals, names, keys, deletions) AS u (ordinal, name, key, deleted)
         WHERE u.name = 'aligner_batches' ORDER BY u.key OFFSET 0
       ) AS h
-      CROSS JOIN LATERAL (SELECT FROM public.aligner_batches AS t WHERE t.aligner_batch_id = h.key OFFSET 0) AS here
       LEFT JOIN LATERAL (
         SELECT true AS locked FROM public.aligner_batches AS t
         WHERE t.aligner_batch_id = h.key AND NOT h.deleted FOR NO KEY UPDATE SKIP LOCKED
@@ -229,7 +236,10 @@ BEGIN
         SELECT true AS locked FROM public.aligner_batches AS t
         WHERE t.aligner_batch_id = h.key AND h.deleted FOR UPDATE SKIP LOCKED
       ) AS doomed ON true
-      WHERE kept.locked IS NULL AND doomed.locked IS NULL
+      CROSS JOIN LATERAL (
+        SELECT FROM public.aligner_batches AS t
+        WHERE t.aligner_batch_id = h.key AND kept.locked IS NULL AND doomed.locked IS NULL OFFSET 0
+      ) AS here
     );
   END IF;
   IF 'aligner_notes' = ANY (names) THEN
@@ -239,7 +249,6 @@ BEGIN
         SELECT * FROM unnest(ordinals, names, keys, deletions) AS u (ordinal, name, key, deleted)
         WHERE u.name = 'aligner_notes' ORDER BY u.key OFFSET 0
       ) AS h
-      CROSS JOIN LATERAL (SELECT FROM public.aligner_notes AS t WHERE t.note_id = h.key OFFSET 0) AS here
       LEFT JOIN LATERAL (
         SELECT true AS locked FROM public.aligner_notes AS t
         WHERE t.note_id = h.key AND NOT h.deleted FOR NO KEY UPDATE SKIP LOCKED
@@ -248,7 +257,10 @@ BEGIN
         SELECT true AS locked FROM public.aligner_notes AS t
         WHERE t.note_id = h.key AND h.deleted FOR UPDATE SKIP LOCKED
       ) AS doomed ON true
-      WHERE kept.locked IS NULL AND doomed.locked IS NULL
+      CROSS JOIN LATERAL (
+        SELECT FROM public.aligner_notes AS t
+        WHERE t.note_id = h.key AND kept.locked IS NULL AND doomed.locked IS NULL OFFSET 0
+      ) AS here
     );
   END IF;
   IF 'aligner_set_payments' = ANY (names) THEN
@@ -258,7 +270,6 @@ BEGIN
         SELECT * FROM unnest(ordinals, names, keys, deletions) AS u (ordinal, name, key, deleted)
         WHERE u.name = 'aligner_set_payments' ORDER BY u.key OFFSET 0
       ) AS h
-      CROSS JOIN LATERAL (SELECT FROM public.aligner_set_payments AS t WHERE t.aligner_set_id = h.key OFFSET 0) AS here
       LEFT JOIN LATERAL (
         SELECT true AS locked FROM public.aligner_set_payments AS t
         WHERE t.aligner_set_id = h.key AND NOT h.deleted FOR NO KEY UPDATE SKIP LOCKED
@@ -267,7 +278,10 @@ BEGIN
         SELECT true AS locked FROM public.aligner_set_payments AS t
         WHERE t.aligner_set_id = h.key AND h.deleted FOR UPDATE SKIP LOCKED
       ) AS doomed ON true
-      WHERE kept.locked IS NULL AND doomed.locked IS NULL
+      CROSS JOIN LATERAL (
+        SELECT FROM public.aligner_set_payments AS t
+        WHERE t.aligner_set_id = h.key AND kept.locked IS NULL AND doomed.locked IS NULL OFFSET 0
+      ) AS here
     );
   END IF;
 

@@ -6,7 +6,7 @@ export const HELD = { code: '55P03', reason: 'locked in the portal' } as const
 
 /**
  * Notes in `held` the records of a table whose row is there and somebody else's: it is seen, as a row is whose delete is not
- * committed yet, but SKIP LOCKED left it out. A row to be deleted is locked as a delete does; others so that a child's foreign
+ * committed yet, but SKIP LOCKED left it out. Looked for only then: both look-ups are of one statement's snapshot. A row to be deleted is locked as a delete does; others so that a child's foreign
  * key check does not wait for them, nor they for it.
  */
 const lockRows = ({ name, key }: Table) => {
@@ -21,10 +21,12 @@ const lockRows = ({ name, key }: Table) => {
       SELECT * FROM unnest(ordinals, names, keys, deletions) AS u (ordinal, name, key, deleted)
       WHERE u.name = '${name}' ORDER BY u.key OFFSET 0
     ) AS h
-    CROSS JOIN LATERAL (SELECT FROM ${portalTable(name)} AS t WHERE t.${key.name} = h.key OFFSET 0) AS here
     ${mine('NOT h.deleted', 'NO KEY UPDATE')} AS kept ON true
     ${mine('h.deleted', 'UPDATE')} AS doomed ON true
-    WHERE kept.locked IS NULL AND doomed.locked IS NULL
+    CROSS JOIN LATERAL (
+      SELECT FROM ${portalTable(name)} AS t
+      WHERE t.${key.name} = h.key AND kept.locked IS NULL AND doomed.locked IS NULL OFFSET 0
+    ) AS here
   );
 END IF;
 `
