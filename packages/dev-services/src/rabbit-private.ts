@@ -160,6 +160,8 @@ function rabbitEnvironment(folder: string, distribution: number): Record<string,
     RABBITMQ_LOG_BASE: join(folder, 'log'),
     RABBITMQ_SCHEMA_DIR: join(folder, 'schema'),
     RABBITMQ_GENERATED_CONFIG_DIR: join(folder, 'generated'),
-    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: '-kernel inet_dist_use_interface {127,0,0,1}',
+    // No busy waiting: as in docker-compose.yml.
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS:
+      '-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none',
   }
 }
