@@ -7,8 +7,12 @@ import { observeDrain } from './observe-drain.ts'
 
 const RETRY: Delays = { min: 200, max: 30_000 }
 const LOCKED: Delays = { min: 250, max: 5_000 }
-/** After a run that found nothing: a burst of useless doorbells costs 20 looks a second, any other is answered at once. */
+/**
+ * After three runs in a row that found nothing: a burst of useless doorbells costs 20 looks a second. One or two are ordinary while people
+ * work (what rang during a run was found by it), and the next ring is of a change that must not wait.
+ */
 const REST_MS = 50
+const USELESS_RUNS = 3
 
 export interface DrainOptions {
   readonly outbox: Outbox
@@ -25,7 +29,7 @@ export interface DrainOptions {
   /** Delays after a failure, and while open transactions hold records; in milliseconds. */
   readonly retry?: Delays
   readonly locked?: Delays
-  /** Milliseconds that must pass after a run that found nothing before a doorbell starts the next. */
+  /** Milliseconds that must pass after the third run in a row that found nothing before a doorbell starts the next. */
   readonly restMs?: number
 }
 
@@ -59,7 +63,8 @@ export class Drain {
   /** Code of the failure that the pending retry is for. */
   #failing: string | undefined
   #heldBefore = 0
-  /** When a run last found nothing, and whether the timer is set for the end of the rest after it. */
+  /** Runs in a row that found nothing; since when the drain rests from them, and whether the timer is set for the end of it. */
+  #useless = 0
   #restedFrom = Number.NEGATIVE_INFINITY
   #resting = false
   #onIdle: (() => void)[] = []
@@ -73,7 +78,7 @@ export class Drain {
   }
 
   /**
-   * Look in the outbox: at once, or 50 ms after a look that found nothing. After a failure the retry that is due anyway
+   * Look in the outbox: at once, or 50 ms after three looks that found nothing. After a failure the retry that is due anyway
    * answers it, so that doorbells do not hammer a database that is down. `urgent` (a connection came back, an operator asks)
    * waits for neither.
    */
@@ -111,6 +116,7 @@ export class Drain {
     this.#resting = false
     this.#failing = undefined
     this.#heldBefore = 0
+    this.#useless = 0
     this.#restedFrom = Number.NEGATIVE_INFINITY
     this.#retry.reset()
     this.#lockedBackoff.reset()
@@ -172,7 +178,8 @@ export class Drain {
   #succeeded({ published, locked }: Drained, unheard: number): void {
     if (this.#failing !== undefined) this.#log.info(`the ${this.side}'s outbox is drained again`)
     this.#failing = undefined
-    if (published === 0) this.#restedFrom = performance.now()
+    this.#useless = published === 0 ? this.#useless + 1 : 0
+    if (this.#useless >= USELESS_RUNS) this.#restedFrom = performance.now()
     this.#retry.reset()
     const held = locked + unheard
     if (held > 0 && this.#heldBefore === 0)

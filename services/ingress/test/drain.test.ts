@@ -122,19 +122,33 @@ t.test('a burst of useless rings costs few runs, a useful ring is answered at on
     drain.ring()
     await new Promise((resolve) => setImmediate(resolve))
   }
-  t.equal(fake.calls.length, takes, 'the others wait together')
+  t.ok(
+    fake.calls.length <= takes + 2,
+    `${fake.calls.length - takes} of them look: after three the others wait together`,
+  )
   fake.change(3)
   t.same(await drain.request(), { published: 1, locked: 0 }, 'an operator does not wait')
 })
 
+t.test('rings that another run has answered already make no change wait', async (t) => {
+  const { fake, drain } = start(t, { restMs: 60_000 })
+  for (let key = 1; key <= 20; key++) {
+    await drain.request()
+    await drain.request()
+    fake.change(key)
+    drain.ring()
+    await until('it is published after two looks that found nothing', () => fake.pending() === 0)
+  }
+})
+
 t.test('a change in a burst of useless rings waits for the end of the rest, no longer', async (t) => {
   const { fake, drain } = start(t, { restMs: 20 })
-  await drain.request()
+  for (let look = 0; look < 3; look++) await drain.request()
   for (let ring = 0; ring < 50; ring++) drain.ring()
   fake.change(1)
   drain.ring()
   await until('it is published', () => fake.pending() === 0)
-  t.ok(fake.calls.filter((call) => call === 'take').length < 6)
+  t.ok(fake.calls.filter((call) => call === 'take').length < 8)
 })
 
 t.test('who asks during a run gets the count of the next', async (t) => {
@@ -300,7 +314,7 @@ t.test(
   'stopping answers a doorbell that was accepted: whoever takes over may have looked before it rang',
   async (t) => {
     const resting = start(t, { restMs: 60_000 })
-    await resting.drain.request()
+    for (let look = 0; look < 3; look++) await resting.drain.request()
     resting.fake.change(1)
     resting.drain.ring()
     await resting.drain.stop()
