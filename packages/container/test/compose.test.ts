@@ -63,6 +63,7 @@ t.test('what stays is restarted, and what runs once is not', async (t) => {
     t.equal(grace, '30s', `${name} may finish what is in flight, which takes 25 s at most`)
     // V8 would take the host's memory for its own.
     t.match(command[0], /^--max-old-space-size=\d+$/, `${name}: V8 knows its limit`)
+    t.equal(command[1], '--max-semi-space-size=8', `${name}: and keeps what is young in the processor's cache`)
   }
   t.notOk(byName('sync').depends_on, 'a command starts nothing')
 })

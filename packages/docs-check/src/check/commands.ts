@@ -14,7 +14,16 @@ export interface Known {
 }
 
 /** Options of others, where a page names one alone: npm's, Docker's, Node's, RabbitMQ's, git's. */
-const OTHERS = new Set(['--', '--profile', '--env-file', '--omit', '--build', '--follow', '--max-old-space-size'])
+const OTHERS = new Set([
+  '--',
+  '--profile',
+  '--env-file',
+  '--omit',
+  '--build',
+  '--follow',
+  '--max-old-space-size',
+  '--max-semi-space-size',
+])
 
 /** `npm run sync -- …`, and what is the same in a container; up to what ends a command in a shell, or in a sentence. */
 const SYNC =
