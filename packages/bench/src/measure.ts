@@ -15,7 +15,7 @@ export interface Scale {
   /** Changes of a sustained drain, each way. */
   readonly clinicChanges: number
   readonly portalEdits: number
-  /** Changes a second, and for how many seconds. */
+  /** Changes a second, and for how many seconds of each round. */
   readonly latencyRate: number
   readonly latencySeconds: number
   readonly burstRows: number
@@ -28,7 +28,7 @@ export const FULL: Scale = {
   clinicChanges: 50_000,
   portalEdits: 20_000,
   latencyRate: 100,
-  latencySeconds: 30,
+  latencySeconds: 10,
   burstRows: 2_000,
   backlogs: [10_000, 100_000, 500_000],
   idleSeconds: 60,
