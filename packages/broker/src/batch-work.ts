@@ -36,8 +36,6 @@ type Tried = { readonly handled: Handled } | { readonly error: unknown }
 /** A batch that is handled, and whose traces are being stored. */
 interface Storing {
   readonly batch: readonly Delivered[]
-  /** How many of it are put off. */
-  readonly late: number
   /** Null: acknowledged, or the channel is lost. Rejects with what `onAcked` throws. */
   readonly ended: Promise<{ readonly error: unknown } | null>
 }
@@ -50,6 +48,8 @@ interface Storing {
 export class BatchWork {
   readonly #options: BatchWorkOptions
   readonly #open: Open
+  /** Messages that a batch, handled and not acknowledged yet, puts off: `Deliveries` does not count them before. */
+  #puttingOff = 0
 
   constructor(options: BatchWorkOptions) {
     this.#options = options
@@ -64,7 +64,7 @@ export class BatchWork {
       const taken = await deliveries.next()
       // None: the batch before could not be stored, or there are no more.
       const batch = this.#named(taken ?? [])
-      const tried = batch.length === 0 ? null : await this.#try(batch, before?.late ?? 0)
+      const tried = batch.length === 0 ? null : await this.#try(batch)
       const unstored = before === null ? null : await before.ended
       if (lost.aborted) return 'lost'
       const todo: { batch: readonly Delivered[]; tried: Tried }[] = []
@@ -77,10 +77,14 @@ export class BatchWork {
     }
   }
 
-  async #try(batch: readonly Delivered[], late: number): Promise<Tried> {
-    const { handle, limits } = this.#options
+  /** How many of the next batch may be put off. */
+  get #room(): number {
+    return Math.max(0, this.#options.limits.maxBatch - this.#open.deliveries.late - this.#puttingOff)
+  }
+
+  async #try(batch: readonly Delivered[]): Promise<Tried> {
     try {
-      return { handled: await handle(batch, limits.maxBatch - this.#open.deliveries.late - late) }
+      return { handled: await this.#options.handle(batch, this.#room) }
     } catch (error) {
       return { error }
     }
@@ -98,9 +102,10 @@ export class BatchWork {
       return null
     }
     const wake = () => this.#open.deliveries.interrupt()
+    this.#puttingOff = handled.later?.size ?? 0
     const ended = store()
     ended.then((unstored) => unstored !== null && wake(), wake)
-    return { batch, late: handled.later?.size ?? 0, ended }
+    return { batch, ended }
   }
 
   async #publish({ report, copies }: Handled): Promise<void> {
@@ -115,6 +120,7 @@ export class BatchWork {
   async #done(batch: readonly Delivered[], later: Handled['later']): Promise<void> {
     if (this.#open.lost.aborted) return
     const acked = acknowledge(batch, later, this.#open)
+    this.#puttingOff = 0
     this.#options.onState('consuming')
     if (acked) await this.#options.consume.onAcked?.()
   }
@@ -122,7 +128,9 @@ export class BatchWork {
   /** @param todo batches in their order, of which each has been tried once */
   async #oneByOne(todo: readonly { batch: readonly Delivered[]; tried: Tried }[]): Promise<Exclude<Result, 'held'>> {
     for (const [i, { batch, tried }] of todo.entries()) {
-      const behind = todo.slice(i + 1).flatMap((each) => each.batch)
+      const others = todo.slice(i + 1)
+      const behind = others.flatMap((each) => each.batch)
+      this.#puttingOff = others.reduce((sum, each) => sum + lateOf(each.tried), 0)
       let result = await this.#settle(batch, tried)
       let inHand: readonly Delivered[] = [...batch, ...behind]
       if (result === 'held') {
@@ -180,13 +188,13 @@ export class BatchWork {
     unexpected: readonly unknown[],
     tried: Tried | null,
   ): Promise<Handled['later']> {
-    const { handle, giveUp, limits } = this.#options
+    const { handle, giveUp } = this.#options
     if (tried !== null && 'error' in tried) throw tried.error
     const handled: Handled =
       tried !== null
         ? tried.handled
         : unexpected.length < UNEXPECTED_TRIES
-          ? await handle(batch, limits.maxBatch - this.#open.deliveries.late)
+          ? await handle(batch, this.#room)
           : { copies: await giveUp(batch, unexpected.at(-1)) }
     await this.#publish(handled)
     return handled.later
@@ -196,6 +204,7 @@ export class BatchWork {
   async #goRound(inHand: readonly Delivered[]): Promise<[Result, readonly Delivered[]]> {
     const { limits } = this.#options
     let left = inHand
+    this.#puttingOff = 0
     for (let round = 0; ; round++) {
       left = inOrder([...left, ...this.#rest()])
       const result = await storeAnew(left, round, this.#options)
@@ -235,5 +244,7 @@ export class BatchWork {
 /** As they were delivered: an acknowledgement may be of all up to one. */
 const inOrder = (delivered: readonly Delivered[]) =>
   delivered.toSorted((a, b) => a.message.fields.deliveryTag - b.message.fields.deliveryTag)
+
+const lateOf = (tried: Tried) => ('handled' in tried ? (tried.handled.later?.size ?? 0) : 0)
 
 const isDown = (error: unknown): boolean => error instanceof DatabaseError && error.failure === 'down'

@@ -226,3 +226,41 @@ t.test('what was put off and is worked on again is not acknowledged by what is n
   t.strictSame(handled, ['1', '2', '1', '1'])
   await nothingLeft(t, broker)
 })
+
+t.test('what is put off is counted once: before it is stored, and afterwards', async (t) => {
+  const rooms: number[] = []
+  const { broker, handled, acked } = await consume(t, 4, {
+    rule: async ({ events, room }) => {
+      rooms.push(room)
+      const again = events.some(({ waited }) => waited?.times === 2)
+      return events.map(({ event }) =>
+        again || event.data.version === '1' ? { action: 'done' } : { action: 'later', afterMs: 50 },
+      )
+    },
+    options: { maxBatch: 4 },
+  })
+  await until('all are acknowledged', () => acked() === 2)
+  t.strictSame(handled, ['1,2,3,4', '2,3,4', '2,3,4'])
+  t.strictSame(rooms, [4, 4, 4])
+  await nothingLeft(t, broker)
+})
+
+t.test('where most are put off, the others go on', async (t) => {
+  const rooms: number[] = []
+  const { broker, handled, acked } = await consume(t, 4, {
+    rule: async ({ events, room }) => {
+      rooms.push(room)
+      return events.map(({ event }) =>
+        ['1', '5'].includes(event.data.version) ? { action: 'done' } : { action: 'later', afterMs: 60_000 },
+      )
+    },
+    options: { maxBatch: 4 },
+  })
+  await until('the first is acknowledged', () => acked() === 1)
+  await broker.publishEvents([note(1, 5)])
+  await until('the other is acknowledged', () => acked() === 2)
+  t.strictSame(handled, ['1,2,3,4', '5'])
+  t.strictSame(rooms, [4, 1])
+  await broker.close()
+  t.equal((await rabbit.take(queue)).length, 3)
+})
