@@ -13,7 +13,7 @@ import { testRabbit } from './rabbit.ts'
 /** Records changed before each kill. */
 const CHANGES = 50
 /** What one take of the drain looks at. */
-const BATCH = 500
+const BATCH = 250
 /** So many that a page is read while another is published. */
 const MANY = 900
 
