@@ -23,20 +23,22 @@ export function watchClinic({ server }: Stage, onWritten: OnWritten): Promise<()
 
 /** Keys in a notification, which holds less than 8,000 bytes. */
 const KEYS = 500
+/** Made and dropped by each watch: not the schema that holds the references' tables. */
+const SCHEMA = 'bench_watch'
 
 /**
  * A trigger of the benchmark's own, a statement at a time, that notifies of what the sync has written: a notification is sent at the
  * commit, and asking instead would take more from the machine. The time is when it is heard here, after the commit.
  */
 const tell = ({ portal, key }: (typeof EDITED)[Edited], of: Edited) => `
-CREATE FUNCTION bench.tell_${of}() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION ${SCHEMA}.tell_${of}() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM pg_notify('bench_written', '${of}:' || string_agg(${key}::text, ','))
     FROM (SELECT ${key}, row_number() OVER () / ${KEYS} AS part FROM written) AS w GROUP BY part;
   RETURN NULL;
 END $$;
 CREATE TRIGGER zz_bench_tell AFTER UPDATE ON public.${portal} REFERENCING NEW TABLE AS written FOR EACH STATEMENT
-  WHEN (current_setting('sync.applying', true) = 'on') EXECUTE FUNCTION bench.tell_${of}();`
+  WHEN (current_setting('sync.applying', true) = 'on') EXECUTE FUNCTION ${SCHEMA}.tell_${of}();`
 
 /** Tells of every commit of the sync in the portal. @returns ends it, and takes its triggers away */
 export async function watchPortal({ addresses }: Stage, onWritten: OnWritten): Promise<() => Promise<void>> {
@@ -48,8 +50,8 @@ export async function watchPortal({ addresses }: Stage, onWritten: OnWritten): P
     onWritten(of as Edited, keys.split(',').map(Number), at)
   })
   await client.connect()
-  const remove = 'DROP SCHEMA IF EXISTS bench CASCADE'
-  await client.query(`${remove}; CREATE SCHEMA bench; ${NAMES.map(([of, names]) => tell(names, of)).join('\n')}`)
+  const remove = `DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE`
+  await client.query(`${remove}; CREATE SCHEMA ${SCHEMA}; ${NAMES.map(([of, names]) => tell(names, of)).join('\n')}`)
   await client.query('LISTEN bench_written')
   return async () => {
     await client.query(remove)
