@@ -157,6 +157,7 @@ BEGIN
   GRANT USAGE ON SCHEMA sync TO clinic_sync;
   FOREACH signature IN ARRAY ARRAY[
     'sync.apply_clinic_changes(jsonb)',
+    'sync.take_changes(integer)',
     'sync.take_changes(integer, bigint)',
     'sync.settle_changes(jsonb)',
     'sync.read_rows(text, integer, integer)',

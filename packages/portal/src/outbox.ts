@@ -3,14 +3,14 @@ import type { TableName } from '@clinic-sync/mapping'
 import type { KeyedRow, Taken } from '@clinic-sync/sync'
 import type { Database } from './pool.ts'
 
-/** `locked` is always 0: Postgres reads the last committed state of a row that somebody holds. */
+/** `locked`: of the outbox's own rows; of a record's row that somebody holds Postgres reads the last committed state. */
 export async function takeChanges(database: Database, max: number, after: string | null = null): Promise<Taken> {
-  const [row] = await database.query('SELECT taken, changes, last FROM sync.take_changes($1, $2)', [max, after])
+  const [row] = await database.query('SELECT taken, changes, last, locked FROM sync.take_changes($1, $2)', [max, after])
   return {
     // Safe to parse: the function gives bigint and numeric as strings.
     changes: JSON.parse(row?.changes ?? '[]') as Change[],
     rows: Number(row?.taken ?? 0),
-    locked: 0,
+    locked: Number(row?.locked ?? 0),
     last: row?.last ?? null,
   }
 }

@@ -57,6 +57,24 @@ t.test('a take may begin after what was taken before and is still on its way', a
   t.equal((await portal.takeChanges(100)).rows, 0)
 })
 
+t.test('what another take holds, as of an ingress that has just lost the lead, is said to be left', async (t) => {
+  for (const edits of [1, 2]) await edit(doctors, 'aligner_notes', 504, { note_text: `held ${edits}` })
+  const other = await db.connect()
+  await other.query('BEGIN')
+  await other.query('SELECT taken FROM sync.take_changes(100, NULL)')
+  t.same(await portal.takeChanges(100), { changes: [], rows: 0, locked: 1, last: null })
+  const version = await edit(doctors, 'aligner_notes', 505, { note_text: 'free' })
+  t.match(await portal.takeChanges(100), { rows: 1, locked: 1, changes: [{ key: 505, version: String(version) }] })
+  await other.query('ROLLBACK')
+  const { changes, locked } = await portal.takeChanges(100)
+  t.equal(locked, 0)
+  t.same(
+    changes.map(({ key }) => key),
+    [504, 505],
+  )
+  for (const { key, version } of changes) await settle({ key, version, outcome: 'applied' })
+})
+
 t.test('what is settled on the spot counts as looked at', async (t) => {
   const seen = await edit(doctors, 'aligner_notes', 504, { note_text: 'ruled on' })
   await portal.applyChanges([event('aligner_notes', 504, note(504), { seen })])

@@ -170,6 +170,7 @@ t.test(
 
 t.test('a drain of the version before goes on while the outbox is migrated', async (t) => {
   await db.rows(`DROP FUNCTION sync.take_changes(integer, bigint);
+    DROP FUNCTION sync.take_changes(integer);
     CREATE FUNCTION sync.take_changes(max integer) RETURNS TABLE (taken integer, changes text) LANGUAGE sql SECURITY DEFINER
       SET search_path = pg_catalog, pg_temp AS $$ SELECT 0, '[]' $$;
     REVOKE ALL ON FUNCTION sync.take_changes(integer) FROM PUBLIC;
@@ -181,6 +182,8 @@ t.test('a drain of the version before goes on while the outbox is migrated', asy
   t.match((await take()).rows, [{ taken: 1 }], 'with the right to it, before 99 has run')
   await runMigration(db.url, ...(await migrations()))
   t.match((await take()).rows, [{ taken: 1 }])
+  const [old] = await db.rows("SELECT to_regprocedure('sync.take_changes(integer)') IS NOT NULL AS there")
+  t.same(old, { there: 't' }, 'it looks for this before it starts: the way back')
 })
 
 t.test('types, tables and operators of its own lead the owner’s functions nowhere', async (t) => {
@@ -194,6 +197,7 @@ t.test('types, tables and operators of its own lead the owner’s functions nowh
     CREATE TEMP TABLE pg_class (oid oid, relname name)`)
   const calls = [
     'SELECT * FROM sync.take_changes(10)',
+    'SELECT * FROM sync.take_changes(10, NULL)',
     "SELECT sync.settle_changes('[]')",
     "SELECT * FROM sync.apply_clinic_changes('[]')",
     "SELECT * FROM sync.read_rows('aligner_notes', NULL, 1)",

@@ -46,14 +46,15 @@ export const outboxFile = () => `--
 --   changes  JSON array of {table, key, version, seen, since, base, row, capturedAt}: row is all of the record, null where it
 --            is gone; base the shared columns before the edits in flight, null where there was no row
 --   last     the highest queue_id looked at; null: there was none
+--   locked   records left because another transaction holds their rows, such as the take of an ingress that has just lost the lead,
+--            or died: whoever takes looks again, since nothing rings when that ends
 -- Only rows with ids above \`after\` are looked at (null: all), so that a drain takes the next while the last are still on their way.
 -- A row that somebody's open transaction holds needs no waiting here: its last committed state is the one that belongs to
 -- the committed outbox rows. Of records with long texts a take gives no more than ${PORTION / 1024 / 1024} MB, and at least one; one with over ${TOO_LARGE / 1024 / 1024} MB,
 -- which nothing on the way can carry, is settled as Failed.
--- A drain of the version before, which names one argument, goes on: it finds this function, with the right to it, from this commit on.
-DROP FUNCTION IF EXISTS sync.take_changes(integer);
-CREATE OR REPLACE FUNCTION sync.take_changes(max integer, after bigint DEFAULT NULL)
-RETURNS TABLE (taken integer, changes text, last bigint)
+DROP FUNCTION IF EXISTS sync.take_changes(integer, bigint);
+CREATE OR REPLACE FUNCTION sync.take_changes(max integer, after bigint)
+RETURNS TABLE (taken integer, changes text, last bigint, locked integer)
 LANGUAGE sql SECURITY DEFINER
 ${SAFE_PATH}
 AS $function$
@@ -109,8 +110,28 @@ ${indent(tables.map(localRow).join('\n'), 8)}
       END,
       'capturedAt', sync.wire_instant(p.captured_at)
     ) ORDER BY p.first_id), '[]')::text,
-    (SELECT max(p.queue_id) FROM picked AS p)
+    (SELECT max(p.queue_id) FROM picked AS p),
+    -- A full page says nothing of them: the take that ends a run is none.
+    CASE WHEN (SELECT count(*) FROM picked) < max THEN (
+      SELECT count(DISTINCT (l.table_name, l.record_id))
+      FROM (
+        SELECT q.queue_id, q.table_name, q.record_id FROM sync.queue AS q
+        WHERE q.status = 'Pending' AND q.queue_id > coalesce(after, -9223372036854775808)
+        ORDER BY q.queue_id LIMIT max
+      ) AS l
+      WHERE l.queue_id NOT IN (SELECT p.queue_id FROM picked AS p)
+    ) ELSE 0 END::integer
   FROM sent AS p
+$function$;
+
+-- For services of version 1.0: they start only where this is. Made anew, not replaced: the doctor compares the function above.
+DROP FUNCTION IF EXISTS sync.take_changes(integer);
+CREATE FUNCTION sync.take_changes(max integer)
+RETURNS TABLE (taken integer, changes text)
+LANGUAGE sql SECURITY DEFINER
+${SAFE_PATH}
+AS $function$
+  SELECT t.taken, t.changes FROM sync.take_changes(max, NULL) AS t
 $function$;
 
 -- Moves outbox rows on: a JSON array of {table, key, version, outcome, code, reason}. An event's version is the highest
@@ -216,11 +237,11 @@ $function$;
 
 ${operatingFunctions()}
 ${REVOKE_FUNCTIONS}
--- What 99 gives once more: a function that was made anew has lost it, and the drain does not wait for 99.
+-- What 99 gives once more: functions that were made anew have lost it, and the drain does not wait for 99.
 DO $$
 BEGIN
   IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'clinic_sync') THEN
-    GRANT EXECUTE ON FUNCTION sync.take_changes(integer, bigint) TO clinic_sync;
+    GRANT EXECUTE ON FUNCTION sync.take_changes(integer), sync.take_changes(integer, bigint) TO clinic_sync;
   END IF;
 END
 $$;

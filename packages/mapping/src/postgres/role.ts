@@ -7,6 +7,7 @@ import { syncsBack, tables } from '../tables/index.ts'
  */
 export const SERVICE_FUNCTIONS = [
   'sync.apply_clinic_changes(jsonb)',
+  'sync.take_changes(integer)',
   'sync.take_changes(integer, bigint)',
   'sync.settle_changes(jsonb)',
   'sync.read_rows(text, integer, integer)',
