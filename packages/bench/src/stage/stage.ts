@@ -40,7 +40,7 @@ export interface StageOptions {
 }
 
 /**
- * Starts the servers as they are in production: Postgres with fsync and autovacuum, RabbitMQ with its defaults, the simulator
+ * Starts the servers as they are in production: Postgres with fsync and autovacuum, RabbitMQ without busy waiting, the simulator
  * in a process of its own. Never those of the environment: a benchmark fills and empties its databases.
  *
  * @throws Error in words for people
