@@ -178,6 +178,20 @@ export const SupabaseWebhook = {
 } as unknown as typeof defined.SupabaseWebhook
 export type SupabaseWebhook = defined.SupabaseWebhook
 
+export const VerifiedTable = {
+  type: 'object',
+  required: ['table', 'clinicRows', 'portalRows', 'differences', 'stuck', 'inFlight'],
+  properties: {
+    table: { type: 'string', minLength: 1, maxLength: 63 },
+    clinicRows: { type: 'integer', minimum: 0 },
+    portalRows: { type: 'integer', minimum: 0 },
+    differences: { type: 'integer', minimum: 0 },
+    stuck: { type: 'integer', minimum: 0 },
+    inFlight: { type: 'integer', minimum: 0 },
+  },
+} as unknown as typeof defined.VerifiedTable
+export type VerifiedTable = defined.VerifiedTable
+
 export const LeaderQuestion = {
   anyOf: [
     { type: 'object', required: ['ask', 'side'], properties: { ask: { type: 'string', const: 'drain' }, side: Side } },
@@ -253,6 +267,20 @@ export const DeadLettersPart = {
   ],
 } as unknown as typeof defined.DeadLettersPart
 export type DeadLettersPart = defined.DeadLettersPart
+
+export const Verification = {
+  type: 'object',
+  required: ['through', 'finishedAt', 'rows', 'differences', 'inFlight', 'tables'],
+  properties: {
+    through: { type: 'string', minLength: 1, maxLength: 40 },
+    finishedAt: { type: 'string', minLength: 1, maxLength: 40 },
+    rows: { type: 'integer', minimum: 0 },
+    differences: { type: 'integer', minimum: 0 },
+    inFlight: { type: 'integer', minimum: 0 },
+    tables: { type: 'array', items: VerifiedTable, maxItems: 100 },
+  },
+} as unknown as typeof defined.Verification
+export type Verification = defined.Verification
 
 export const OutcomeBatch = {
   type: 'object',
