@@ -18,6 +18,13 @@ export const Side = {
 } as unknown as typeof defined.Side
 export type Side = defined.Side
 
+export const Session = {
+  type: 'object',
+  required: ['expiresAt'],
+  properties: { expiresAt: { type: 'string' } },
+} as unknown as typeof defined.Session
+export type Session = defined.Session
+
 export const Direction = {
   anyOf: [
     { type: 'string', const: 'sql-to-postgres' },
@@ -57,6 +64,14 @@ export const Value = {
 } as unknown as typeof defined.Value
 export type Value = defined.Value
 
+export const SessionRequest = {
+  type: 'object',
+  required: ['token'],
+  properties: { token: { type: 'string', minLength: 1, maxLength: 1000 } },
+  additionalProperties: false,
+} as unknown as typeof defined.SessionRequest
+export type SessionRequest = defined.SessionRequest
+
 export const DoorbellResponse = {
   type: 'object',
   required: ['rang'],
@@ -77,6 +92,13 @@ export const DoorbellTestRequest = {
   additionalProperties: false,
 } as unknown as typeof defined.DoorbellTestRequest
 export type DoorbellTestRequest = defined.DoorbellTestRequest
+
+export const ExplanationPart = {
+  type: 'object',
+  required: ['heading', 'sentences'],
+  properties: { heading: { type: 'string' }, sentences: { type: 'array', items: { type: 'string' } } },
+} as unknown as typeof defined.ExplanationPart
+export type ExplanationPart = defined.ExplanationPart
 
 export const Readiness = {
   type: 'object',
@@ -102,12 +124,61 @@ export type LeaderFacts = defined.LeaderFacts
 export const Row = { type: 'object', patternProperties: { '^.*$': Value } } as unknown as typeof defined.Row
 export type Row = defined.Row
 
+export const DeadLetterRequest = {
+  type: 'object',
+  required: ['ids'],
+  properties: {
+    ids: { type: 'array', items: { type: 'string', minLength: 1, maxLength: 200 }, minItems: 1, maxItems: 200 },
+  },
+  additionalProperties: false,
+} as unknown as typeof defined.DeadLetterRequest
+export type DeadLetterRequest = defined.DeadLetterRequest
+
+export const PageFailure = {
+  type: 'object',
+  required: ['statusCode', 'error', 'message'],
+  properties: {
+    statusCode: { type: 'integer' },
+    error: { type: 'string' },
+    code: { type: 'string' },
+    message: { type: 'string' },
+  },
+} as unknown as typeof defined.PageFailure
+export type PageFailure = defined.PageFailure
+
+export const Latency = {
+  type: 'object',
+  required: ['medianMs', 'worstMs'],
+  properties: {
+    medianMs: { type: 'integer', minimum: 0, maximum: 9007199254740991 },
+    worstMs: { type: 'integer', minimum: 0, maximum: 9007199254740991 },
+  },
+} as unknown as typeof defined.Latency
+export type Latency = defined.Latency
+
 export const DrainFailure = {
   type: 'object',
   required: ['code', 'side', 'message'],
   properties: { code: { type: 'string' }, side: Side, message: { type: 'string' } },
 } as unknown as typeof defined.DrainFailure
 export type DrainFailure = defined.DrainFailure
+
+export const DeadLetterDiscard = {
+  type: 'object',
+  required: ['discarded', 'refused'],
+  properties: {
+    discarded: { type: 'integer', minimum: 0 },
+    refused: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['id', 'reason'],
+        properties: { id: { type: 'string' }, reason: { type: 'string' } },
+      },
+    },
+  },
+} as unknown as typeof defined.DeadLetterDiscard
+export type DeadLetterDiscard = defined.DeadLetterDiscard
 
 export const DoorbellTest = {
   type: 'object',
@@ -134,6 +205,20 @@ export const OutcomeKind = {
 } as unknown as typeof defined.OutcomeKind
 export type OutcomeKind = defined.OutcomeKind
 
+export const DeadLetterRehearsal = {
+  type: 'object',
+  required: ['id', 'outcome', 'columns', 'passes'],
+  properties: {
+    id: { type: 'string' },
+    outcome: { type: 'string' },
+    code: { type: 'string' },
+    reason: { type: 'string' },
+    columns: { type: 'array', items: { type: 'string' } },
+    passes: { type: 'boolean' },
+  },
+} as unknown as typeof defined.DeadLetterRehearsal
+export type DeadLetterRehearsal = defined.DeadLetterRehearsal
+
 export const TriggerResponse = {
   type: 'object',
   properties: { 'sql-to-postgres': DrainReport, 'postgres-to-sql': DrainReport },
@@ -153,6 +238,32 @@ export const LastEvent = {
 } as unknown as typeof defined.LastEvent
 export type LastEvent = defined.LastEvent
 
+export const DeadLetterDiscardRequest = {
+  type: 'object',
+  required: ['ids', 'who', 'why'],
+  properties: {
+    ids: { type: 'array', items: { type: 'string', minLength: 1, maxLength: 200 }, minItems: 1, maxItems: 200 },
+    who: { type: 'string', minLength: 1, maxLength: 100 },
+    why: { type: 'string', minLength: 1, maxLength: 500, pattern: '\\S' },
+  },
+  additionalProperties: false,
+} as unknown as typeof defined.DeadLetterDiscardRequest
+export type DeadLetterDiscardRequest = defined.DeadLetterDiscardRequest
+
+export const Ruling = {
+  type: 'object',
+  required: ['id', 'table', 'key', 'columns', 'ruling', 'at'],
+  properties: {
+    id: { type: 'string' },
+    table: { type: 'string' },
+    key: Key,
+    columns: { anyOf: [{ type: 'array', items: { type: 'string' } }, { type: 'null' }] },
+    ruling: { type: 'string' },
+    at: { type: 'string' },
+  },
+} as unknown as typeof defined.Ruling
+export type Ruling = defined.Ruling
+
 export const DeadCause = {
   type: 'object',
   required: ['direction', 'cause', 'letters', 'superseded'],
@@ -164,6 +275,13 @@ export const DeadCause = {
   },
 } as unknown as typeof defined.DeadCause
 export type DeadCause = defined.DeadCause
+
+export const DeadLetterRehearsals = {
+  type: 'object',
+  required: ['rehearsed'],
+  properties: { rehearsed: { type: 'array', items: DeadLetterRehearsal } },
+} as unknown as typeof defined.DeadLetterRehearsals
+export type DeadLetterRehearsals = defined.DeadLetterRehearsals
 
 export const SupabaseWebhook = {
   type: 'object',
@@ -177,6 +295,22 @@ export const SupabaseWebhook = {
   },
 } as unknown as typeof defined.SupabaseWebhook
 export type SupabaseWebhook = defined.SupabaseWebhook
+
+export const DeadLetterExplanations = {
+  type: 'object',
+  required: ['explanations'],
+  properties: {
+    explanations: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['id', 'parts'],
+        properties: { id: { type: 'string' }, parts: { type: 'array', items: ExplanationPart } },
+      },
+    },
+  },
+} as unknown as typeof defined.DeadLetterExplanations
+export type DeadLetterExplanations = defined.DeadLetterExplanations
 
 export const VerifiedTable = {
   type: 'object',
@@ -192,6 +326,19 @@ export const VerifiedTable = {
 } as unknown as typeof defined.VerifiedTable
 export type VerifiedTable = defined.VerifiedTable
 
+export const Minute = {
+  type: 'object',
+  required: ['at', 'direction', 'changes', 'medianMs', 'worstMs'],
+  properties: {
+    at: { type: 'string' },
+    direction: Direction,
+    changes: { type: 'integer', minimum: 0 },
+    medianMs: { anyOf: [{ type: 'integer', minimum: 0 }, { type: 'null' }] },
+    worstMs: { anyOf: [{ type: 'integer', minimum: 0 }, { type: 'null' }] },
+  },
+} as unknown as typeof defined.Minute
+export type Minute = defined.Minute
+
 export const LeaderQuestion = {
   anyOf: [
     { type: 'object', required: ['ask', 'side'], properties: { ask: { type: 'string', const: 'drain' }, side: Side } },
@@ -204,6 +351,37 @@ export const LeaderQuestion = {
   ],
 } as unknown as typeof defined.LeaderQuestion
 export type LeaderQuestion = defined.LeaderQuestion
+
+export const Versions = {
+  type: 'object',
+  required: ['version', 'node', 'migrations', 'rabbitmq', 'doorbells'],
+  properties: {
+    version: { type: 'string' },
+    node: { type: 'string' },
+    migrations: {
+      type: 'object',
+      required: ['clinic', 'portal'],
+      properties: {
+        clinic: { anyOf: [{ type: 'string' }, { type: 'null' }] },
+        portal: { anyOf: [{ type: 'string' }, { type: 'null' }] },
+      },
+    },
+    rabbitmq: { anyOf: [{ type: 'string' }, { type: 'null' }] },
+    doorbells: {
+      type: 'object',
+      required: ['clinic', 'portal'],
+      properties: { clinic: { type: 'string' }, portal: { type: 'string' } },
+    },
+  },
+} as unknown as typeof defined.Versions
+export type Versions = defined.Versions
+
+export const History = {
+  type: 'object',
+  required: ['startedAt', 'minutes'],
+  properties: { startedAt: { type: 'string' }, minutes: { type: 'array', items: Minute } },
+} as unknown as typeof defined.History
+export type History = defined.History
 
 export const QueuesPart = {
   anyOf: [
@@ -232,6 +410,17 @@ export const QueuesPart = {
 } as unknown as typeof defined.QueuesPart
 export type QueuesPart = defined.QueuesPart
 
+export const Rulings = {
+  type: 'object',
+  required: ['rulings', 'next', 'unasked'],
+  properties: {
+    rulings: { type: 'array', items: Ruling },
+    next: { anyOf: [{ type: 'string' }, { type: 'null' }] },
+    unasked: { type: 'array', items: { type: 'string' } },
+  },
+} as unknown as typeof defined.Rulings
+export type Rulings = defined.Rulings
+
 export const DoorbellTestResponse = {
   type: 'object',
   properties: { clinic: DoorbellTest, portal: DoorbellTest },
@@ -252,6 +441,40 @@ export const Outcome = {
 } as unknown as typeof defined.Outcome
 export type Outcome = defined.Outcome
 
+export const DeadLetterReplay = {
+  type: 'object',
+  required: ['sent', 'outcomes', 'unfit', 'stopped', 'left'],
+  properties: {
+    sent: { type: 'integer', minimum: 0 },
+    outcomes: { type: 'object', patternProperties: { '^.*$': { type: 'integer', minimum: 0 } } },
+    unfit: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['id', 'reason'],
+        properties: { id: { type: 'string' }, reason: { type: 'string' } },
+      },
+    },
+    stopped: {
+      anyOf: [
+        {
+          type: 'object',
+          required: ['id', 'what', 'code', 'reason'],
+          properties: {
+            id: { type: 'string' },
+            what: { enum: ['dead', 'retry', 'unanswered', 'unsent'] },
+            code: { type: 'string' },
+            reason: { type: 'string' },
+          },
+        },
+        { type: 'null' },
+      ],
+    },
+    left: { type: 'integer', minimum: 0 },
+  },
+} as unknown as typeof defined.DeadLetterReplay
+export type DeadLetterReplay = defined.DeadLetterReplay
+
 export const DeadLettersPart = {
   anyOf: [
     {
@@ -268,6 +491,28 @@ export const DeadLettersPart = {
 } as unknown as typeof defined.DeadLettersPart
 export type DeadLettersPart = defined.DeadLettersPart
 
+export const RulingValues = {
+  type: 'object',
+  required: ['id', 'values'],
+  properties: {
+    id: { type: 'string' },
+    values: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['column', 'clinic', 'portal', 'base'],
+        properties: {
+          column: { anyOf: [{ type: 'string' }, { type: 'null' }] },
+          clinic: Value,
+          portal: Value,
+          base: Value,
+        },
+      },
+    },
+  },
+} as unknown as typeof defined.RulingValues
+export type RulingValues = defined.RulingValues
+
 export const Verification = {
   type: 'object',
   required: ['through', 'finishedAt', 'rows', 'differences', 'inFlight', 'tables'],
@@ -281,13 +526,6 @@ export const Verification = {
   },
 } as unknown as typeof defined.Verification
 export type Verification = defined.Verification
-
-export const OutcomeBatch = {
-  type: 'object',
-  required: ['direction', 'outcomes'],
-  properties: { direction: Direction, outcomes: { type: 'array', items: Outcome, maxItems: 10000 } },
-} as unknown as typeof defined.OutcomeBatch
-export type OutcomeBatch = defined.OutcomeBatch
 
 export const TriggerFailure = {
   type: 'object',
@@ -316,6 +554,58 @@ export const LeaderAnswer = {
   ],
 } as unknown as typeof defined.LeaderAnswer
 export type LeaderAnswer = defined.LeaderAnswer
+
+export const OutcomeBatch = {
+  type: 'object',
+  required: ['direction', 'outcomes'],
+  properties: { direction: Direction, outcomes: { type: 'array', items: Outcome, maxItems: 10000 }, latency: Latency },
+} as unknown as typeof defined.OutcomeBatch
+export type OutcomeBatch = defined.OutcomeBatch
+
+export const DeadLetterFacts = {
+  type: 'object',
+  required: [
+    'id',
+    'event',
+    'direction',
+    'table',
+    'key',
+    'version',
+    'cause',
+    'type',
+    'message',
+    'attempts',
+    'replays',
+    'firstFailedAt',
+    'failedAt',
+    'standing',
+    'supersededBy',
+    'outboxStatus',
+    'queue',
+    'bytes',
+  ],
+  properties: {
+    id: { type: 'string' },
+    event: { anyOf: [{ type: 'string' }, { type: 'null' }] },
+    direction: { anyOf: [Direction, { type: 'null' }] },
+    table: { anyOf: [{ type: 'string' }, { type: 'null' }] },
+    key: { anyOf: [Key, { type: 'null' }] },
+    version: { anyOf: [{ type: 'string' }, { type: 'null' }] },
+    cause: { type: 'string' },
+    type: { type: 'string' },
+    message: { type: 'string' },
+    attempts: { type: 'integer', minimum: 0 },
+    replays: { type: 'integer', minimum: 0 },
+    firstFailedAt: { anyOf: [{ type: 'string' }, { type: 'null' }] },
+    failedAt: { anyOf: [{ type: 'string' }, { type: 'null' }] },
+    standing: { enum: ['standing', 'superseded', 'settled', 'discarded', 'unclear'] },
+    supersededBy: { anyOf: [{ type: 'string' }, { type: 'null' }] },
+    outboxStatus: { anyOf: [{ type: 'string' }, { type: 'null' }] },
+    queue: { type: 'string' },
+    bytes: { type: 'integer', minimum: 0 },
+  },
+} as unknown as typeof defined.DeadLetterFacts
+export type DeadLetterFacts = defined.DeadLetterFacts
 
 export const RowDeleted = {
   type: 'object',
@@ -384,6 +674,16 @@ export const OutboxPart = {
   ],
 } as unknown as typeof defined.OutboxPart
 export type OutboxPart = defined.OutboxPart
+
+export const DeadLetterList = {
+  type: 'object',
+  required: ['letters', 'unasked'],
+  properties: {
+    letters: { type: 'array', items: DeadLetterFacts },
+    unasked: { type: 'array', items: { type: 'string' } },
+  },
+} as unknown as typeof defined.DeadLetterList
+export type DeadLetterList = defined.DeadLetterList
 
 export const IngressPart = {
   anyOf: [

@@ -11,6 +11,7 @@ export interface Schema {
   readonly minimum?: number
   readonly maximum?: number
   readonly items?: Schema
+  readonly minItems?: number
   readonly maxItems?: number
   readonly required?: readonly string[]
   readonly properties?: Readonly<Record<string, Schema>>
@@ -42,7 +43,7 @@ interface Checked {
 }
 
 const KEYWORDS = new Set(
-  'type anyOf const enum minLength maxLength pattern minimum maximum items maxItems required properties patternProperties additionalProperties'.split(
+  'type anyOf const enum minLength maxLength pattern minimum maximum items minItems maxItems required properties patternProperties additionalProperties'.split(
     ' ',
   ),
 )
@@ -163,9 +164,9 @@ function object({ required = [], properties = {}, patternProperties = {}, additi
   return { test, self, parts }
 }
 
-function array({ items = {}, maxItems = Number.POSITIVE_INFINITY }: Schema): Checked {
+function array({ items = {}, minItems = 0, maxItems = Number.POSITIVE_INFINITY }: Schema): Checked {
   const check = compile(items)
-  const self: Test = (value) => Array.isArray(value) && value.length <= maxItems
+  const self: Test = (value) => Array.isArray(value) && value.length >= minItems && value.length <= maxItems
   const test: Test = (value) => self(value) && (value as unknown[]).every(check.test)
   const parts: Parts = function* (value) {
     if (!Array.isArray(value)) return

@@ -43,7 +43,11 @@ const status = {
 }
 const SAMPLES: Readonly<Record<string, readonly unknown[]>> = {
   SyncEvent: [event, { ...event, type: 'sync.row.deleted.v1', data: { ...event.data, row: null } }],
-  OutcomeBatch: [{ direction: 'sql-to-postgres', outcomes: [outcome, { ...outcome, outcome: 'applied' }] }],
+  OutcomeBatch: [
+    { direction: 'sql-to-postgres', outcomes: [outcome, { ...outcome, outcome: 'applied' }] },
+    { direction: 'postgres-to-sql', outcomes: [], latency: { medianMs: 3, worstMs: 12 } },
+  ],
+  DeadLetterDiscardRequest: [{ ids: ['x'], who: 'operator', why: 'over' }],
   LeaderQuestion: [{ ask: 'who' }, { ask: 'drain', side: 'clinic' }],
   LeaderAnswer: [
     { working: true },

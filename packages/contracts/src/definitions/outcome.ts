@@ -1,6 +1,8 @@
 import Type, { type Static } from 'typebox'
 import { Direction, Key, Version } from './value.ts'
 
+const Milliseconds = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
+
 export const OutcomeKind = Type.Union([
   Type.Literal('applied'),
   Type.Literal('duplicate'),
@@ -32,10 +34,21 @@ export const Outcome = Type.Object({
 })
 export type Outcome = Static<typeof Outcome>
 
-/** The message with which a consumer reports a batch to the ingress. `direction` is that of the events. */
+/**
+ * From a change's commit at its source until it was applied, over the events of a batch that were; milliseconds, by the two machines'
+ * clocks, so that one that is ahead makes it 0 rather than negative.
+ */
+export const Latency = Type.Object({ medianMs: Milliseconds, worstMs: Milliseconds })
+export type Latency = Static<typeof Latency>
+
+/**
+ * The message with which a consumer reports a batch to the ingress. `direction` is that of the events. Consumers of 1.0 send no
+ * `latency`, and so does one whose batch applied nothing; an ingress of 1.0 passes over it.
+ */
 export const OutcomeBatch = Type.Object({
   direction: Direction,
   outcomes: Type.Array(Outcome, { maxItems: 10_000 }),
+  latency: Type.Optional(Latency),
 })
 export type OutcomeBatch = Static<typeof OutcomeBatch>
 
