@@ -6,14 +6,20 @@ import { Guarded } from './guarded.ts'
 import { capture, find, isRoot } from './machine.ts'
 import type { ServiceOptions } from './service.ts'
 
-const PACKAGE = 'rabbitmq-server'
+/** What is installed, and what it is called in what is said. */
+export interface AptPackage {
+  readonly service: string
+  readonly name: string
+  /** A further word on the installation. */
+  readonly remark?: string
+}
 
 /**
  * Installs without recommended extras, and without starting the system's service: Debian asks /usr/sbin/policy-rc.d, for
  * which 101 means no. One that is there already is the machine's own and stays. The lists are fetched only when the
  * package is not found with those at hand, as on a fresh container image.
  */
-const INSTALL = `
+const installing = (name: string) => `
 set -eu
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
@@ -21,31 +27,39 @@ if [ ! -e "$policy" ]; then
   printf '#!/bin/sh\\nexit 101\\n' > "$policy"
   chmod 755 "$policy"
 fi
-install() { apt-get install -y -q --no-install-recommends ${PACKAGE}; }
-if [ -z "$(apt-cache madison ${PACKAGE} 2>/dev/null)" ]; then apt-get update -q; install
+install() { apt-get install -y -q --no-install-recommends ${name}; }
+if [ -z "$(apt-cache madison ${name} 2>/dev/null)" ]; then apt-get update -q; install
 else install || { apt-get update -q; install; }
 fi
 `
 
+let installation: Promise<void> = Promise.resolve()
+
 /**
- * Installs the distribution's RabbitMQ, on Debian and Ubuntu, as root or with passwordless sudo. Asks first on a
+ * Installs one of the distribution's packages, on Debian and Ubuntu, as root or with passwordless sudo. Asks first on a
  * terminal, unless `yes` or CI=true; without a terminal and without either it does not.
  *
  * @returns undefined when it is installed, else why not.
  */
-export async function aptRabbit(options: ServiceOptions): Promise<string | undefined> {
+export async function aptInstall(wanted: AptPackage, options: ServiceOptions): Promise<string | undefined> {
   const env = options.env ?? process.env
   const apt = await find('apt-get', [], env)
   if (!apt || !(await isDebian())) return 'not Debian or Ubuntu'
   const prefix = await becomeRoot(env)
   if (!prefix) return 'neither root nor passwordless sudo'
-  const refused = await consent(options, env)
+  const { service, name, remark = '' } = wanted
+  const refused = await consent(wanted, options, env)
   if (refused) return refused
 
-  options.say?.(`RabbitMQ: installing the package ${PACKAGE}, once (its system service is not started)`)
+  // dpkg takes one at a time: whoever is asked for beside another waits.
+  const before = installation
+  let over = () => {}
+  installation = new Promise((resolve) => (over = resolve))
+  await before
+  options.say?.(`${service}: installing the package ${name}, once${remark}`)
   const guarded = await Guarded.open()
   try {
-    const [command = 'sh', ...args] = [...prefix, 'env', 'DEBIAN_FRONTEND=noninteractive', 'sh', '-c', INSTALL]
+    const [command = 'sh', ...args] = [...prefix, 'env', 'DEBIAN_FRONTEND=noninteractive', 'sh', '-c', installing(name)]
     await guarded.run({
       command,
       args,
@@ -62,13 +76,13 @@ export async function aptRabbit(options: ServiceOptions): Promise<string | undef
     return error instanceof Error ? error.message : String(error)
   } finally {
     await guarded.close()
+    over()
   }
 }
 
-async function isDebian(): Promise<boolean> {
-  const release = await readFile('/etc/os-release', 'utf8').catch(() => '')
-  return /^ID(_LIKE)?=.*\b(debian|ubuntu)\b/m.test(release)
-}
+const release = (): Promise<string> => readFile('/etc/os-release', 'utf8').catch(() => '')
+const isDebian = async (): Promise<boolean> => /^ID(_LIKE)?=.*\b(debian|ubuntu)\b/m.test(await release())
+export const isUbuntu = async (): Promise<boolean> => /^ID(_LIKE)?=.*\bubuntu\b/m.test(await release())
 
 /** What to put before a command to run it as root: nothing when it is root already; undefined when there is no way. */
 async function becomeRoot(env: NodeJS.ProcessEnv): Promise<string[] | undefined> {
@@ -79,14 +93,18 @@ async function becomeRoot(env: NodeJS.ProcessEnv): Promise<string[] | undefined>
   return [sudo, '-n']
 }
 
-async function consent(options: ServiceOptions, env: NodeJS.ProcessEnv): Promise<string | undefined> {
+async function consent(
+  { service, name }: AptPackage,
+  options: ServiceOptions,
+  env: NodeJS.ProcessEnv,
+): Promise<string | undefined> {
   if (mayInstall(options, env)) return undefined
   if (!process.stdin.isTTY || !process.stderr.isTTY) return 'not installed unasked (--yes or CI=true allows it)'
   // Not as a terminal: readline would switch it to raw mode, in which Ctrl-C no longer ends the process.
   const prompt = createInterface({ input: process.stdin, output: process.stderr, terminal: false })
   try {
     const closed = once(prompt, 'close').then(() => 'no')
-    const question = `RabbitMQ is not on this machine. Install the package ${PACKAGE} now? [Y/n] `
+    const question = `${service} is not on this machine. Install the package ${name} now? [Y/n] `
     const answer = await Promise.race([prompt.question(question), closed])
     return /^(y(es)?)?$/i.test(answer.trim()) ? undefined : 'declined'
   } finally {

@@ -1,9 +1,10 @@
+import { startBrowser } from './browser.ts'
 import { startPostgres, type PostgresOptions } from './postgres.ts'
 import { startRabbit } from './rabbit.ts'
-import type { DevService, RabbitService, ServiceName, SqlServerService } from './service.ts'
+import type { BrowserService, DevService, RabbitService, ServiceName, SqlServerService } from './service.ts'
 import { startSqlServer, type SqlServerOptions } from './sql-server.ts'
 
-type Started = { postgres: DevService; rabbit: RabbitService; sqlserver: SqlServerService }
+type Started = { postgres: DevService; rabbit: RabbitService; sqlserver: SqlServerService; browser: BrowserService }
 
 /** The services that were asked for, by name. */
 export type DevServices<N extends ServiceName> = Pick<Started, N> & {
@@ -20,7 +21,7 @@ export type DevServicesOptions<N extends ServiceName> = PostgresOptions & SqlSer
  * @throws NoServiceError of the first that cannot be had.
  */
 export async function startDevServices<N extends ServiceName>(options: DevServicesOptions<N>): Promise<DevServices<N>> {
-  const starters = { postgres: startPostgres, rabbit: startRabbit, sqlserver: startSqlServer }
+  const starters = { postgres: startPostgres, rabbit: startRabbit, sqlserver: startSqlServer, browser: startBrowser }
   const needed = [...new Set<ServiceName>(options.need)]
   const results = await Promise.allSettled(
     needed.map(async (name) => {

@@ -1,3 +1,4 @@
+export { findBrowser, startBrowser, type FoundBrowser } from './browser.ts'
 export { startDevServices, type DevServices, type DevServicesOptions } from './dev-services.ts'
 export { parseDevServicesFlags, type DevServicesFlags } from './flags.ts'
 export { startPostgres, type PostgresOptions } from './postgres.ts'
@@ -5,6 +6,7 @@ export { createVhost, deleteVhost, managementCall } from './rabbit-management.ts
 export { startRabbit } from './rabbit.ts'
 export {
   NoServiceError,
+  type BrowserService,
   type DevService,
   type RabbitService,
   type ServiceName,

@@ -1,8 +1,10 @@
-import { aptRabbit } from './apt.ts'
+import { aptInstall } from './apt.ts'
 import { startContainer } from './docker.ts'
 import { installedRabbit, startPrivateRabbit } from './rabbit-private.ts'
 import { managementReady } from './rabbit-management.ts'
 import { firstOf, shown, type RabbitService, type ServiceOptions } from './service.ts'
+
+const PACKAGE = { service: 'RabbitMQ', name: 'rabbitmq-server', remark: ' (its system service is not started)' }
 
 /**
  * A RabbitMQ to work with: RABBITMQ_URL (and RABBITMQ_MANAGEMENT_URL, if it has the management API), else a private
@@ -44,7 +46,7 @@ export function startRabbit(options: ServiceOptions = {}): Promise<RabbitService
         way: 'package',
         label: "the distribution's package",
         try: async () => {
-          const refused = await aptRabbit(options)
+          const refused = await aptInstall(PACKAGE, options)
           if (refused) return refused
           const found = await installedRabbit(env)
           return typeof found === 'string' ? found : startPrivateRabbit(found, options)

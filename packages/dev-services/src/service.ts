@@ -22,7 +22,10 @@ export type RabbitService = DevService & {
 /** SQL Server, with the address of the least-privilege login that the services should use, where there is one. */
 export type SqlServerService = DevService & { serviceUrl?: string }
 
-export type ServiceName = 'postgres' | 'rabbit' | 'sqlserver'
+/** A Chromium that runs without a window. `url`: where its DevTools answer; `folder`: its profile is in there. */
+export type BrowserService = DevService & { readonly folder: string }
+
+export type ServiceName = 'postgres' | 'rabbit' | 'sqlserver' | 'browser'
 
 export type ServiceOptions = {
   /** May a missing package be installed without asking? Default: see `mayInstall`. */
@@ -46,14 +49,14 @@ export class NoServiceError extends Error {
 }
 
 /** One way to a service: gives the service, or says why it is none here. */
-export type Attempt<T extends DevService> = { way: Way; label: string; try(): Promise<T | string> }
+export type Attempt<T extends object> = { way: Way; label: string; try(): Promise<T | string> }
 
 /**
  * Takes the first way that leads somewhere. An attempt that throws counts as none, and its message is kept for the end.
  *
  * @throws NoServiceError listing each way and what stood in it, then `advice`.
  */
-export async function firstOf<T extends DevService>(
+export async function firstOf<T extends object>(
   name: string,
   attempts: Attempt<T>[],
   options: ServiceOptions,

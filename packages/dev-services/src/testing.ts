@@ -7,10 +7,11 @@
 import { randomBytes } from 'node:crypto'
 import type { Simulator } from '@clinic-sync/sqlserver-simulator'
 import pg from 'pg'
+import { startBrowser } from './browser.ts'
 import { startPostgres, type PostgresOptions } from './postgres.ts'
 import { createVhost, deleteVhost } from './rabbit-management.ts'
 import { startRabbit } from './rabbit.ts'
-import type { DevService, RabbitService, ServiceOptions } from './service.ts'
+import type { BrowserService, DevService, RabbitService, ServiceOptions } from './service.ts'
 
 export { type Authority, type Identity, makeAuthority, makeSelfSigned } from './certificates.ts'
 export { tdsWithTls } from './tds-tls.ts'
@@ -104,6 +105,13 @@ export async function testClinic(
   const simulator = await startSimulator({ migrated: options.migrated ?? true, original: options.original ?? false })
   t.teardown(() => simulator.stop())
   return simulator
+}
+
+/** A browser of this test's own, ended at teardown: its address is for playwright-core's `chromium.connectOverCDP`. */
+export async function testBrowser(t: Test): Promise<BrowserService> {
+  const service = await startBrowser()
+  t.teardown(() => service.stop())
+  return service
 }
 
 async function execute(url: string, statement: string): Promise<void> {

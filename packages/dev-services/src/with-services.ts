@@ -1,12 +1,14 @@
 /**
- * Runs a command with Postgres and RabbitMQ there, and ends with the command's exit code:
+ * Runs a command with Postgres, RabbitMQ and a Chromium there, and ends with the command's exit code:
  *
  *     with-services [--yes] -- tap run
  *
- * They are told to it by POSTGRES_URL, RABBITMQ_URL and RABBITMQ_MANAGEMENT_URL. So a run of many test files starts them once.
+ * They are told to it by POSTGRES_URL, RABBITMQ_URL, RABBITMQ_MANAGEMENT_URL and CHROMIUM_PATH. So a run of many test files starts the
+ * servers once; a browser is started by who needs one.
  */
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
+import { findBrowser } from './browser.ts'
 import { startDevServices } from './dev-services.ts'
 import { parseDevServicesFlags } from './flags.ts'
 import { NoServiceError } from './service.ts'
@@ -19,17 +21,16 @@ async function main(): Promise<number> {
     console.error('usage: with-services [--yes] -- command [argument…]')
     return 2
   }
-  const services = await startDevServices({
-    need: ['postgres', 'rabbit'],
-    durable: false,
-    say: (line) => console.error(line),
-    ...parseDevServicesFlags(process.argv.slice(2)),
-  })
+  const options = { say: (line: string) => console.error(line), ...parseDevServicesFlags(process.argv.slice(2)) }
+  const browser = await findBrowser(options)
+  options.say(browser.how)
+  const services = await startDevServices({ need: ['postgres', 'rabbit'], durable: false, ...options })
   try {
     return await run(command, args, {
       ...process.env,
       POSTGRES_URL: services.postgres.url,
       RABBITMQ_URL: services.rabbit.url,
+      CHROMIUM_PATH: browser.path,
       ...(services.rabbit.managementUrl ? { RABBITMQ_MANAGEMENT_URL: services.rabbit.managementUrl } : {}),
     })
   } finally {

@@ -7,6 +7,8 @@ const given = {
   POSTGRES_URL: 'postgres://db.example/postgres',
   RABBITMQ_URL: 'amqp://broker.example',
   RABBITMQ_MANAGEMENT_URL: 'http://broker.example:15672',
+  // Any program that can say its version.
+  CHROMIUM_PATH: process.execPath,
 }
 
 type Result = { code: unknown; output: string; errors: string }
