@@ -45,7 +45,7 @@ export interface ConsumerTestOptions {
  * @throws SyncError SYNC_CONFIG, or SYNC_NOT_MIGRATED when the target has no (or an older) schema sync
  */
 export async function startConsumerService(
-  { log, signal }: ServiceContext,
+  { log, recent, signal }: ServiceContext,
   options: ConsumerServiceOptions,
   { retryDelaysMs, onStep }: ConsumerTestOptions = {},
 ): Promise<Running> {
@@ -75,6 +75,7 @@ export async function startConsumerService(
       host: settings.HEALTH_HOST,
       port: settings.HEALTH_PORT,
       metrics,
+      recent,
       ready: () => {
         const { publisher, consumers } = opened.state()
         return [

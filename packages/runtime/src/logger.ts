@@ -1,6 +1,7 @@
 import { SyncError } from '@clinic-sync/sync'
 import { pino, stdTimeFunctions, type DestinationStream, type LogFn, type Logger } from 'pino'
 
+import type { RecentLines } from './recent-lines.ts'
 import { spoken } from './spoken.ts'
 
 export type { Logger } from 'pino'
@@ -22,11 +23,21 @@ const REDACTED = [
 /**
  * A logger of JSON lines on standard output, with ISO times and levels by name. Errors are logged by
  * {@link safeError}: patients' values never reach a line.
+ *
+ * @param recent keeps the last lines, as they are written
  */
 export function createLogger(
   options: { name: string; level: string },
   destination: DestinationStream = pino.destination({ fd: 1, sync: true }),
+  recent?: Pick<RecentLines, 'add'>,
 ): Logger {
+  // Our image sets it: its logs advise the commands that there are.
+  const { SYNC_COMMAND: command } = process.env
+  const streamWrite = (line: string) => {
+    const said = spoken(line, command)
+    recent?.add(said)
+    return said
+  }
   return pino(
     {
       name: options.name,
@@ -36,8 +47,7 @@ export function createLogger(
       formatters: { level: (label) => ({ level: label }) },
       hooks: {
         logMethod: withoutErrorsMessage,
-        // Our image sets it: its logs advise the commands that there are.
-        ...(process.env.SYNC_COMMAND && { streamWrite: (line) => spoken(line, process.env.SYNC_COMMAND) }),
+        ...((command || recent) && { streamWrite }),
       },
       serializers: { err: safeError, error: safeError },
       redact: { paths: [...REDACTED, 'req.headers', 'headers'], censor: '[cut]' },

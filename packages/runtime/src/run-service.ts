@@ -2,6 +2,7 @@ import closeWithGrace from 'close-with-grace'
 import { SyncError } from '@clinic-sync/sync'
 import { createLogger, type Logger } from './logger.ts'
 import { readSettings, withEnvFile, type Environment } from './read-settings.ts'
+import { RecentLines } from './recent-lines.ts'
 import { keepHeapSmall } from './small-heap.ts'
 
 /** Longer than a batch takes; an orchestrator that kills after 30 s never gets to. */
@@ -10,6 +11,8 @@ const CLOSE_MS = 25_000
 export interface ServiceContext {
   readonly environment: Environment
   readonly log: Logger
+  /** What it has logged last; missing: not kept. */
+  readonly recent?: Pick<RecentLines, 'text'>
   /** Aborts when the process is to end; `start` may still be waiting for a database then. */
   readonly signal: AbortSignal
   /** Ends the process: it cannot work until somebody does what the error's advice says. */
@@ -35,7 +38,8 @@ export function runService({ name, start }: ServiceOptions): void {
   keepHeapSmall()
   const environment = withEnvFile(process.env)
   const stopping = new AbortController()
-  let log: Logger = createLogger({ name, level: 'info' })
+  const recent = new RecentLines()
+  let log: Logger = createLogger({ name, level: 'info' }, undefined, recent)
   const fail = (error: unknown) => {
     log.fatal(...lineOf(error))
     void finish(1)
@@ -79,11 +83,11 @@ export function runService({ name, start }: ServiceOptions): void {
   // Nothing left that could ever happen, without having been asked to stop: as good as a crash.
   process.once('beforeExit', () => fail(new RangeError('the service has nothing left to wait for')))
   try {
-    log = createLogger({ name, level: readSettings(['LOG_LEVEL'], environment).LOG_LEVEL })
+    log = createLogger({ name, level: readSettings(['LOG_LEVEL'], environment).LOG_LEVEL }, undefined, recent)
   } catch (error) {
     return fail(error)
   }
-  starting = start({ environment, log, signal: stopping.signal, fail })
+  starting = start({ environment, log, recent, signal: stopping.signal, fail })
   starting.catch((error: unknown) => {
     if (!stopping.signal.aborted) fail(error)
   })

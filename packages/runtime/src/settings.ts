@@ -69,6 +69,13 @@ export function parseProxies(text: string): readonly string[] | null {
   return all.every(isProxy) ? all : null
 }
 
+/** The addresses of HEALTH_URLS. @returns null where one of them is none, or holds more than scheme, host, port and path */
+export function parseAddresses(text: string): readonly string[] | null {
+  const all = text.split(/[\s,]+/).filter((each) => each !== '')
+  const isAddress = (each: string) => /^https?:\/\/[^\s/?#@]+(\/[^?#]*)?$/.test(each) && URL.canParse(each)
+  return all.every(isAddress) ? all : null
+}
+
 /** Every setting of every service, by the name of its environment variable. */
 export const SETTINGS = {
   SQLSERVER_URL: address(CLINIC_FILES, 'mssql://user:password@host:port/database', 'mssql'),
@@ -108,6 +115,12 @@ export const SETTINGS = {
   DOORBELL_URL: webAddress(''),
   HEALTH_HOST: plain(anyText, 'an address to listen at', '127.0.0.1'),
   HEALTH_PORT: plain(port, 'a whole number from 0 to 65535', 0),
+  /** '' for none; else read it with `parseAddresses`. */
+  HEALTH_URLS: plain(
+    textThat((text) => parseAddresses(text) !== null),
+    'addresses of services, such as http://127.0.0.1:3001, with commas between them',
+    '',
+  ),
   LOG_LEVEL: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info'),
   CLINIC_DOORBELL: oneOf(['service-broker', 'ole-automation', 'rest-endpoint', 'http', 'none'], 'service-broker'),
   PORTAL_DOORBELL: oneOf(['listen', 'webhook', 'none'], 'listen'),

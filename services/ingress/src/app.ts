@@ -2,7 +2,7 @@ import type { Server } from 'node:http'
 import type { WebhookKey } from '@clinic-sync/contracts'
 import helmet, { type FastifyHelmetOptions } from '@fastify/helmet'
 import sensible from '@fastify/sensible'
-import type { Metrics } from '@clinic-sync/runtime'
+import type { Metrics, RecentLines } from '@clinic-sync/runtime'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type FastifyHttpOptions, LogController } from 'fastify'
 import { BODY_LIMIT, readBodies } from './body.ts'
@@ -11,6 +11,7 @@ import { type Limits, limitSources } from './limits.ts'
 import { type DoorbellTestRouteOptions, doorbellTestRoute } from './routes/doorbell-test.ts'
 import { type DoorbellRoutesOptions, doorbellRoutes } from './routes/doorbells.ts'
 import { healthRoutes } from './routes/health.ts'
+import { logsRoute } from './routes/logs.ts'
 import { metricsRoute } from './routes/metrics.ts'
 import { statusRoutes } from './routes/status.ts'
 import { describeApi } from './openapi/describe.ts'
@@ -32,6 +33,7 @@ export interface AppOptions {
   /** SYNC_OPERATOR_TOKEN, for the trigger, the test of the doorbells and the metrics. */
   readonly operatorToken: string
   readonly metrics?: Metrics | undefined
+  readonly recent?: Pick<RecentLines, 'text'> | undefined
   readonly limits?: Limits | undefined
 }
 
@@ -88,6 +90,8 @@ export const app: FastifyPluginAsyncTypebox<AppOptions> = async (fastify, option
   await fastify.register(triggerRoute, { prefix, drains, observer: metrics?.observer, token: operatorToken })
   await fastify.register(doorbellTestRoute, { prefix, testDoorbell, token: operatorToken })
   if (options.board) await fastify.register(statusRoutes, { prefix, board: options.board, token: operatorToken })
+  const { recent } = options
+  if (recent !== undefined) await fastify.register(logsRoute, { prefix, recent, token: operatorToken })
   await fastify.register(healthRoutes, { state })
   if (metrics !== undefined) await fastify.register(metricsRoute, { metrics, token: operatorToken })
 }

@@ -33,7 +33,7 @@ const SETTINGS = [
 
 runService({
   name: 'ingress',
-  async start({ environment, log, fail }) {
+  async start({ environment, log, recent, fail }) {
     const settings = readSettings(SETTINGS, environment)
     refuseTransactionMode(settings)
     const metrics = createMetrics({ service: 'ingress', queueDepths: () => broker.queueDepths() })
@@ -58,6 +58,7 @@ runService({
       webhookKeys: parseWebhookKeys(settings.SYNC_WEBHOOK_KEYS) ?? [],
       operatorToken: settings.SYNC_OPERATOR_TOKEN,
       metrics,
+      recent,
       bookkeeping: { clinic, portal },
       status: { clinic, portal, broker, rabbitmqUrl: settings.RABBITMQ_URL },
     })
@@ -68,6 +69,7 @@ runService({
       port: settings.HEALTH_PORT,
       ready: () => state.reasons(),
       metrics,
+      recent,
     })
     return {
       async close() {

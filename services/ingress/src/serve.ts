@@ -1,6 +1,6 @@
 import type { Side, WebhookKey } from '@clinic-sync/contracts'
 import Fastify from 'fastify'
-import { cannotListen, type Metrics, type Running } from '@clinic-sync/runtime'
+import { cannotListen, type Metrics, type RecentLines, type Running } from '@clinic-sync/runtime'
 import { app, options } from './app.ts'
 import { limitConnections } from './connections.ts'
 import { Ingress, type IngressOptions } from './ingress.ts'
@@ -21,6 +21,8 @@ export interface ServeOptions extends IngressOptions {
   /** INGRESS_TRUST_PROXY: whose X-Forwarded-For says where a request is from. */
   readonly trustProxy?: readonly string[]
   readonly metrics?: Metrics | undefined
+  /** What it has logged last; missing: `GET /api/sync/logs` is not there. */
+  readonly recent?: Pick<RecentLines, 'text'> | undefined
   /** Missing: `GET /api/sync/status` is not there. */
   readonly status?: StatusOptions | undefined
 }
@@ -55,6 +57,7 @@ export async function serve(settings: ServeOptions): Promise<Served> {
     webhookKeys,
     operatorToken,
     metrics,
+    recent: settings.recent,
     board,
   })
   const url = await server

@@ -57,6 +57,7 @@ export async function start(
     webhookSecret: SECRET,
     webhookKeys,
     operatorToken: TOKEN,
+    recent: { text: () => lines.join('') },
     limits,
     board,
   })

@@ -25,6 +25,7 @@ export async function describedApp() {
     webhookSecret: 'nobody-knows-this-one',
     webhookKeys: [],
     operatorToken: 'nobody-knows-this-one',
+    recent: { text: () => '' },
     metrics: { contentType: 'text/plain', text: async () => '' } as never,
   })
   await fastify.ready()

@@ -117,6 +117,15 @@ export const ROUTES: Readonly<Record<string, Described>> = {
     security: OPERATOR,
     answers: { 200: text('A stream without an end.', 'text/event-stream'), ...FORBIDDEN },
   },
+  'GET /api/sync/logs': {
+    operationId: 'logs',
+    tags: ['operator'],
+    summary: 'The last lines of its log',
+    description:
+      'A JSON object a line, at most 1,000 of them: what standard output got, which holds no value of a patient.',
+    security: OPERATOR,
+    answers: { 200: text('The oldest first.', 'application/x-ndjson'), ...FORBIDDEN },
+  },
   'GET /metrics': {
     operationId: 'metrics',
     tags: ['operator'],
