@@ -5,12 +5,14 @@ import {
   type Operable,
   PATIENCE,
   type Patience,
+  type Recorded,
   type Ringer,
   type SyncDatabase,
 } from '@clinic-sync/sync'
 import { applyChanges } from './apply.ts'
 import { check } from './check.ts'
 import { operating } from './operating.ts'
+import { recorded } from './records.ts'
 import { readRows, settleChanges, takeChanges } from './outbox.ts'
 import { type Log, openPool } from './pool.ts'
 import { rehearse } from './rehearse.ts'
@@ -29,7 +31,7 @@ export interface PortalOptions {
 }
 
 /** The portal's side of the sync. */
-export interface Portal extends SyncDatabase, Doorbell, Ringer, Operable, Comparable, Restorable {
+export interface Portal extends SyncDatabase, Doorbell, Ringer, Operable, Comparable, Restorable, Recorded {
   readonly side: 'portal'
 }
 
@@ -49,6 +51,7 @@ export async function openPortal(options: PortalOptions): Promise<Portal> {
     ...operating(database),
     ...comparable(database, connections),
     ...restorable(database),
+    ...recorded(database),
     rehearse: (event) => rehearse(database, log, event),
     waitForChanges: (signal) => connections.listening(() => waiting.wait(signal)),
     ringDoorbell: () => (doorbell === 'listen' ? notify(database) : post(database)),

@@ -78,6 +78,12 @@ t.test('it does all that the services do', async (t) => {
     facts.tables.map(() => false),
     'what the functions may do is what counts',
   )
+  t.match(await portal.recordHistory('aligner_notes', 1, 10), { presence: 'synced', outboxRows: 1, latest: version })
+  await db.rows("UPDATE public.aligner_notes SET note_type = 'Lab' WHERE note_id = 1")
+  const [ruling] = await portal.rulings(null, 10)
+  t.match(ruling, { columns: ['note_type'] })
+  t.match(await portal.ruledValues(String(ruling?.id)), { values: [{ portal: 'Lab' }] })
+  await db.rows('DELETE FROM sync.queue')
 })
 
 t.test('the doctor’s view of the webhook’s key is a hash', async (t) => {
@@ -204,6 +210,9 @@ t.test('types, tables and operators of its own lead the owner’s functions nowh
     'SELECT sync.outbox_status()',
     "SELECT * FROM sync.requeue('Failed', NULL, NULL, NULL, 0, NULL, 1, true)",
     `SELECT * FROM sync.record_versions('[{"table":"aligner_notes","key":1,"version":"1"}]')`,
+    "SELECT sync.record_history('aligner_notes', 1, 10)",
+    'SELECT sync.rulings(NULL, 10)',
+    'SELECT sync.ruled_values(1)',
     "SELECT sync.bookkeeping('[]', 1)",
     'SELECT sync.is_held()',
     'SELECT sync.hold_clinic_changes(NULL)',

@@ -1,6 +1,7 @@
 import { allColumns, tables } from '../tables/index.ts'
 import type { Table } from '../types.ts'
 import { operatingFunctions } from './operating.ts'
+import { recordFunctions } from './records.ts'
 import { indent, isUnbounded, portalTable, REVOKE_FUNCTIONS, SAFE_PATH, wireRow } from './common.ts'
 
 /**
@@ -236,6 +237,7 @@ END
 $function$;
 
 ${operatingFunctions()}
+${recordFunctions()}
 ${REVOKE_FUNCTIONS}
 -- What 99 gives once more: functions that were made anew have lost it, and the drain does not wait for 99.
 DO $$
