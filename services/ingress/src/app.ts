@@ -13,6 +13,7 @@ import { type DoorbellRoutesOptions, doorbellRoutes } from './routes/doorbells.t
 import { healthRoutes } from './routes/health.ts'
 import { logsRoute } from './routes/logs.ts'
 import { metricsRoute } from './routes/metrics.ts'
+import { sessionRoutes } from './routes/session.ts'
 import { statusRoutes } from './routes/status.ts'
 import { describeApi } from './openapi/describe.ts'
 import type { StatusBoard } from './status/board.ts'
@@ -87,6 +88,7 @@ export const app: FastifyPluginAsyncTypebox<AppOptions> = async (fastify, option
   await describeApi(fastify)
   const prefix = '/api/sync'
   await fastify.register(doorbellRoutes, { prefix, bells, secret: webhookSecret, keys: webhookKeys })
+  await fastify.register(sessionRoutes, { prefix, token: operatorToken })
   await fastify.register(triggerRoute, { prefix, drains, observer: metrics?.observer, token: operatorToken })
   await fastify.register(doorbellTestRoute, { prefix, testDoorbell, token: operatorToken })
   if (options.board) await fastify.register(statusRoutes, { prefix, board: options.board, token: operatorToken })

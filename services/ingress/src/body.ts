@@ -18,6 +18,12 @@ export function readBodies(app: FastifyInstance): void {
   })
 }
 
+/** What a request's content type said, before it was taken away. */
+export function contentTypeOf({ raw: { rawHeaders } }: FastifyRequest): string {
+  const at = rawHeaders.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'content-type')
+  return at === -1 ? '' : (rawHeaders[at + 1] ?? '')
+}
+
 /**
  * Parses the bodies of these routes, after `inspect` has seen the bytes as they came: what it throws is the answer. The
  * parser's own message would quote the body, so it is replaced.

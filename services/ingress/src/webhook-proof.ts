@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { carriesSecret, countRefusal, refuse } from './auth.ts'
 import { parseBodies } from './body.ts'
 import { tooMany } from './limits.ts'
+import { PendingBodies } from './pending-bodies.ts'
 import { SeenIds } from './seen-ids.ts'
 
 /** A timestamp may lie as far ahead as behind, so a request can come again for twice that, and for its part of a second. */
@@ -10,10 +11,7 @@ const REPLAYABLE_MS = (2 * WEBHOOK_TOLERANCE_S + 1) * 1000
 /** Some 10 MB. The older half goes first: over 40 signed webhooks a second, a replay may pass; it costs one empty look. */
 const MOST_IDS = 50_000
 
-/**
- * Signed requests whose body is on its way, at most: then the oldest is hung up on. A true one is there within milliseconds; without
- * this, whoever sends bodies slowly held every connection of his source, and behind a tunnel that is the true doorbells' as well.
- */
+/** Signed requests whose body is on its way, at most. */
 export const MOST_CLAIMS = 100
 
 /** Bytes of a body that are read of whoever claims to have signed it. Our own trigger sends 200. */
@@ -47,8 +45,7 @@ export function requireProof(
 ): (request: FastifyRequest) => Promise<void> {
   /** Requests whose signature is still to be checked, and those where it was right. */
   const claims = new WeakMap<FastifyRequest, 'claimed' | 'signed'>()
-  /** Those of which the body is not complete, the oldest first. */
-  const pending = new Set<FastifyRequest>()
+  const pending = new PendingBodies(MOST_CLAIMS)
   const seen = new SeenIds({ forMs: REPLAYABLE_MS, most: MOST_IDS })
 
   app.addHook('onRequest', async (request: FastifyRequest, reply: FastifyReply) => {
@@ -62,16 +59,11 @@ export function requireProof(
     if (retryAfter !== null && !(Number(request.headers['content-length']) <= SMALL)) return tooMany(reply, retryAfter)
     claims.set(request, 'claimed')
     pending.add(request)
-    request.raw.once('close', () => pending.delete(request))
-    const [oldest] = pending
-    if (pending.size <= MOST_CLAIMS || oldest === undefined) return
-    pending.delete(oldest)
-    oldest.raw.destroy()
   })
 
   async function inspect(request: FastifyRequest, bytes: Buffer): Promise<void> {
     if (claims.get(request) !== 'claimed') return
-    pending.delete(request)
+    pending.done(request)
     const stamp = {
       id: header(request, 'webhook-id'),
       timestamp: header(request, 'webhook-timestamp'),

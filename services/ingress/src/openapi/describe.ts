@@ -9,7 +9,8 @@ export const OPENAPI_ROUTE = '/api/sync/openapi.json'
 const DESCRIPTION = `The HTTP face of clinic-sync's ingress.
 
 Doorbells carry no data that is written: each means "look in your outbox", and is answered before anything is read. They ask for
-\`SYNC_WEBHOOK_SECRET\` (or a signature), the operator's routes for \`SYNC_OPERATOR_TOKEN\`; neither opens the other's. Whoever sends
+\`SYNC_WEBHOOK_SECRET\` (or a signature), the operator's routes for \`SYNC_OPERATOR_TOKEN\`; neither opens the other's. The status page has
+a cookie instead of the token. Whoever sends
 neither too often gets 429; a request with the right one never does. Bodies are JSON whatever their content type says, of 1 MiB at
 most. Errors never repeat what was sent.`
 
@@ -25,6 +26,7 @@ const OPENAPI = {
   tags: [
     { name: 'doorbells', description: 'A database, or Supabase, says that something changed.' },
     { name: 'operator', description: 'By hand, and for the commands.' },
+    { name: 'page', description: 'For the status page; the commands may ask them as well.' },
     { name: 'open', description: 'No secret is asked for.' },
   ],
   components: {
@@ -45,6 +47,13 @@ const OPENAPI = {
         in: 'header',
         name: 'x-sync-secret',
         description: 'SYNC_OPERATOR_TOKEN, the other way to send it',
+      },
+      pageSession: {
+        type: 'apiKey',
+        in: 'cookie',
+        name: 'clinic-sync',
+        description:
+          "The status page's session; where the browser speaks https it is __Host-clinic-sync. What is not GET or HEAD must be of the page's own origin (Sec-Fetch-Site, or else Origin), carry the header x-clinic-sync: page, and say that its body is application/json.",
       },
     },
   },

@@ -1,7 +1,7 @@
 /** What the description says of a route beyond its own schema. */
 interface Described {
   readonly operationId: string
-  readonly tags: readonly ['doorbells' | 'operator' | 'open']
+  readonly tags: readonly ['doorbells' | 'operator' | 'page' | 'open']
   readonly summary: string
   readonly description?: string
   /** No body at all will do. */
@@ -39,7 +39,17 @@ const HANGS_UP = {
 }
 const WEBHOOK = [{ webhookSecret: [] }, { webhookBearer: [] }] as const
 const OPERATOR = [{ operatorToken: [] }, { operatorHeader: [] }] as const
+const SESSION = [{ pageSession: [] }] as const
+/** The operator's routes that the status page uses. */
+const PAGE = [...OPERATOR, ...SESSION]
 const FORBIDDEN = { 401: failure('No or a wrong secret. Nothing of the body was read.'), 429: TOO_MANY, 500: BROKEN }
+/** What a request with the page's cookie is answered besides. */
+const LOOKS = {
+  ...FORBIDDEN,
+  401: failure('No or a wrong secret, and no session. Nothing of the body was read.'),
+  403: failure("With the status page's session, and not sent by it."),
+}
+const ACTS = { ...LOOKS, 415: failure("With the status page's session, and a body that does not say that it is JSON.") }
 const text = (description: string, type: string) => ({
   description,
   content: { [type]: { schema: { type: 'string' } } },
@@ -84,11 +94,11 @@ export const ROUTES: Readonly<Record<string, Described>> = {
     tags: ['operator'],
     summary: 'Drain now',
     description: 'Waits for the drains that start after the call. No body, or no direction, means both.',
-    security: OPERATOR,
+    security: PAGE,
     answers: {
       200: { description: 'What was published, in each direction that was asked for.' },
       ...HANGS_UP,
-      ...FORBIDDEN,
+      ...ACTS,
       503: { description: 'At least one direction failed; the other was drained all the same.' },
     },
   },
@@ -98,24 +108,57 @@ export const ROUTES: Readonly<Record<string, Described>> = {
     tags: ['operator'],
     summary: 'Is each doorbell heard?',
     description: 'Asks the databases to ring, and answers when they were heard, or after 5 s. Changes nothing.',
-    security: OPERATOR,
-    answers: { 200: { description: 'What became of the rings.' }, ...HANGS_UP, ...FORBIDDEN },
+    security: PAGE,
+    answers: { 200: { description: 'What became of the rings.' }, ...HANGS_UP, ...ACTS },
   },
   'GET /api/sync/status': {
     operationId: 'status',
     tags: ['operator'],
     summary: 'How the sync does',
     description: "Names, keys and figures, no value of a patient's. A part that cannot be asked says so by itself.",
-    security: OPERATOR,
-    answers: { 200: { description: 'Also where something is wrong: `ok` is false then.' }, ...FORBIDDEN },
+    security: PAGE,
+    answers: { 200: { description: 'Also where something is wrong: `ok` is false then.' }, ...LOOKS },
   },
   'GET /api/sync/status/stream': {
     operationId: 'statusStream',
     tags: ['operator'],
     summary: 'How the sync does, as it changes',
     description: 'Server-sent events: `event: status` with the JSON of GET /api/sync/status, and a comment every 15 s.',
-    security: OPERATOR,
-    answers: { 200: text('A stream without an end.', 'text/event-stream'), ...FORBIDDEN },
+    security: PAGE,
+    answers: { 200: text('A stream without an end.', 'text/event-stream'), ...LOOKS },
+  },
+  'POST /api/sync/session': {
+    operationId: 'signIn',
+    tags: ['page'],
+    summary: 'Sign in to the status page',
+    description:
+      "With SYNC_OPERATOR_TOKEN, by the page itself: see the cookie's description. The cookie holds for 12 hours; another token ends it.",
+    answers: {
+      204: { description: 'Signed in; header set-cookie.' },
+      400: failure('No token in it.'),
+      413: failure('The body is larger than 4 kB.'),
+      ...ACTS,
+      401: failure('That is not the token.'),
+      403: failure('Not sent by the status page.'),
+      415: failure('A body that does not say that it is JSON.'),
+    },
+  },
+  'GET /api/sync/session': {
+    operationId: 'session',
+    tags: ['page'],
+    summary: 'Is somebody signed in, and until when?',
+    security: SESSION,
+    answers: { 200: { description: 'Until then.' }, ...LOOKS, 401: failure('Nobody is, or not any more.') },
+  },
+  'DELETE /api/sync/session': {
+    operationId: 'signOut',
+    bodyless: true,
+    tags: ['page'],
+    summary: 'Sign out',
+    description:
+      'The browser forgets the cookie. A copy of it, elsewhere, holds until its end, or until the token is another.',
+    security: SESSION,
+    answers: { 204: { description: 'Signed out.' }, ...HANGS_UP, ...ACTS },
   },
   'GET /api/sync/logs': {
     operationId: 'logs',

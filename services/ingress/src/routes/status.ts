@@ -1,7 +1,7 @@
 import { SyncStatus } from '@clinic-sync/contracts'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Readable } from 'node:stream'
-import { requireSecret } from '../auth.ts'
+import { requireOperator, sessionOf } from '../auth.ts'
 import { allowOnly } from '../methods.ts'
 import type { StatusBoard } from '../status/board.ts'
 
@@ -18,7 +18,7 @@ export interface StatusRoutesOptions {
 /** How the sync does: once, or as server-sent events whenever something changes (`event: status`, the same JSON). Always 200. */
 export const statusRoutes: FastifyPluginAsyncTypebox<StatusRoutesOptions> = async (app, options) => {
   const { board, token, heartbeatMs = HEARTBEAT_MS } = options
-  const onRequest = requireSecret(token)
+  const onRequest = requireOperator(token)
   const closing = new AbortController()
   app.addHook('preClose', async () => closing.abort())
 
@@ -33,12 +33,15 @@ export const statusRoutes: FastifyPluginAsyncTypebox<StatusRoutesOptions> = asyn
     const latest = new Latest()
     latest.on('close', () => gone.abort())
     request.raw.on('close', () => gone.abort())
+    const session = sessionOf(request)
+    const over = session && setTimeout(() => gone.abort(), session.expiresAt.getTime() - Date.now())
     const heartbeat = setInterval(() => latest.say(': here\n\n'), heartbeatMs)
     void (async () => {
       try {
         for await (const status of board.watch(signal)) latest.say(`event: status\ndata: ${JSON.stringify(status)}\n\n`)
       } finally {
         clearInterval(heartbeat)
+        clearTimeout(over)
         latest.push(null)
       }
     })()

@@ -11,7 +11,7 @@ import {
 } from '@clinic-sync/contracts'
 import { type Observer, SyncError } from '@clinic-sync/sync'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { requireSecret } from '../auth.ts'
+import { requireOperator } from '../auth.ts'
 import { sentence } from '../describe.ts'
 import type { Drainer } from '../ingress.ts'
 import { allowOnly } from '../methods.ts'
@@ -40,7 +40,7 @@ export const triggerRoute: FastifyPluginAsyncTypebox<TriggerRouteOptions> = asyn
   }
 
   const schema = { body: TriggerRequest, response: { 200: TriggerResponse, 503: TriggerFailure } }
-  app.post('/trigger', { onRequest: requireSecret(token), schema }, async (request, reply) => {
+  app.post('/trigger', { onRequest: requireOperator(token), schema }, async (request, reply) => {
     const directions = directionsOf(request.body)
     const results = await Promise.all(directions.map(drain))
     const answer = Object.fromEntries(directions.map((direction, i) => [direction, results[i]]))
