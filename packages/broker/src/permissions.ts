@@ -1,4 +1,15 @@
-import { DEAD, DIRECTIONS, DISCARDED, EVENTS, LEADER, OUTCOMES, RETRY, RINGS, UNROUTED } from './topology.ts'
+import {
+  DEAD,
+  DIRECTIONS,
+  DISCARDED,
+  discardedKey,
+  EVENTS,
+  LEADER,
+  OUTCOMES,
+  RETRY,
+  RINGS,
+  UNROUTED,
+} from './topology.ts'
 
 /** Who connects to RabbitMQ: each service as itself, and the commands and whoever opens the management UI as `operator`. */
 export const BROKER_USERS = ['ingress', 'sql-to-postgres', 'postgres-to-sql', 'operator'] as const
@@ -37,13 +48,15 @@ const NOTHING = names()
 
 const anyDirection = `(${DIRECTIONS.join('|')})`
 const partition = 'p[0-9]+'
-/** Queues that an ingress makes for its connection alone: what the others say, and the lock on the dead letters. */
+/** Queues that an ingress makes for its connection alone: what the others say, what outcomes there are, and the lock on the dead letters. */
 const inboxes = `${literal(RINGS)}[.][0-9a-f-]+`
+const watches = `${literal(OUTCOMES)}[.]watch[.][0-9a-f-]+`
 const DEAD_LOCK = literal('sync.dead.lock')
 
 /**
- * It publishes the events of both directions, since it drains both outboxes; it takes outcomes, looks after the dead letters, and
- * talks with other ingresses. It reads no event that is on its way, and makes none of the lasting queues.
+ * It publishes the events of both directions, since it drains both outboxes; it takes outcomes, or listens to them while another ingress takes
+ * them; it looks after the dead letters, and replays and discards them for the operator at the status page; and it talks with other
+ * ingresses. It reads no event that is on its way, and makes none of the lasting queues.
  *
  * It counts what each queue holds, which RabbitMQ 4.3 grants only to who has a right on the queue: `write` is the least, and means that it could
  * bind the queue to `sync.rings`, where nobody but an ingress speaks.
@@ -52,16 +65,19 @@ const ingress: UserRights = {
   user: 'ingress',
   tags: [],
   permissions: {
-    configure: names(inboxes, DEAD_LOCK),
+    configure: names(inboxes, watches, DEAD_LOCK),
     write: names(
       ...[EVENTS, OUTCOMES, DEAD, RINGS, LEADER, DISCARDED].map(literal),
       inboxes,
+      watches,
       `sync[.]${anyDirection}[.]${partition}`,
       'sync[.]retry[.]r[0-9]+',
     ),
     read: names(
       literal(RINGS),
       inboxes,
+      literal(OUTCOMES),
+      watches,
       literal(LEADER),
       literal(UNROUTED),
       `sync[.](outcomes|rejected|dead)[.]${anyDirection}`,
@@ -69,8 +85,8 @@ const ingress: UserRights = {
   },
   topics: [
     { exchange: EVENTS, write: `^${anyDirection}[.]${partition}$`, read: NOTHING },
-    { exchange: OUTCOMES, write: `^${anyDirection}[.]batch$`, read: NOTHING },
-    { exchange: DEAD, write: `^${anyDirection}[.]consumer$`, read: NOTHING },
+    { exchange: OUTCOMES, write: `^${anyDirection}[.]batch$`, read: `^${anyDirection}[.]#$` },
+    { exchange: DEAD, write: `^(${anyDirection}[.]consumer|${discardedKey})$`, read: NOTHING },
   ],
 }
 

@@ -3,6 +3,8 @@ import type { Channel } from 'amqplib'
 import type { Direction, Outcome } from '@clinic-sync/contracts'
 import { SyncError } from '@clinic-sync/sync'
 import type { BrokerOptions } from './api.ts'
+import { attempt } from './attempt.ts'
+import { replyCodeOf } from './errors.ts'
 import { within } from './wait.ts'
 import { keepChannel, type Watched } from './channel.ts'
 import { Connection } from './connection.ts'
@@ -22,6 +24,7 @@ export interface OutcomeWatch {
   close(): Promise<void>
 }
 
+const REFUSED = 403
 const MAX_BYTES = 15 * 1024 * 1024
 
 /**
@@ -29,24 +32,29 @@ const MAX_BYTES = 15 * 1024 * 1024
  * it hears: whatever is published from then on is reported, except while the connection is lost, which it makes again
  * by itself. So a watcher must have another way to learn what it missed.
  *
- * @throws SyncError SYNC_BROKER_DOWN if RabbitMQ cannot be reached in time; SYNC_CONFIG if the URL is none.
+ * @throws SyncError SYNC_BROKER_DOWN if RabbitMQ cannot be reached in time; SYNC_BROKER_RIGHTS if the login may not; SYNC_CONFIG if the
+ *   URL is none.
  */
 export async function watchOutcomes(options: WatchOutcomesOptions): Promise<OutcomeWatch> {
   const { url, log, name, connectMs = 15_000 } = options
   const connection = new Connection(url, `${name} watching`, log)
   const stop = new AbortController()
-  let hearing: () => void = () => undefined
-  const heard = new Promise<'hearing'>((resolve) => {
-    hearing = () => resolve('hearing')
-  })
+  let told: (what: 'hearing' | 'refused') => void = () => undefined
+  const heard = new Promise<'hearing' | 'refused'>((resolve) => (told = resolve))
   connection.start()
   const loop = keepChannel<Channel>({
     connection,
     signal: stop.signal,
     label: `${name} watching outcomes`,
     log,
-    open: (model) => model.createChannel(),
-    use: (watched) => listen(watched, options, stop.signal, hearing),
+    open: async (model) => {
+      // A service's own login may not declare what lasts, and need not.
+      await attempt(model, (channel) => channel.assertExchange(OUTCOMES, 'topic', { durable: true }), REFUSED)
+      const channel = await model.createChannel()
+      channel.on('error', (error: Error) => replyCodeOf(error) === REFUSED && told('refused'))
+      return channel
+    },
+    use: (watched) => listen(watched, options, stop.signal, () => told('hearing')),
   })
   const close = async () => {
     stop.abort()
@@ -61,6 +69,9 @@ export async function watchOutcomes(options: WatchOutcomesOptions): Promise<Outc
   clearTimeout(timer)
   if (first === 'hearing') return { close }
   await close()
+  if (first === 'refused') {
+    throw new SyncError('SYNC_BROKER_RIGHTS', "RabbitMQ does not let this login listen to the consumers' outcomes")
+  }
   throw new SyncError('SYNC_BROKER_DOWN', `RabbitMQ could not be reached within ${connectMs / 1000} s.`)
 }
 
@@ -70,7 +81,6 @@ async function listen(
   stop: AbortSignal,
   hearing: () => void,
 ): Promise<void> {
-  await channel.assertExchange(OUTCOMES, 'topic', { durable: true })
   const queue = `${OUTCOMES}.watch.${randomUUID()}`
   await channel.assertQueue(queue, { exclusive: true, durable: false, autoDelete: true })
   await channel.bindQueue(queue, OUTCOMES, `${direction}.#`)

@@ -15,6 +15,7 @@ import {
   openSender,
   outcomeQueue,
   rabbitmqDefinitions,
+  watchOutcomes,
 } from '../src/index.ts'
 import { keepLines, note, testBroker, until } from './support/helpers.ts'
 
@@ -188,6 +189,68 @@ t.test('each service does all of its work with its own login', async (t) => {
   await Promise.all([standby.close(), second.close(), ingress.close(), consumer.close(), backward.close()])
 })
 
+t.test('with its own login the ingress watches outcomes, and replays and discards dead letters', async (t) => {
+  const url = urlOf('ingress')
+  const consumer = await testBroker(t, urlOf(own), { retryDelaysMs, name: own, log: keepLines() })
+  await consumer.ready()
+  const failure = { type: 'permanent', code: '23514', message: 'too long' } as const
+  let dies = true
+  consumer.consumeEvents(
+    own,
+    async ({ events }) => {
+      const outcome = dies ? 'dead' : 'applied'
+      const outcomes = events.map(({ event: { data } }) => {
+        const { table, key, version } = data
+        return { table, key, version, outcome } as const
+      })
+      await consumer.publishOutcomes({ direction: own, outcomes })
+      return events.map(() => (dies ? { action: 'dead', failure } : { action: 'done' }))
+    },
+    done,
+  )
+  await until('it consumes', () => consumer.state().ready)
+  const heard: string[] = []
+  const watch = await watchOutcomes({
+    url,
+    log: keepLines(),
+    name: 'ingress status',
+    direction: own,
+    onOutcomes: (outcomes) => heard.push(...outcomes.map(({ outcome }) => outcome)),
+    connectMs: 5_000,
+  })
+  const sender = await openSender({ url, name: 'ingress page', retryDelaysMs })
+  const letters = async () => (await browseDeadLetters({ url })).filter(({ about }) => about?.key === 1)
+  const ingress = await testBroker(t, url, { retryDelaysMs, name: 'ingress', log: keepLines() })
+  ingress.consumeOutcomes(own, () => Promise.resolve(), done)
+  await until('it settles', () => ingress.state().ready)
+  const before = (await letters()).length
+  await ingress.publishEvents([note(1, 11), note(1, 12)])
+  await until('both are dead', async () => (await letters()).length === before + 2)
+  dies = false
+  const box = await openDeadLetterBox({ url })
+  const [first, second] = await box.take(box.letters.slice(-2))
+  t.ok(first && second)
+  if (first === undefined || second === undefined) return
+  await sender.replay([first])
+  box.remove(first.letter)
+  await until('it is heard what became of it', () => heard.includes('applied'))
+  t.same(heard, ['dead', 'dead', 'applied'])
+  await sender.discard([second], { by: 'a test', why: 'done with' })
+  box.remove(second.letter)
+  await box.close()
+  t.equal((await letters()).length, before)
+  t.equal(await tried('operator', get('sync.discarded')), 'fine')
+  await Promise.all([watch.close(), sender.close(), consumer.close(), ingress.close()])
+  const refused = watchOutcomes({
+    url: urlOf(own),
+    log: keepLines(),
+    name: 'ingress of 1.0',
+    direction: own,
+    onOutcomes: () => undefined,
+  })
+  await t.rejects(refused, { code: 'SYNC_BROKER_RIGHTS' }, 'whoever may not listen is told so at once')
+})
+
 t.test('a consumer reads its own queues, and nobody else’s', async (t) => {
   const others = definitions.queues.map(({ name }) => name).filter((name) => !/^sync[.]sql-to-postgres[.]p/.test(name))
   t.ok(others.length > 10)
@@ -264,7 +327,11 @@ t.test('the ingress sees no event on its way, and copies none', async (t) => {
   for (const exchange of ['sync.events', 'sync.retry', 'sync.outcomes', 'sync.dead'])
     t.match(await tried('ingress', bound(exchange)), /ACCESS_REFUSED/, `${exchange} into a queue of its own`)
   t.match(await tried('ingress', send('', deadQueue(own))), /ACCESS_REFUSED/)
-  t.match(await tried('ingress', send('sync.dead', 'discarded')), /ACCESS_REFUSED/)
+  t.match(await tried('ingress', get('sync.discarded')), /ACCESS_REFUSED/, 'what it has discarded it reads no more')
+  for (const queue of ['sync.dead.lock.1', 'sync.outcomes.watch', 'sync.outcomes.watch.1.x', 'sync.outcomes.1']) {
+    const declared = (channel: ConfirmChannel) => channel.assertQueue(queue, { exclusive: true, autoDelete: true })
+    t.match(await tried('ingress', declared), /ACCESS_REFUSED/, `it makes no ${queue}`)
+  }
 })
 
 t.test('the operator does what is ours, and nothing else', async (t) => {

@@ -23,6 +23,8 @@ export const ADVICE = {
     'A queue or its binding is missing in RabbitMQ: npm run sync -- migrate broker declares them all; the services go on by themselves.',
   SYNC_BROKER_UNPREPARED:
     'Run npm run sync -- migrate broker, with the RABBITMQ_URL of a login that may declare queues; the services go on by themselves.',
+  SYNC_BROKER_RIGHTS:
+    "RabbitMQ's rights are those of an earlier version: renew them as docs/operations.md, Upgrade, says; everything else goes on.",
   SYNC_PUBLISH_REFUSED:
     'RabbitMQ refused a message (queue full, or an alarm): see its management UI; the change stays in the outbox.',
   SYNC_NO_LEADER:

@@ -245,6 +245,7 @@ t.test('a stream ends with its session', async (t) => {
   const watching = async function* (signal: AbortSignal) {
     await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
     ended = true
+    yield* []
   }
   const { send } = await start(t, {}, [], { board: { read: async () => status, watch: watching } as never })
   const request = { protocol: 'http', headers: {} } as never

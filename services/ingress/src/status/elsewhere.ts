@@ -1,5 +1,5 @@
 import { type Broker, type OutcomeWatch, watchOutcomes } from '@clinic-sync/broker'
-import { Backoff, type Delays } from '@clinic-sync/sync'
+import { Backoff, type Delays, SyncError } from '@clinic-sync/sync'
 import type { FastifyBaseLogger } from 'fastify'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe } from '../describe.ts'
@@ -61,6 +61,11 @@ async function heard(
     try {
       watch = await watchOutcomes({ url, log, name: 'ingress status', direction, onOutcomes: changed })
     } catch (error) {
+      if (error instanceof SyncError && error.code === 'SYNC_BROKER_RIGHTS') {
+        // RabbitMQ would write each further refusal into its log. What this ingress settles itself it knows.
+        log.warn(describe(error), 'outcomes that another ingress settles are not heard')
+        break
+      }
       log.debug(describe(error), 'outcomes are not watched: trying again')
       await sleep(backoff.next(), undefined, { signal }).catch(() => undefined)
     }
