@@ -967,6 +967,9 @@ BEGIN
     (N'right:EXECUTE sync.OutboxStatus', N'sync.[OutboxStatus]', N'EXECUTE'),
     (N'right:EXECUTE sync.Requeue', N'sync.[Requeue]', N'EXECUTE'),
     (N'right:EXECUTE sync.RecordVersions', N'sync.[RecordVersions]', N'EXECUTE'),
+    (N'right:EXECUTE sync.RecordHistory', N'sync.[RecordHistory]', N'EXECUTE'),
+    (N'right:EXECUTE sync.Rulings', N'sync.[Rulings]', N'EXECUTE'),
+    (N'right:EXECUTE sync.RuledValues', N'sync.[RuledValues]', N'EXECUTE'),
     (N'right:EXECUTE sync.Bookkeeping', N'sync.[Bookkeeping]', N'EXECUTE'),
     (N'right:EXECUTE sync.HoldPortalChanges', N'sync.[HoldPortalChanges]', N'EXECUTE')) n (Name, FullName, Permission)
 
@@ -1216,6 +1219,157 @@ BEGIN
   OUTER APPLY (SELECT MAX(q.EventVersion) AS Version FROM dbo.SyncQueue q WITH (READUNCOMMITTED)
     WHERE q.TableName = r.TableName AND q.RecordID = r.RecordID AND q.Status = N'Synced' AND q.EventVersion > r.Version) s
   ORDER BY r.Ordinal
+
+  SET LOCK_TIMEOUT -1
+END
+GO
+
+IF OBJECT_ID(N'sync.RecordHistory', N'P') IS NULL EXEC (N'CREATE PROCEDURE sync.RecordHistory AS RETURN')
+GO
+ALTER PROCEDURE sync.RecordHistory @Table nvarchar(100), @Key int, @Max int AS
+BEGIN
+  -- What the clinic knows of one record beside the record itself. Three result sets: one row of UtcNow, Presence (synced, unsynced: it
+  -- is there and the mapping leaves it out, absent; NULL: somebody's open transaction holds it, and who reads it waits), Seen, the
+  -- portal's version processed last (0: none), PortalValues, Hold, why nothing of the portal's is applied (NULL: it is), and OutboxRows;
+  -- the @Max latest of its outbox rows, with ages (ms), since the clock here is not UTC; and the @Max latest of its conflicts, without
+  -- values. Waits for nobody, and is all index seeks. What somebody's open transaction has queued is often why a change does not arrive:
+  -- such outbox rows are told too, with IsUncommitted = 1.
+  SET NOCOUNT ON
+  IF @Table IS NULL OR @Table NOT IN (
+      N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes',
+      N'aligner_set_payments')
+  BEGIN;
+    THROW 51201, N'sync.RecordHistory: @Table is not the name of a synced table', 1;
+  END
+  IF @Key IS NULL
+  BEGIN;
+    THROW 51200, N'sync.RecordHistory: @Key must not be NULL', 1;
+  END
+  IF @Max IS NULL OR @Max NOT BETWEEN 1 AND 100000
+  BEGIN;
+    THROW 51200, N'sync.RecordHistory: @Max must be from 1 to 100000', 1;
+  END
+  SET XACT_ABORT ON
+  SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+  SET DEADLOCK_PRIORITY LOW
+  SET LOCK_TIMEOUT 10000
+  DECLARE @now datetime2(3) = SYSDATETIME()
+  DECLARE @presence nvarchar(20)
+
+  SET XACT_ABORT OFF
+  SET LOCK_TIMEOUT 0
+  BEGIN TRY
+    IF @Table = N'aligner_doctors'
+      SET @presence = CASE
+        WHEN EXISTS (SELECT 1 FROM dbo.[AlignerDoctors] t WITH (FORCESEEK) WHERE t.[DrID] = @Key) THEN N'synced'
+        ELSE N'absent' END
+    IF @Table = N'patients'
+      SET @presence = CASE
+        WHEN EXISTS (SELECT 1 FROM dbo.[tblpatients] t WITH (FORCESEEK) WHERE t.[PersonID] = @Key
+        AND EXISTS (SELECT 1 FROM dbo.[tblwork] t1 WHERE t1.[PersonID] = t.[PersonID]
+          AND EXISTS (SELECT 1 FROM dbo.[tblAlignerSets] t12 WHERE t12.[WorkID] = t1.[workid]))) THEN N'synced'
+        WHEN EXISTS (SELECT 1 FROM dbo.[tblpatients] t WITH (FORCESEEK) WHERE t.[PersonID] = @Key) THEN N'unsynced'
+        ELSE N'absent' END
+    IF @Table = N'work'
+      SET @presence = CASE
+        WHEN EXISTS (SELECT 1 FROM dbo.[tblwork] t WITH (FORCESEEK) WHERE t.[workid] = @Key
+        AND EXISTS (SELECT 1 FROM dbo.[tblAlignerSets] t1 WHERE t1.[WorkID] = t.[workid])) THEN N'synced'
+        WHEN EXISTS (SELECT 1 FROM dbo.[tblwork] t WITH (FORCESEEK) WHERE t.[workid] = @Key) THEN N'unsynced'
+        ELSE N'absent' END
+    IF @Table = N'aligner_sets'
+      SET @presence = CASE
+        WHEN EXISTS (SELECT 1 FROM dbo.[tblAlignerSets] t WITH (FORCESEEK) WHERE t.[AlignerSetID] = @Key) THEN N'synced'
+        ELSE N'absent' END
+    IF @Table = N'aligner_batches'
+      SET @presence = CASE
+        WHEN EXISTS (SELECT 1 FROM dbo.[tblAlignerBatches] t WITH (FORCESEEK) WHERE t.[AlignerBatchID] = @Key) THEN N'synced'
+        ELSE N'absent' END
+    IF @Table = N'aligner_notes'
+      SET @presence = CASE
+        WHEN EXISTS (SELECT 1 FROM dbo.[tblAlignerNotes] t WITH (FORCESEEK) WHERE t.[NoteID] = @Key) THEN N'synced'
+        ELSE N'absent' END
+    IF @Table = N'aligner_set_payments'
+      SET @presence = CASE
+        WHEN EXISTS (SELECT 1 FROM dbo.[vw_AlignerSetPayments] t WHERE t.[AlignerSetID] = @Key
+        AND (t.[PaymentStatus] IS NULL OR t.[PaymentStatus] <> N'No Cost Set')) THEN N'synced'
+        WHEN EXISTS (SELECT 1 FROM dbo.[vw_AlignerSetPayments] t WHERE t.[AlignerSetID] = @Key) THEN N'unsynced'
+        ELSE N'absent' END
+  END TRY
+  BEGIN CATCH
+    IF ERROR_NUMBER() <> 1222 THROW;
+  END CATCH
+  SET LOCK_TIMEOUT 10000
+  SET XACT_ABORT ON
+
+  SELECT SYSUTCDATETIME() AS UtcNow, @presence AS Presence,
+    CONVERT(varchar(20), COALESCE(s.SeenPortalVersion, 0)) AS Seen, s.PortalValues,
+    (SELECT MAX(h.Value) FROM sync.Settings h WITH (READUNCOMMITTED) WHERE h.Name = N'Restored') AS Hold,
+    (SELECT COUNT(*) FROM dbo.SyncQueue q WITH (READUNCOMMITTED) WHERE q.TableName = @Table AND q.RecordID = @Key) AS OutboxRows
+  FROM (SELECT 1 AS One) o
+    LEFT JOIN sync.RowState s WITH (READUNCOMMITTED) ON s.TableName = @Table AND s.RecordID = @Key
+
+  SELECT CONVERT(varchar(20), q.QueueID) AS QueueID, q.Operation, q.Status, q.Attempts, q.LastError,
+    CONVERT(varchar(20), q.EventVersion) AS EventVersion, DATEDIFF_BIG(millisecond, q.CreatedAt, @now) AS CapturedMs,
+    DATEDIFF_BIG(millisecond, q.LastAttempt, @now) AS AttemptMs,
+    CAST(CASE WHEN q.Status = N'Pending' AND q.EventVersion IS NULL AND NOT EXISTS (
+      SELECT 1 FROM dbo.SyncQueue c WITH (READCOMMITTEDLOCK, READPAST) WHERE c.QueueID = q.QueueID) THEN 1 ELSE 0 END AS bit) AS IsUncommitted
+  FROM (SELECT TOP (@Max) r.QueueID, r.Operation, r.Status, r.Attempts, r.LastError, r.EventVersion, r.CreatedAt, r.LastAttempt
+    FROM dbo.SyncQueue r WITH (READUNCOMMITTED)
+    WHERE r.TableName = @Table AND r.RecordID = @Key ORDER BY r.QueueID DESC) q
+  ORDER BY q.QueueID DESC
+
+  SELECT TOP (@Max) CONVERT(varchar(20), c.ConflictID) AS ConflictID, c.TableName, c.RecordID, c.ColumnName, c.Ruling,
+    CONVERT(varchar(20), c.PortalVersion) AS PortalVersion, DATEDIFF_BIG(millisecond, c.RuledAt, @now) AS RuledMs, SYSUTCDATETIME() AS UtcNow
+  FROM sync.Conflicts c WITH (READCOMMITTEDLOCK, READPAST)
+  WHERE c.TableName = @Table AND c.RecordID = @Key
+  ORDER BY c.ConflictID DESC
+
+  SET LOCK_TIMEOUT -1
+END
+GO
+
+IF OBJECT_ID(N'sync.Rulings', N'P') IS NULL EXEC (N'CREATE PROCEDURE sync.Rulings AS RETURN')
+GO
+ALTER PROCEDURE sync.Rulings @Before bigint, @Max int AS
+BEGIN
+  -- The @Max latest conflicts with ids below @Before (NULL: from the latest on), without values. Waits for nobody: one that is being
+  -- logged at this moment is left out.
+  SET NOCOUNT ON
+  IF @Max IS NULL OR @Max NOT BETWEEN 1 AND 100000
+  BEGIN;
+    THROW 51200, N'sync.Rulings: @Max must be from 1 to 100000', 1;
+  END
+  SET XACT_ABORT ON
+  SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+  SET DEADLOCK_PRIORITY LOW
+  SET LOCK_TIMEOUT 10000
+  DECLARE @now datetime2(3) = SYSDATETIME()
+
+  SELECT TOP (@Max) CONVERT(varchar(20), c.ConflictID) AS ConflictID, c.TableName, c.RecordID, c.ColumnName, c.Ruling,
+    CONVERT(varchar(20), c.PortalVersion) AS PortalVersion, DATEDIFF_BIG(millisecond, c.RuledAt, @now) AS RuledMs, SYSUTCDATETIME() AS UtcNow
+  FROM sync.Conflicts c WITH (READCOMMITTEDLOCK, READPAST)
+  WHERE c.ConflictID < COALESCE(@Before, 9223372036854775807)
+  ORDER BY c.ConflictID DESC
+
+  SET LOCK_TIMEOUT -1
+END
+GO
+
+IF OBJECT_ID(N'sync.RuledValues', N'P') IS NULL EXEC (N'CREATE PROCEDURE sync.RuledValues AS RETURN')
+GO
+ALTER PROCEDURE sync.RuledValues @ID bigint AS
+BEGIN
+  -- One conflict with its values, as they travel, instants by the clinic's wall clock; no row: there is none. ColumnName NULL: whole rows,
+  -- as JSON.
+  SET NOCOUNT ON
+  SET XACT_ABORT ON
+  SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+  SET DEADLOCK_PRIORITY LOW
+  SET LOCK_TIMEOUT 10000
+
+  SELECT c.TableName, c.ColumnName, c.ClinicValue, c.PortalValue, c.BaseValue
+  FROM sync.Conflicts c WITH (READCOMMITTEDLOCK, READPAST)
+  WHERE c.ConflictID = @ID
 
   SET LOCK_TIMEOUT -1
 END

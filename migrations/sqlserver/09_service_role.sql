@@ -41,6 +41,9 @@ IF OBJECT_ID(N'sync.Inspect', N'P') IS NOT NULL GRANT EXECUTE ON sync.Inspect TO
 IF OBJECT_ID(N'sync.OutboxStatus', N'P') IS NOT NULL GRANT EXECUTE ON sync.OutboxStatus TO clinic_sync
 IF OBJECT_ID(N'sync.Requeue', N'P') IS NOT NULL GRANT EXECUTE ON sync.Requeue TO clinic_sync
 IF OBJECT_ID(N'sync.RecordVersions', N'P') IS NOT NULL GRANT EXECUTE ON sync.RecordVersions TO clinic_sync
+IF OBJECT_ID(N'sync.RecordHistory', N'P') IS NOT NULL GRANT EXECUTE ON sync.RecordHistory TO clinic_sync
+IF OBJECT_ID(N'sync.Rulings', N'P') IS NOT NULL GRANT EXECUTE ON sync.Rulings TO clinic_sync
+IF OBJECT_ID(N'sync.RuledValues', N'P') IS NOT NULL GRANT EXECUTE ON sync.RuledValues TO clinic_sync
 IF OBJECT_ID(N'sync.Bookkeeping', N'P') IS NOT NULL GRANT EXECUTE ON sync.Bookkeeping TO clinic_sync
 IF OBJECT_ID(N'sync.HoldPortalChanges', N'P') IS NOT NULL GRANT EXECUTE ON sync.HoldPortalChanges TO clinic_sync
 GO

@@ -10,6 +10,7 @@ import {
   type Patience,
   PATIENCE,
   type Operable,
+  type Recorded,
   type Ringer,
   type SyncDatabase,
   SyncError,
@@ -21,6 +22,7 @@ import { openAwaiting } from './open-transactions.ts'
 import { operating } from './operating.ts'
 import { openPool } from './pool.ts'
 import { rowFrom } from './values.ts'
+import { recorded } from './records.ts'
 import { otherVersion, taken } from './taken.ts'
 import { rehearse } from './rehearse.ts'
 import { comparable, restorable, type Restorable } from './restoring.ts'
@@ -49,7 +51,8 @@ export interface OpenRow {
 }
 
 /** The clinic's database. */
-export interface Clinic extends SyncDatabase, Doorbell, Ringer, OpenTransactions, Operable, Comparable, Restorable {
+export interface Clinic
+  extends SyncDatabase, Doorbell, Ringer, OpenTransactions, Operable, Comparable, Restorable, Recorded {
   readonly side: 'clinic'
   /**
    * Queues the next `max` synced rows of `table` and moves the stored watermark, in one transaction, so that an
@@ -133,6 +136,7 @@ export async function openClinic({ url, timeZone, log, patience = PATIENCE }: Cl
     ...operating(pool),
     ...comparable(pool, connections),
     ...restorable(pool),
+    ...recorded(pool, zone),
 
     ringDoorbell: () => ringDoorbell(pool),
 

@@ -13,7 +13,7 @@ import {
 import type { Database } from './pool.ts'
 
 /** As `sync.record_history` prints it. */
-interface History extends Omit<RecordHistory, 'presence' | 'locked' | 'reported' | 'rulings' | 'outbox'> {
+interface History extends Omit<RecordHistory, 'presence' | 'reported' | 'rulings' | 'outbox'> {
   readonly there: boolean
   readonly outbox: readonly Omit<OutboxEntry, 'uncommitted'>[]
   readonly rulings: readonly Ruling[]
@@ -35,7 +35,6 @@ export const recorded = (database: Database): Recorded => ({
     return {
       ...history,
       presence: there ? 'synced' : 'absent',
-      locked: false,
       outbox: outbox.map((entry) => ({ ...entry, uncommitted: false })),
       reported: null,
       rulings: rulings.map(toRuling),

@@ -19,7 +19,6 @@ const isNow = (instant: string | null | undefined) =>
 t.test('a record that there never was', async (t) => {
   t.strictSame(await history(4_711), {
     presence: 'absent',
-    locked: false,
     latest: '0',
     applied: '0',
     hold: null,

@@ -26,9 +26,8 @@ export type Presence = 'synced' | 'unsynced' | 'absent'
 
 /** What one side knows of a record beside the record itself. */
 export interface RecordHistory {
-  readonly presence: Presence
-  /** The clinic's: somebody's open transaction holds the row, so that whoever reads it waits. The portal's readers never wait. */
-  readonly locked: boolean
+  /** Null, the clinic's: somebody's open transaction holds the row, so that whoever reads it waits. The portal's readers never do. */
+  readonly presence: Presence | null
   /** The version of this side's latest change of it; 0: none that is known (the clinic forgets them with its outbox rows). */
   readonly latest: Version
   /** The other side's version that was applied here last; 0: none. */

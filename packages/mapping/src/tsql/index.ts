@@ -5,6 +5,7 @@ import { captureScript } from './capture.ts'
 import { inspect } from './inspecting.ts'
 import { outboxStatus, recordVersions, requeue } from './operating.ts'
 import { backfillPage, openRows, readRecords, readRows } from './reading.ts'
+import { recordHistory, ruledValues, rulings } from './records.ts'
 import { roleScript } from './role.ts'
 import { bookkeeping, holdPortalChanges, queueRecords, resumeAfterRestore } from './restoring.ts'
 import { settleChanges } from './settling.ts'
@@ -36,6 +37,9 @@ function proceduresScript(): string {
     outboxStatus(),
     requeue(),
     recordVersions(),
+    recordHistory(),
+    rulings(),
+    ruledValues(),
     bookkeeping(),
     holdPortalChanges(),
     resumeAfterRestore(),

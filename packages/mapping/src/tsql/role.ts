@@ -16,6 +16,9 @@ export const SERVICE_PROCEDURES = [
   'OutboxStatus',
   'Requeue',
   'RecordVersions',
+  'RecordHistory',
+  'Rulings',
+  'RuledValues',
   'Bookkeeping',
   'HoldPortalChanges',
 ] as const

@@ -5,6 +5,7 @@ import { applyPortalChanges } from '../sync/apply.ts'
 import { captureTriggers } from '../sync/capture.ts'
 import { doorbellTriggers } from '../sync/doorbells.ts'
 import { inspect } from '../sync/inspect.ts'
+import { recordHistory, ruledValues, rulings } from '../sync/history.ts'
 import { awaitTransaction, openRows, openTransactions } from '../sync/open-transactions.ts'
 import { NO_ENDPOINT, notifier, notifyApp, setSessionContext } from '../sync/notify-app.ts'
 import { outboxStatus, recordVersions, requeue } from '../sync/operating.ts'
@@ -55,6 +56,9 @@ export function openDatabase(name: string, mapped: readonly Mapped[] = mappedTab
     outboxStatus(outbox),
     requeue(outbox, records),
     recordVersions(outbox, records),
+    recordHistory(outbox, records),
+    rulings,
+    ruledValues,
     bookkeeping(outbox, records),
     holdPortalChanges,
     resumeAfterRestore(outbox),

@@ -2,7 +2,7 @@
 // when it is set: there with a login of its own, made by the script that an operator runs.
 import { readFile } from 'node:fs/promises'
 import { openClinic, openScriptConnection, runBatches } from '@clinic-sync/clinic'
-import { SERVICE_PROCEDURES } from '@clinic-sync/mapping'
+import { SERVICE_PROCEDURES, tables } from '@clinic-sync/mapping'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { SERVICE_LOGIN } from '../../src/index.ts'
@@ -154,6 +154,19 @@ t.test('it can execute each of the services’ procedures, and what they do is d
   t.match(await service.batch(`EXEC sync.ApplyPortalChanges N'${JSON.stringify([{ ...edit, row }])}'`), [
     { Ordinal: 1 },
   ])
+})
+
+t.test('it is told a record’s story, and what was ruled', { skip }, async (t) => {
+  const clinic = await openClinic({ url, timeZone: 'Asia/Baghdad', log: pino({ level: 'silent' }) })
+  t.teardown(() => clinic.close())
+  for (const { name } of tables) t.match(await clinic.recordHistory(name, 4_711_000, 10), { presence: 'absent' }, name)
+  t.match(await clinic.recordHistory('patients', patient, 10), { presence: 'synced' })
+  await bench.run(
+    "INSERT INTO sync.Conflicts (TableName, RecordID, ColumnName, Ruling, PortalVersion) VALUES (N'aligner_notes', 1, N'note_text', N'clinic-wins', 1)",
+  )
+  const [ruling] = await clinic.rulings(null, 1)
+  t.match(ruling, { ruling: 'clinic-wins' })
+  t.match(await clinic.ruledValues(String(ruling?.id)), { values: [{ column: 'note_text' }] })
 })
 
 t.test('its writes through the procedures fire the triggers', { skip }, async (t) => {

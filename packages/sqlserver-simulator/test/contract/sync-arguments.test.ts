@@ -183,6 +183,38 @@ const OPERATING: readonly Case[] = [
   },
 ]
 
+const history = (given: Inputs): Inputs => ({ Table: table('patients'), Key: int(1), Max: int(1), ...given })
+const RECORDS: readonly Case[] = [
+  {
+    procedure: 'RecordHistory',
+    parameter: 'Table',
+    number: 51201,
+    values: TABLES,
+    inputs: (given) => history({ Table: table(given) }),
+  },
+  {
+    procedure: 'RecordHistory',
+    parameter: 'Key',
+    number: 51200,
+    values: [null],
+    inputs: (given) => history({ Key: int(given) }),
+  },
+  {
+    procedure: 'RecordHistory',
+    parameter: 'Max',
+    number: 51200,
+    values: MAX,
+    inputs: (given) => history({ Max: int(given) }),
+  },
+  {
+    procedure: 'Rulings',
+    parameter: 'Max',
+    number: 51200,
+    values: MAX,
+    inputs: (given) => ({ Before: [sql.BigInt(), null], Max: int(given) }),
+  },
+]
+
 async function call(procedure: string, inputs: Inputs): Promise<Error & { number?: number }> {
   const request = session.request()
   for (const [name, [type, given]] of Object.entries(inputs)) request.input(name, type, given)
@@ -201,7 +233,7 @@ async function settings(): Promise<unknown> {
   return { ...found }
 }
 
-for (const { procedure, parameter, number, values, inputs } of [...CASES, ...OPERATING]) {
+for (const { procedure, parameter, number, values, inputs } of [...CASES, ...OPERATING, ...RECORDS]) {
   t.test(`sync.${procedure} refuses a malformed @${parameter} with ${number}`, async (t) => {
     await session.request().batch('SET LOCK_TIMEOUT 4321; SET DEADLOCK_PRIORITY HIGH')
     const before = await settings()
