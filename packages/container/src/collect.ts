@@ -2,7 +2,7 @@ import { cpSync, existsSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, relative, sep } from 'node:path'
 
 /** Only people, compilers and other run times read these. */
-const UNREAD = /\.(map|md|markdown|flow|[cm]?ts|tsbuildinfo)$/i
+const UNREAD = /(\.(map|md|markdown|flow|[cm]?ts|tsbuildinfo)|^tsconfig\.json)$/i
 /** Of Microsoft's libraries, which bring a copy of themselves for each run time: Node takes CommonJS, since tedious does. */
 const OTHERS = [
   /\/node_modules\/@(azure|azure-rest|typespec)\/[^/]+\/(dist\/(browser|esm|react-native|workerd)|dist-browser)$/,
@@ -43,7 +43,7 @@ export function reached(root: string, workspaces: readonly string[]): readonly s
   return [...found].map((path) => relative(top, path).split(sep).join('/')).sort()
 }
 
-/** Copies what `reached` names to the same paths below `into`: of the workspaces what was compiled, without what only people read. */
+/** Copies what `reached` names to the same paths below `into`: of the workspaces what their `files` name, without what only people read. */
 export function collect(root: string, workspaces: readonly string[], into: string): readonly string[] {
   const top = realpathSync(root)
   const paths = reached(root, workspaces)
@@ -51,12 +51,14 @@ export function collect(root: string, workspaces: readonly string[], into: strin
   return paths
 }
 
-function dependenciesOf(folder: string): readonly string[] {
-  const { dependencies = {} } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {
-    dependencies?: Readonly<Record<string, string>>
-  }
-  return Object.keys(dependencies)
+interface Manifest {
+  readonly dependencies?: Readonly<Record<string, string>>
+  readonly files?: readonly string[]
 }
+
+const manifestOf = (folder: string) => JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest
+
+const dependenciesOf = (folder: string): readonly string[] => Object.keys(manifestOf(folder).dependencies ?? {})
 
 /** As Node looks for it: in the nearest node_modules upwards. */
 function resolve(name: string, from: string, top: string): string {
@@ -69,12 +71,13 @@ function resolve(name: string, from: string, top: string): string {
 
 function copy(from: string, to: string): void {
   const isWorkspace = !from.includes(`${sep}node_modules${sep}`)
+  const { files = ['dist'] } = isWorkspace ? manifestOf(from) : {}
   const filter = (path: string) => {
     const inside = relative(from, path)
     const [first = ''] = inside.split(sep)
     // What a package brings itself is reached on its own, if it is needed.
     if (inside === 'node_modules' || UNREAD.test(basename(path))) return false
-    if (isWorkspace) return inside === '' || inside === 'package.json' || first === 'dist'
+    if (isWorkspace) return inside === '' || inside === 'package.json' || files.includes(first)
     return !BESIDE.has(inside) && !OTHERS.some((pattern) => pattern.test(path.split(sep).join('/')))
   }
   cpSync(from, to, { recursive: true, filter })

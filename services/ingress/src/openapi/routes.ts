@@ -127,6 +127,13 @@ export const ROUTES: Readonly<Record<string, Described>> = {
     security: PAGE,
     answers: { 200: text('A stream without an end.', 'text/event-stream'), ...LOOKS },
   },
+  'GET /': {
+    operationId: 'page',
+    tags: ['page'],
+    summary: 'The status page',
+    description: 'Without data: what it shows it asks for, once somebody has signed in. Its files are below /page/.',
+    answers: { 200: text('The page.', 'text/html'), 429: TOO_MANY, 500: BROKEN },
+  },
   'POST /api/sync/session': {
     operationId: 'signIn',
     tags: ['page'],
