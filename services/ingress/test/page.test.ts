@@ -21,7 +21,7 @@ t.test('the page is served to everybody, holds nothing, and allows nothing from 
     'cache-control': 'no-cache',
   })
   t.notOk(index.body.includes(TOKEN))
-  const named = [...index.body.matchAll(/(?:src|href)="([^"#]+)"/g)].map(([, path]) => path)
+  const named = [...index.body.matchAll(/(?:src|href)="([^"#]+)"/g)].map(([, path = '']) => path)
   t.ok(named.length >= 3)
   for (const path of named) {
     const file = await fastify.inject(`/${path}`)
