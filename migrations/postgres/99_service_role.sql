@@ -170,6 +170,10 @@ BEGIN
     'sync.bookkeeping(jsonb, integer)',
     'sync.is_held()',
     'sync.hold_clinic_changes(text)',
+    'sync.record_states(jsonb)',
+    'sync.keep_verification(jsonb)',
+    'sync.last_verification()',
+    'sync.row_estimates()',
     'sync.inspect(text[])',
     'sync.try_webhook()',
     'sync.try_dashboard_webhook(text, text)'

@@ -971,7 +971,8 @@ BEGIN
     (N'right:EXECUTE sync.Rulings', N'sync.[Rulings]', N'EXECUTE'),
     (N'right:EXECUTE sync.RuledValues', N'sync.[RuledValues]', N'EXECUTE'),
     (N'right:EXECUTE sync.Bookkeeping', N'sync.[Bookkeeping]', N'EXECUTE'),
-    (N'right:EXECUTE sync.HoldPortalChanges', N'sync.[HoldPortalChanges]', N'EXECUTE')) n (Name, FullName, Permission)
+    (N'right:EXECUTE sync.HoldPortalChanges', N'sync.[HoldPortalChanges]', N'EXECUTE'),
+    (N'right:EXECUTE sync.RecordStates', N'sync.[RecordStates]', N'EXECUTE')) n (Name, FullName, Permission)
 
   INSERT INTO @fact (Name, Value)
   SELECT n.Name, CASE WHEN EXISTS (
@@ -1594,6 +1595,73 @@ BEGIN
   INSERT INTO dbo.SyncQueue (TableName, RecordID, Operation)
   SELECT r.TableName, r.RecordID, N'RESTORED' FROM #record r ORDER BY r.Ordinal
   COMMIT TRANSACTION
+
+  SET LOCK_TIMEOUT -1
+END
+GO
+
+IF OBJECT_ID(N'sync.RecordStates', N'P') IS NULL EXEC (N'CREATE PROCEDURE sync.RecordStates AS RETURN')
+GO
+ALTER PROCEDURE sync.RecordStates @Records nvarchar(max) AS
+BEGIN
+  -- For the command verify. @Records: [{"table", "key"}, …]. A row for each: Ordinal; Applied, the portal's version that was processed here
+  -- last; LastID, the latest queue id of the record (NULL: the outbox has none); IsOpen, whether a change of it waits to be sent or for its
+  -- outcome; and Cause, of its latest Failed row what stands before the colon of LastError (NULL: there is none). Waits for nobody: what a
+  -- transaction in flight has put into the outbox counts as open.
+  SET NOCOUNT ON
+  IF COALESCE(ISJSON(@Records), 0) = 0
+    OR SUBSTRING(@Records, PATINDEX(N'%[^' + NCHAR(9) + NCHAR(10) + NCHAR(13) + N' ]%', @Records), 1) <> N'['
+  BEGIN;
+    THROW 51200, N'sync.RecordStates: @Records must be a JSON array', 1;
+  END
+  -- An element that is not read as it was meant would do something else: a row that is missing is a delete.
+  IF EXISTS (
+    SELECT 1
+    FROM OPENJSON(@Records) a
+      OUTER APPLY (
+        SELECT SUM(CASE
+          WHEN p.[key] = N'table' AND p.[type] = 1 AND LEN(p.[value]) BETWEEN 1 AND 100 THEN 1
+          WHEN p.[key] = N'key' AND p.[type] IN (1, 2) AND TRY_CONVERT(int, p.[value]) IS NOT NULL AND p.[value] LIKE N'%[0-9]%' THEN 1 ELSE 0 END) AS Fit
+        FROM OPENJSON(CASE WHEN a.[type] = 5 THEN a.[value] END) p) s
+    WHERE s.Fit IS NULL OR s.Fit <> 2)
+  BEGIN;
+    THROW 51200, N'sync.RecordStates: @Records holds an element of another shape', 1;
+  END
+  IF EXISTS (
+    SELECT 1 FROM OPENJSON(@Records) WITH (TableName nvarchar(100) '$.table')
+    WHERE TableName NOT IN (
+      N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes',
+      N'aligner_set_payments'))
+  BEGIN;
+    THROW 51201, N'sync.RecordStates: @Records names a table that is not synced', 1;
+  END
+  SET XACT_ABORT ON
+  SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+  SET DEADLOCK_PRIORITY LOW
+  SET LOCK_TIMEOUT 10000
+
+  CREATE TABLE #record (
+    Ordinal int NOT NULL PRIMARY KEY,
+    TableName nvarchar(100) COLLATE DATABASE_DEFAULT NOT NULL,
+    RecordID int NOT NULL
+  )
+  INSERT INTO #record (Ordinal, TableName, RecordID)
+  SELECT CONVERT(int, a.[key]) + 1, r.TableName, r.RecordID
+  FROM OPENJSON(@Records) a
+    CROSS APPLY OPENJSON(a.[value]) WITH (TableName nvarchar(100) '$.table', RecordID int '$.key') r
+
+  -- Without locks: nobody is waited for.
+  SELECT r.Ordinal, CONVERT(varchar(20), COALESCE(s.SeenPortalVersion, 0)) AS Applied, CONVERT(varchar(20), l.QueueID) AS LastID,
+    CAST(CASE WHEN EXISTS (SELECT 1 FROM dbo.SyncQueue o WITH (READUNCOMMITTED)
+      WHERE o.TableName = r.TableName AND o.RecordID = r.RecordID AND o.Status IN (N'Pending', N'Queued')) THEN 1 ELSE 0 END AS bit) AS IsOpen,
+    CASE WHEN f.QueueID IS NULL THEN NULL ELSE COALESCE(LEFT(f.LastError, CHARINDEX(N':', f.LastError + N':') - 1), N'') END AS Cause
+  FROM #record r
+    LEFT JOIN sync.RowState s WITH (READUNCOMMITTED) ON s.TableName = r.TableName AND s.RecordID = r.RecordID
+  OUTER APPLY (SELECT MAX(q.QueueID) AS QueueID FROM dbo.SyncQueue q WITH (READUNCOMMITTED)
+    WHERE q.TableName = r.TableName AND q.RecordID = r.RecordID) l
+  OUTER APPLY (SELECT TOP (1) q.QueueID, q.LastError FROM dbo.SyncQueue q WITH (READUNCOMMITTED)
+    WHERE q.TableName = r.TableName AND q.RecordID = r.RecordID AND q.Status = N'Failed' ORDER BY q.QueueID DESC) f
+  ORDER BY r.Ordinal
 
   SET LOCK_TIMEOUT -1
 END

@@ -46,6 +46,7 @@ IF OBJECT_ID(N'sync.Rulings', N'P') IS NOT NULL GRANT EXECUTE ON sync.Rulings TO
 IF OBJECT_ID(N'sync.RuledValues', N'P') IS NOT NULL GRANT EXECUTE ON sync.RuledValues TO clinic_sync
 IF OBJECT_ID(N'sync.Bookkeeping', N'P') IS NOT NULL GRANT EXECUTE ON sync.Bookkeeping TO clinic_sync
 IF OBJECT_ID(N'sync.HoldPortalChanges', N'P') IS NOT NULL GRANT EXECUTE ON sync.HoldPortalChanges TO clinic_sync
+IF OBJECT_ID(N'sync.RecordStates', N'P') IS NOT NULL GRANT EXECUTE ON sync.RecordStates TO clinic_sync
 GO
 
 -- Granted by earlier versions, with the procedures that are not for the services.

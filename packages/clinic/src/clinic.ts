@@ -14,6 +14,7 @@ import {
   type Ringer,
   type SyncDatabase,
   SyncError,
+  type Verifiable,
 } from '@clinic-sync/sync'
 import sql from './driver.ts'
 import type { Logger } from 'pino'
@@ -27,6 +28,7 @@ import { otherVersion, taken } from './taken.ts'
 import { rehearse } from './rehearse.ts'
 import { comparable, restorable, type Restorable } from './restoring.ts'
 import { ringDoorbell } from './ring.ts'
+import { verifiable } from './verifying.ts'
 import { openWaiting } from './waiting.ts'
 import { openZone, type Zone } from './zone.ts'
 
@@ -52,7 +54,7 @@ export interface OpenRow {
 
 /** The clinic's database. */
 export interface Clinic
-  extends SyncDatabase, Doorbell, Ringer, OpenTransactions, Operable, Comparable, Restorable, Recorded {
+  extends SyncDatabase, Doorbell, Ringer, OpenTransactions, Operable, Comparable, Restorable, Recorded, Verifiable {
   readonly side: 'clinic'
   /**
    * Queues the next `max` synced rows of `table` and moves the stored watermark, in one transaction, so that an
@@ -137,6 +139,7 @@ export async function openClinic({ url, timeZone, log, patience = PATIENCE }: Cl
     ...comparable(pool, connections),
     ...restorable(pool),
     ...recorded(pool, zone),
+    ...verifiable(pool),
 
     ringDoorbell: () => ringDoorbell(pool),
 

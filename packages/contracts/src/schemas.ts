@@ -40,6 +40,20 @@ export const DrainReport = {
 } as unknown as typeof defined.DrainReport
 export type DrainReport = defined.DrainReport
 
+export const VerificationRequest = {
+  type: 'object',
+  properties: { kept: { type: 'boolean', const: true } },
+  additionalProperties: false,
+} as unknown as typeof defined.VerificationRequest
+export type VerificationRequest = defined.VerificationRequest
+
+export const VerificationStarted = {
+  type: 'object',
+  required: ['startedAt'],
+  properties: { startedAt: { type: 'string', minLength: 1, maxLength: 40 } },
+} as unknown as typeof defined.VerificationStarted
+export type VerificationStarted = defined.VerificationStarted
+
 export const TriggerRequest = {
   type: 'object',
   properties: { direction: { enum: ['sql-to-postgres', 'postgres-to-sql', 'both'] } },
@@ -145,6 +159,17 @@ export const PageFailure = {
   },
 } as unknown as typeof defined.PageFailure
 export type PageFailure = defined.PageFailure
+
+export const RunningVerification = {
+  type: 'object',
+  required: ['startedAt', 'rows', 'of'],
+  properties: {
+    startedAt: { type: 'string' },
+    rows: { type: 'integer', minimum: 0 },
+    of: { anyOf: [{ type: 'integer', minimum: 0 }, { type: 'null' }] },
+  },
+} as unknown as typeof defined.RunningVerification
+export type RunningVerification = defined.RunningVerification
 
 export const Latency = {
   type: 'object',
@@ -312,20 +337,6 @@ export const DeadLetterExplanations = {
 } as unknown as typeof defined.DeadLetterExplanations
 export type DeadLetterExplanations = defined.DeadLetterExplanations
 
-export const VerifiedTable = {
-  type: 'object',
-  required: ['table', 'clinicRows', 'portalRows', 'differences', 'stuck', 'inFlight'],
-  properties: {
-    table: { type: 'string', minLength: 1, maxLength: 63 },
-    clinicRows: { type: 'integer', minimum: 0 },
-    portalRows: { type: 'integer', minimum: 0 },
-    differences: { type: 'integer', minimum: 0 },
-    stuck: { type: 'integer', minimum: 0 },
-    inFlight: { type: 'integer', minimum: 0 },
-  },
-} as unknown as typeof defined.VerifiedTable
-export type VerifiedTable = defined.VerifiedTable
-
 export const Minute = {
   type: 'object',
   required: ['at', 'direction', 'changes', 'medianMs', 'worstMs'],
@@ -338,6 +349,21 @@ export const Minute = {
   },
 } as unknown as typeof defined.Minute
 export type Minute = defined.Minute
+
+export const VerifiedTable = {
+  type: 'object',
+  required: ['table', 'clinicRows', 'portalRows', 'kept', 'differences', 'stuck', 'inFlight'],
+  properties: {
+    table: { type: 'string', minLength: 1, maxLength: 63 },
+    clinicRows: { type: 'integer', minimum: 0 },
+    portalRows: { type: 'integer', minimum: 0 },
+    kept: { type: 'integer', minimum: 0 },
+    differences: { type: 'integer', minimum: 0 },
+    stuck: { type: 'integer', minimum: 0 },
+    inFlight: { type: 'integer', minimum: 0 },
+  },
+} as unknown as typeof defined.VerifiedTable
+export type VerifiedTable = defined.VerifiedTable
 
 export const LeaderQuestion = {
   anyOf: [
@@ -513,20 +539,6 @@ export const RulingValues = {
 } as unknown as typeof defined.RulingValues
 export type RulingValues = defined.RulingValues
 
-export const Verification = {
-  type: 'object',
-  required: ['through', 'finishedAt', 'rows', 'differences', 'inFlight', 'tables'],
-  properties: {
-    through: { type: 'string', minLength: 1, maxLength: 40 },
-    finishedAt: { type: 'string', minLength: 1, maxLength: 40 },
-    rows: { type: 'integer', minimum: 0 },
-    differences: { type: 'integer', minimum: 0 },
-    inFlight: { type: 'integer', minimum: 0 },
-    tables: { type: 'array', items: VerifiedTable, maxItems: 100 },
-  },
-} as unknown as typeof defined.Verification
-export type Verification = defined.Verification
-
 export const TriggerFailure = {
   type: 'object',
   required: ['statusCode', 'error', 'message'],
@@ -539,6 +551,21 @@ export const TriggerFailure = {
   },
 } as unknown as typeof defined.TriggerFailure
 export type TriggerFailure = defined.TriggerFailure
+
+export const Verification = {
+  type: 'object',
+  required: ['through', 'finishedAt', 'complete', 'rows', 'differences', 'inFlight', 'tables'],
+  properties: {
+    through: { type: 'string', minLength: 1, maxLength: 40 },
+    finishedAt: { type: 'string', minLength: 1, maxLength: 40 },
+    complete: { type: 'boolean' },
+    rows: { type: 'integer', minimum: 0 },
+    differences: { type: 'integer', minimum: 0 },
+    inFlight: { type: 'integer', minimum: 0 },
+    tables: { type: 'array', items: VerifiedTable, maxItems: 100 },
+  },
+} as unknown as typeof defined.Verification
+export type Verification = defined.Verification
 
 export const LeaderAnswer = {
   anyOf: [
@@ -736,6 +763,22 @@ export const IngressPart = {
 } as unknown as typeof defined.IngressPart
 export type IngressPart = defined.IngressPart
 
+export const VerificationPart = {
+  anyOf: [
+    {
+      type: 'object',
+      required: ['reachable', 'last', 'running'],
+      properties: {
+        reachable: { type: 'boolean', const: true },
+        last: { anyOf: [Verification, { type: 'null' }] },
+        running: { anyOf: [RunningVerification, { type: 'null' }] },
+      },
+    },
+    Unreachable,
+  ],
+} as unknown as typeof defined.VerificationPart
+export type VerificationPart = defined.VerificationPart
+
 export const RowUpserted = {
   type: 'object',
   required: ['specversion', 'id', 'source', 'subject', 'time', 'type', 'data'],
@@ -769,7 +812,7 @@ export type SyncEvent = defined.SyncEvent
 
 export const SyncStatus = {
   type: 'object',
-  required: ['ok', 'problems', 'at', 'ingress', 'outboxes', 'queues', 'deadLetters'],
+  required: ['ok', 'problems', 'at', 'ingress', 'outboxes', 'queues', 'deadLetters', 'verification'],
   properties: {
     ok: { type: 'boolean' },
     problems: { type: 'array', items: { type: 'string' } },
@@ -782,6 +825,7 @@ export const SyncStatus = {
     },
     queues: QueuesPart,
     deadLetters: DeadLettersPart,
+    verification: VerificationPart,
   },
 } as unknown as typeof defined.SyncStatus
 export type SyncStatus = defined.SyncStatus

@@ -32,6 +32,15 @@ const event = {
 const outcome = { table: 'works', key: 7, version: '12', outcome: 'dead', code: '23514', reason: 'too long' }
 const part = { reachable: false, reason: 'down' }
 const queues = { reachable: true, queues: [{ name: 'q', messages: 1, consumers: 0 }], missing: ['r'] }
+const verification = {
+  through: event.time,
+  finishedAt: event.time,
+  complete: true,
+  rows: 2,
+  differences: 1,
+  inFlight: 0,
+  tables: [{ table: 'works', clinicRows: 2, portalRows: 1, kept: 0, differences: 1, stuck: 0, inFlight: 0 }],
+}
 const status = {
   ok: true,
   problems: ['none'],
@@ -40,6 +49,7 @@ const status = {
   outboxes: { clinic: part, portal: part },
   queues,
   deadLetters: { reachable: true, letters: 1, causes: [{ direction: null, cause: 'x', letters: 1, superseded: 0 }] },
+  verification: { reachable: true, last: verification, running: { startedAt: event.time, rows: 1, of: null } },
 }
 const SAMPLES: Readonly<Record<string, readonly unknown[]>> = {
   SyncEvent: [event, { ...event, type: 'sync.row.deleted.v1', data: { ...event.data, row: null } }],
@@ -58,6 +68,7 @@ const SAMPLES: Readonly<Record<string, readonly unknown[]>> = {
   TriggerRequest: [{}, { direction: 'both' }],
   DoorbellTestResponse: [{ clinic: { doorbell: 'listen', heard: true, ms: 1, message: null } }],
   SyncStatus: [status],
+  VerificationRequest: [{}, { kept: true }],
 }
 const STRANGE = [
   undefined,

@@ -46,6 +46,7 @@ const gather = (over: Partial<StatusSources> = {}, patienceMs?: number) =>
       queueDepths: async () => depths(),
       deadLetters: async () => [],
       ingress: async () => ingress,
+      verification: async () => ({ reachable: true, last: null, running: null }),
       ...over,
     },
     patienceMs,

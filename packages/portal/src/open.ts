@@ -8,6 +8,8 @@ import {
   type Recorded,
   type Ringer,
   type SyncDatabase,
+  type Verifiable,
+  type Verifications,
 } from '@clinic-sync/sync'
 import { applyChanges } from './apply.ts'
 import { check } from './check.ts'
@@ -18,6 +20,7 @@ import { type Log, openPool } from './pool.ts'
 import { rehearse } from './rehearse.ts'
 import { comparable, restorable, type Restorable } from './restoring.ts'
 import { notify, post } from './ring.ts'
+import { verifiable, verifications } from './verifying.ts'
 import { openWaiting } from './waiting.ts'
 
 export interface PortalOptions {
@@ -31,7 +34,8 @@ export interface PortalOptions {
 }
 
 /** The portal's side of the sync. */
-export interface Portal extends SyncDatabase, Doorbell, Ringer, Operable, Comparable, Restorable, Recorded {
+export interface Portal
+  extends SyncDatabase, Doorbell, Ringer, Operable, Comparable, Restorable, Recorded, Verifiable, Verifications {
   readonly side: 'portal'
 }
 
@@ -52,6 +56,8 @@ export async function openPortal(options: PortalOptions): Promise<Portal> {
     ...comparable(database, connections),
     ...restorable(database),
     ...recorded(database),
+    ...verifiable(database),
+    ...verifications(database),
     rehearse: (event) => rehearse(database, log, event),
     waitForChanges: (signal) => connections.listening(() => waiting.wait(signal)),
     ringDoorbell: () => (doorbell === 'listen' ? notify(database) : post(database)),

@@ -19,6 +19,7 @@ import { statusRoutes } from './routes/status.ts'
 import { describeApi } from './openapi/describe.ts'
 import type { StatusBoard } from './status/board.ts'
 import { type TriggerRouteOptions, triggerRoute } from './routes/trigger.ts'
+import { type VerificationsRouteOptions, verificationsRoute } from './routes/verifications.ts'
 import type { KnownState } from './known-state.ts'
 
 export interface AppOptions {
@@ -28,6 +29,8 @@ export interface AppOptions {
   readonly state: Pick<KnownState, 'read'>
   /** Missing: no status is told. */
   readonly board?: Pick<StatusBoard, 'read' | 'watch'> | undefined
+  /** Missing: nothing is compared here. */
+  readonly verifying?: VerificationsRouteOptions['verifying'] | undefined
   /** SYNC_WEBHOOK_SECRET, for the doorbells. */
   readonly webhookSecret: string
   /** SYNC_WEBHOOK_KEYS, for signed webhooks. */
@@ -93,7 +96,8 @@ export const app: FastifyPluginAsyncTypebox<AppOptions> = async (fastify, option
   await fastify.register(triggerRoute, { prefix, drains, observer: metrics?.observer, token: operatorToken })
   await fastify.register(doorbellTestRoute, { prefix, testDoorbell, token: operatorToken })
   if (options.board) await fastify.register(statusRoutes, { prefix, board: options.board, token: operatorToken })
-  const { recent } = options
+  const { recent, verifying } = options
+  if (verifying !== undefined) await fastify.register(verificationsRoute, { prefix, verifying, token: operatorToken })
   if (recent !== undefined) await fastify.register(logsRoute, { prefix, recent, token: operatorToken })
   await fastify.register(pageRoutes)
   await fastify.register(healthRoutes, { state })

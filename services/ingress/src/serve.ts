@@ -9,6 +9,7 @@ import { StatusBoard } from './status/board.ts'
 import { Changes } from './status/changes.ts'
 import { watchElsewhere } from './status/elsewhere.ts'
 import { type StatusOptions, statusSources } from './status/sources.ts'
+import { Verifying } from './status/verifying.ts'
 
 export interface ServeOptions extends IngressOptions {
   readonly host: string
@@ -43,7 +44,8 @@ export async function serve(settings: ServeOptions): Promise<Served> {
   const { metrics } = settings
   const changes = new Changes()
   const ingress = new Ingress({ ...settings, observer: changes.observerBeside(settings.observer ?? metrics?.observer) })
-  const board = settings.status && statusBoard(ingress, changes, settings, settings.status)
+  const verifying = settings.status && new Verifying({ ...settings.status, changed: () => changes.changed(), log })
+  const board = settings.status && verifying && statusBoard(ingress, changes, verifying, settings, settings.status)
   const server = Fastify({ ...options, loggerInstance: log, trustProxy: [...(settings.trustProxy ?? [])] })
   limitConnections(server.server)
   const { drainers: drains, bells, state } = ingress
@@ -59,6 +61,7 @@ export async function serve(settings: ServeOptions): Promise<Served> {
     metrics,
     recent: settings.recent,
     board,
+    verifying,
   })
   const url = await server
     .listen({ host, port, listenTextResolver: (address) => `listening at ${address}` })
@@ -78,12 +81,19 @@ export async function serve(settings: ServeOptions): Promise<Served> {
   }
 }
 
-function statusBoard(ingress: Ingress, changes: Changes, settings: ServeOptions, status: StatusOptions): StatusBoard {
+function statusBoard(
+  ingress: Ingress,
+  changes: Changes,
+  verifying: Verifying,
+  settings: ServeOptions,
+  status: StatusOptions,
+): StatusBoard {
   const { state } = ingress
   const { clinicDoorbell: clinic, portalDoorbell: portal, log } = settings
   const self = {
     state,
     changes,
+    verifying,
     leads: () => ingress.leads,
     leader: () => ingress.leader(),
     doorbells: { clinic, portal },

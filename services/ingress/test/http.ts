@@ -15,6 +15,7 @@ interface Hardening {
   limits?: Limits
   server?: object
   board?: AppOptions['board']
+  verifying?: AppOptions['verifying']
   level?: string
 }
 
@@ -23,7 +24,7 @@ export async function start(
   t: Test,
   answers: { clinic?: Answer; portal?: Answer } = {},
   webhookKeys: readonly WebhookKey[] = [],
-  { limits, server = {}, board, level = 'trace' }: Hardening = {},
+  { limits, server = {}, board, verifying, level = 'trace' }: Hardening = {},
 ) {
   const rings: string[] = []
   const lines: string[] = []
@@ -60,6 +61,7 @@ export async function start(
     recent: { text: () => lines.join('') },
     limits,
     board,
+    verifying,
   })
 
   async function send(url: string, request: InjectOptions = {}) {

@@ -22,6 +22,7 @@ export async function describedApp() {
     testDoorbell: nobody,
     state: new KnownState(),
     board: { read: nobody, watch: nobody as never },
+    verifying: { start: () => null, kept: () => undefined, stop: async () => undefined },
     webhookSecret: 'nobody-knows-this-one',
     webhookKeys: [],
     operatorToken: 'nobody-knows-this-one',

@@ -39,6 +39,7 @@ async function start(t: Test, { paceMs = 20, afterMs = 300, heartbeatMs = 15_000
     portal: { outboxStatus: async () => outbox },
     queueDepths: async () => [],
     deadLetters: async () => [],
+    verification: async () => ({ reachable: true, last: null, running: null }),
     ingress: async () => {
       const bell = { doorbell: 'listen', heard: true, reason: null, lastRang: changes.lastRang('portal') }
       const startedAt = new Date().toISOString()

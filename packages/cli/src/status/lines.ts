@@ -1,6 +1,6 @@
 import { deadQueue, DIRECTIONS, eventQueues, outcomeQueue, RETRY_DELAYS_MS, retryQueue } from '@clinic-sync/broker'
 import type { OutboxPart, QueuesPart, Reachable, SyncStatus } from '@clinic-sync/contracts'
-import { duration, together } from '@clinic-sync/operations'
+import { duration, together, verified } from '@clinic-sync/operations'
 import { tableLines, wrapped } from './table.ts'
 
 const WIDTH = 110
@@ -15,6 +15,8 @@ export const statusLines = (status: SyncStatus): string[] => [
   ...queueLines(status),
   '',
   ...deadLines(status),
+  '',
+  ...verificationLines(status),
   '',
   ...ingressLines(status),
 ]
@@ -106,6 +108,18 @@ function deadLines({ deadLetters }: SyncStatus): string[] {
     ],
     [2, 3],
   )
+}
+
+function verificationLines({ verification }: SyncStatus): string[] {
+  if (!verification.reachable) return [`VERIFICATION cannot be read: ${verification.reason}`]
+  const { last, running } = verification
+  const now =
+    running &&
+    `The ingress compares both databases now: ${number(running.rows)}${running.of === null ? '' : ` of about ${number(running.of)}`} rows.`
+  return [
+    last === null ? 'Never verified: `npm run sync -- verify` compares both databases.' : verified(last),
+    ...(now === null ? [] : [now]),
+  ]
 }
 
 function ingressLines({ ingress, at }: SyncStatus): string[] {

@@ -25,6 +25,7 @@ export async function gatherOwn(environment: Environment, why: SyncError): Promi
       },
       deadLetters: openDeadLetterLook(url),
       ingress: () => Promise.reject(why),
+      verification: async () => ({ reachable: true, last: await portal.lastVerification(), running: null }),
     })
   } finally {
     await Promise.all([clinic.close(), portal.close()])

@@ -1,6 +1,7 @@
 import Type, { type Static, type TObject } from 'typebox'
 import { LeaderFacts } from './leading.ts'
 import { Direction, Key } from './value.ts'
+import { Verification } from './verification.ts'
 
 const Count = Type.Integer({ minimum: 0 })
 const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(type: T) => Type.Union([type, Type.Null()])
@@ -93,6 +94,14 @@ const IngressFigures = Type.Object({
 export const IngressPart = part(IngressFigures)
 export type IngressPart = Static<typeof IngressPart>
 
+/** A comparison of both databases that runs now, in the ingress that was asked. `of`: about how many rows there are; null: not known yet. */
+export const RunningVerification = Type.Object({ startedAt: Instant, rows: Count, of: orNull(Count) })
+export type RunningVerification = Static<typeof RunningVerification>
+
+/** The last comparison of all tables, and the one that runs now; null: there is none. */
+export const VerificationPart = part(Type.Object({ last: orNull(Verification), running: orNull(RunningVerification) }))
+export type VerificationPart = Static<typeof VerificationPart>
+
 /** How the sync does: names, keys and figures, no value of a patient's. Each part says by itself if it could not be asked. */
 export const SyncStatus = Type.Object({
   /** Nothing is stuck, and everything could be asked. */
@@ -104,6 +113,7 @@ export const SyncStatus = Type.Object({
   outboxes: Type.Object({ clinic: OutboxPart, portal: OutboxPart }),
   queues: QueuesPart,
   deadLetters: DeadLettersPart,
+  verification: VerificationPart,
 })
 export type SyncStatus = Static<typeof SyncStatus>
 

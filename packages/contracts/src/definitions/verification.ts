@@ -9,6 +9,8 @@ export const VerifiedTable = Type.Object({
   table: Type.String({ minLength: 1, maxLength: 63 }),
   clinicRows: Count,
   portalRows: Count,
+  /** Of the portal's rows: those that the clinic has deleted since, where the mapping lets the portal keep them. No difference. */
+  kept: Count,
   differences: Count,
   /** Of the differences: records whose change has failed for good, so that a dead letter says why. */
   stuck: Count,
@@ -24,9 +26,25 @@ export type VerifiedTable = Static<typeof VerifiedTable>
 export const Verification = Type.Object({
   through: Instant,
   finishedAt: Instant,
+  /** All tables were compared: only such a one says through when both sides agree. */
+  complete: Type.Boolean(),
   rows: Count,
   differences: Count,
   inFlight: Count,
   tables: Type.Array(VerifiedTable, { maxItems: 100 }),
 })
 export type Verification = Static<typeof Verification>
+
+/**
+ * `POST /api/sync/verifications`. Without `kept` it starts one; with it, it says that a command has kept a result, so that the ingress reads
+ * it again.
+ */
+export const VerificationRequest = Type.Object(
+  { kept: Type.Optional(Type.Literal(true)) },
+  { additionalProperties: false },
+)
+export type VerificationRequest = Static<typeof VerificationRequest>
+
+/** One has begun; its progress and its result are in the status. */
+export const VerificationStarted = Type.Object({ startedAt: Instant })
+export type VerificationStarted = Static<typeof VerificationStarted>

@@ -11,6 +11,7 @@ import { bookkeeping, holdPortalChanges, queueRecords, resumeAfterRestore } from
 import { settleChanges } from './settling.ts'
 import { enterOutbox, takeChanges } from './taking.ts'
 import { script } from './text.ts'
+import { recordStates } from './verifying.ts'
 
 /** The clinic's generated migrations. */
 export function clinicFiles(): GeneratedFile[] {
@@ -44,5 +45,6 @@ function proceduresScript(): string {
     holdPortalChanges(),
     resumeAfterRestore(),
     queueRecords(),
+    recordStates(),
   ])
 }

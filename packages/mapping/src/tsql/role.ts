@@ -21,6 +21,7 @@ export const SERVICE_PROCEDURES = [
   'RuledValues',
   'Bookkeeping',
   'HoldPortalChanges',
+  'RecordStates',
 ] as const
 
 /** Migration 09: the role `clinic_sync`. Generated, so that it is applied again when there is another procedure. */

@@ -7,6 +7,7 @@ import type {
   Reachable,
   SyncStatus,
   Unreachable,
+  VerificationPart,
 } from '@clinic-sync/contracts'
 import { type Operable, type OutboxStatus, SyncError } from '@clinic-sync/sync'
 import { deadCauses, lettersIn, OUR_QUEUES } from './queues.ts'
@@ -24,6 +25,8 @@ export interface StatusSources {
    */
   deadLetters(there: number, failed: number): Promise<readonly BoxedLetter[]>
   ingress(): Promise<Reachable<IngressPart>>
+  /** What was kept of the last comparison of both databases: it is not made for a status. */
+  verification(): Promise<Reachable<VerificationPart>>
 }
 
 /** For one part; SQL Server and Postgres answer in milliseconds, and a line that is dead is noticed elsewhere. */
@@ -37,6 +40,7 @@ export async function gatherStatus(sources: StatusSources, patienceMs = PATIENCE
     clinic: ask(async () => outboxPart(await sources.clinic.outboxStatus())),
     portal: ask(async () => outboxPart(await sources.portal.outboxStatus())),
     queues: ask(async () => queuesPart(await sources.queueDepths())),
+    verification: ask(() => sources.verification()),
   }
   const look = async (): Promise<DeadLettersPart> => {
     const [found, ...outboxes] = await Promise.all([asked.queues, asked.clinic, asked.portal])
@@ -44,14 +48,15 @@ export async function gatherStatus(sources: StatusSources, patienceMs = PATIENCE
     const failed = outboxes.reduce((sum, outbox) => sum + (outbox.reachable ? outbox.rows.Failed : 0), 0)
     return ask(async () => deadLettersPart(await sources.deadLetters(lettersIn(found), failed)))
   }
-  const [ingress, clinic, portal, queues, deadLetters] = await Promise.all([
+  const [ingress, clinic, portal, queues, verification, deadLetters] = await Promise.all([
     asked.ingress,
     asked.clinic,
     asked.portal,
     asked.queues,
+    asked.verification,
     look(),
   ])
-  const parts = { ingress, outboxes: { clinic, portal }, queues, deadLetters }
+  const parts = { ingress, outboxes: { clinic, portal }, queues, deadLetters, verification }
   const problems = problemsOf(parts)
   return { ok: problems.length === 0, problems, at: new Date().toISOString(), ...parts }
 }

@@ -9,6 +9,7 @@ import {
   type Unreachable,
 } from '@clinic-sync/contracts'
 import { ADVICE } from '@clinic-sync/sync'
+import { verified } from '../verify/verified.ts'
 import { queuesOf, RETRY_QUEUES, together } from './queues.ts'
 
 /** A change is sent within a second; what waits longer than this is held up. */
@@ -25,6 +26,7 @@ export const problemsOf = (parts: Parts): string[] => [
   ...ofQueues(parts),
   ...DIRECTIONS.flatMap((direction) => ofOutbox(parts, direction)),
   ...ofDeadLetters(parts),
+  ...ofVerification(parts),
 ]
 
 function unreachable({ ingress, outboxes, queues, deadLetters }: Parts): string[] {
@@ -131,6 +133,19 @@ function ofDeadLetters({ deadLetters, outboxes }: Parts): string[] {
   if (standing === 0 || isTold) return []
   return [
     `${plural(standing, 'dead letter')} ${standing === 1 ? 'lies' : 'lie'} in RabbitMQ, and no outbox knows of a failure: see \`npm run sync -- dead-letters list\`.`,
+  ]
+}
+
+/** What the last comparison found, until another one finds both sides equal. */
+function ofVerification({ verification, outboxes }: Parts): string[] {
+  if (!verification.reachable)
+    return outboxes.portal.reachable
+      ? [`The last verification cannot be read: ${sentence(verification.reason)} ${ADVICE.SYNC_NOT_MIGRATED}`]
+      : []
+  const { last } = verification
+  if (last === null || last.differences === 0) return []
+  return [
+    `The two databases are not equal: ${verified(last)} \`npm run sync -- verify\` compares them again and says which, \`… --repair\` sends what differs.`,
   ]
 }
 

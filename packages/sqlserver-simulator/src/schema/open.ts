@@ -9,6 +9,7 @@ import { recordHistory, ruledValues, rulings } from '../sync/history.ts'
 import { awaitTransaction, openRows, openTransactions } from '../sync/open-transactions.ts'
 import { NO_ENDPOINT, notifier, notifyApp, setSessionContext } from '../sync/notify-app.ts'
 import { outboxStatus, recordVersions, requeue } from '../sync/operating.ts'
+import { recordStates } from '../sync/verifying.ts'
 import { Outbox } from '../sync/outbox.ts'
 import { backfillPage, readRows } from '../sync/pages.ts'
 import { openRecords } from '../sync/records.ts'
@@ -59,6 +60,7 @@ export function openDatabase(name: string, mapped: readonly Mapped[] = mappedTab
     recordHistory(outbox, records),
     rulings,
     ruledValues,
+    recordStates(outbox, records),
     bookkeeping(outbox, records),
     holdPortalChanges,
     resumeAfterRestore(outbox),

@@ -134,6 +134,22 @@ export const ROUTES: Readonly<Record<string, Described>> = {
     description: 'Without data: what it shows it asks for, once somebody has signed in. Its files are below /page/.',
     answers: { 200: text('The page.', 'text/html'), 429: TOO_MANY, 500: BROKEN },
   },
+  'POST /api/sync/verifications': {
+    operationId: 'verify',
+    bodyless: true,
+    tags: ['operator'],
+    summary: 'Compare both databases',
+    description:
+      'Every synced row and column, while people work; the databases are read in pages. How far it is, and what came of it, is in the status. With `kept` nothing is compared: a command has kept a result, and the status is to have it.',
+    security: PAGE,
+    answers: {
+      202: { description: 'It has begun.' },
+      204: { description: 'The result that was kept last is read again.' },
+      409: failure('One runs already.'),
+      ...HANGS_UP,
+      ...ACTS,
+    },
+  },
   'POST /api/sync/session': {
     operationId: 'signIn',
     tags: ['page'],

@@ -1,15 +1,16 @@
 import type { Broker } from '@clinic-sync/broker'
 import type { IngressPart, LeaderFacts, Reachable, Side } from '@clinic-sync/contracts'
-import { openDeadLetterLook, type StatusSources } from '@clinic-sync/operations'
-import type { Operable } from '@clinic-sync/sync'
+import { openDeadLetterLook, type StatusSources, type VerifyPorts } from '@clinic-sync/operations'
+import type { Operable, Verifications } from '@clinic-sync/sync'
 import type { KnownState } from '../known-state.ts'
 import type { ClinicDoorbell, PortalDoorbell } from '../start-lines.ts'
 import type { Changes } from './changes.ts'
+import type { Verifying } from './verifying.ts'
 
 /** What a status needs beyond the ingress. */
 export interface StatusOptions {
-  readonly clinic: Pick<Operable, 'outboxStatus'>
-  readonly portal: Pick<Operable, 'outboxStatus'>
+  readonly clinic: Pick<Operable, 'outboxStatus'> & VerifyPorts['clinic']
+  readonly portal: Pick<Operable, 'outboxStatus'> & VerifyPorts['portal'] & Verifications
   readonly broker: Pick<Broker, 'queueDepths'>
   readonly rabbitmqUrl: string
 }
@@ -18,6 +19,7 @@ export interface StatusOptions {
 export interface StatusSelf {
   readonly state: Pick<KnownState, 'read' | 'reason'>
   readonly changes: Pick<Changes, 'lastRang'>
+  readonly verifying: Pick<Verifying, 'part'>
   readonly leads: () => boolean
   readonly leader: () => Promise<LeaderFacts | null>
   readonly doorbells: { readonly clinic: ClinicDoorbell; readonly portal: PortalDoorbell }
@@ -31,6 +33,7 @@ export function statusSources(options: StatusOptions, self: StatusSelf): StatusS
     portal,
     queueDepths: () => broker.queueDepths(),
     deadLetters: openDeadLetterLook(rabbitmqUrl),
+    verification: () => self.verifying.part(),
     ingress: async () => ingressPart(self, startedAt),
   }
 }

@@ -1,0 +1,51 @@
+import t from 'tap'
+import { type Found, verify, type VerifyOptions } from '../src/index.ts'
+import { twoSides } from './support/two-sides.ts'
+
+// Both databases compared: what is planted behind the system's back is found exactly, and what is only late never is.
+
+const both = await twoSides(t)
+const { staff, doctor, settle } = both
+
+await staff(`SET IDENTITY_INSERT dbo.AlignerDoctors ON;
+  INSERT INTO dbo.AlignerDoctors (DrID, DoctorName) VALUES (1, N'Dr Test');
+  SET IDENTITY_INSERT dbo.AlignerDoctors OFF`)
+await staff(`SET IDENTITY_INSERT dbo.tblpatients ON;
+  INSERT INTO dbo.tblpatients (PersonID, PatientName) VALUES (1, N'Test Patient');
+  SET IDENTITY_INSERT dbo.tblpatients OFF`)
+await staff(`SET IDENTITY_INSERT dbo.tblwork ON;
+  INSERT INTO dbo.tblwork (workid, PersonID, TotalRequired, Typeofwork, DrID, Status) VALUES (1, 1, 0, 19, 1, 1);
+  SET IDENTITY_INSERT dbo.tblwork OFF`)
+await staff('INSERT INTO dbo.tblAlignerSets (WorkID, SetSequence, AlignerDrID) VALUES (1, 1, 1)')
+await staff(`INSERT INTO dbo.tblAlignerBatches (AlignerSetID, BatchSequence, UpperAlignerCount, LowerAlignerCount, Days)
+  VALUES (1, 1, 4, 3, 10), (1, 2, 4, 3, 10), (1, 3, 4, 3, 10)`)
+await staff("INSERT INTO dbo.tblAlignerNotes (AlignerSetID, NoteType, NoteText) VALUES (1, 'Doctor', N'as it was')")
+await settle()
+
+async function look(options: VerifyOptions = {}) {
+  const found: Found[] = []
+  const result = await verify(both, { patienceMs: 300, found: (each) => found.push(each), ...options })
+  const names = found.map(({ table, key, kind, columns }) => `${table.name}/${key} ${kind} ${columns.join(',')}`.trim())
+  return { result, found, names: names.toSorted() }
+}
+t.test('both sides are equal', async (t) => {
+  const { result, names } = await look()
+  t.strictSame(names, [])
+  t.match(result, { complete: true, rows: 8, differences: 0, inFlight: 0 })
+})
+
+t.test('a change on its way is no difference, and is waited for', async (t) => {
+  await staff("UPDATE dbo.tblpatients SET PatientName = N'Another' WHERE PersonID = 1")
+  await doctor('UPDATE aligner_batches SET days = 12 WHERE aligner_batch_id = 1')
+  await doctor("INSERT INTO aligner_notes (aligner_set_id, note_type, note_text) VALUES (1, 'Doctor', 'new')")
+  const late = await look()
+  t.strictSame(late.names, [])
+  t.match(late.result, { differences: 0, inFlight: 3 })
+  for (const side of ['clinic', 'portal'] as const) await both.publish(side)
+  t.match((await look()).result, { differences: 0, inFlight: 3 }, 'what RabbitMQ has')
+  await both.deliver('clinic')
+  t.match((await look()).result, { differences: 0 }, 'what has come, and whose answer has not')
+  const waits = look({ patienceMs: 20_000 })
+  await settle()
+  t.match((await waits).result, { differences: 0, inFlight: 0 })
+})
