@@ -11,6 +11,26 @@
 -- for milliseconds, so no deadlock lasts until Postgres looks for one (deadlock_timeout, 1 s).
 -- Plans are generic and by index: tables that were small when the plan was made may be large by now (a backfill).
 
+-- The canary that `npm run sync -- trace` sends round: one row, no person's data. Made before its triggers, so that nothing of its
+-- making is captured: services of the version before do not know it.
+CREATE TABLE IF NOT EXISTS sync.canary (
+  canary_id integer PRIMARY KEY,
+  clinic_token varchar(40),
+  portal_token varchar(40)
+);
+INSERT INTO sync.canary (canary_id)
+SELECT 1 WHERE NOT EXISTS (SELECT FROM sync.canary);
+DO $$
+DECLARE
+  grantee text;
+BEGIN
+  REVOKE ALL ON sync.canary FROM PUBLIC;
+  FOR grantee IN SELECT rolname FROM pg_catalog.pg_roles WHERE rolname IN ('anon', 'authenticated') LOOP
+    EXECUTE format('REVOKE ALL ON sync.canary FROM %I', grantee);
+  END LOOP;
+END
+$$;
+
 -- A function's result type cannot be replaced.
 DO $$
 DECLARE
@@ -58,7 +78,7 @@ BEGIN
     RETURN;
   END IF;
   SELECT h.name INTO unknown FROM unnest(names) AS h (name)
-  WHERE h.name IS NULL OR h.name NOT IN ('aligner_doctors', 'patients', 'work', 'aligner_sets', 'aligner_batches', 'aligner_notes', 'aligner_set_payments');
+  WHERE h.name IS NULL OR h.name NOT IN ('aligner_doctors', 'patients', 'work', 'aligner_sets', 'aligner_batches', 'aligner_notes', 'aligner_set_payments', 'canary');
   IF FOUND THEN
     RAISE EXCEPTION 'not a synced table' USING ERRCODE = 'invalid_parameter_value';
   END IF;
@@ -281,6 +301,27 @@ BEGIN
       CROSS JOIN LATERAL (
         SELECT FROM public.aligner_set_payments AS t
         WHERE t.aligner_set_id = h.key AND kept.locked IS NULL AND doomed.locked IS NULL OFFSET 0
+      ) AS here
+    );
+  END IF;
+  IF 'canary' = ANY (names) THEN
+    held := held || ARRAY(
+      SELECT h.ordinal
+      FROM (
+        SELECT * FROM unnest(ordinals, names, keys, deletions) AS u (ordinal, name, key, deleted)
+        WHERE u.name = 'canary' ORDER BY u.key OFFSET 0
+      ) AS h
+      LEFT JOIN LATERAL (
+        SELECT true AS locked FROM sync.canary AS t
+        WHERE t.canary_id = h.key AND NOT h.deleted FOR NO KEY UPDATE SKIP LOCKED
+      ) AS kept ON true
+      LEFT JOIN LATERAL (
+        SELECT true AS locked FROM sync.canary AS t
+        WHERE t.canary_id = h.key AND h.deleted FOR UPDATE SKIP LOCKED
+      ) AS doomed ON true
+      CROSS JOIN LATERAL (
+        SELECT FROM sync.canary AS t
+        WHERE t.canary_id = h.key AND kept.locked IS NULL AND doomed.locked IS NULL OFFSET 0
       ) AS here
     );
   END IF;
@@ -863,11 +904,117 @@ BEGIN
     FROM judged AS j;
   END IF;
 
+  IF 'canary' = ANY (names) THEN
+    RETURN QUERY
+    WITH judged AS MATERIALIZED (
+      SELECT
+        h.ordinal, h.key, h.version, h.place, h.fresh, h.ruled,
+        h.in_flight AND NOT h.ruled AND here.found IS NULL AS away,
+        NULL::text AS obstacle,
+        r.clinic_token,
+        CASE WHEN h.ruled OR here.found IS NULL THEN r.portal_token ELSE here.portal_token END AS portal_token
+      FROM unnest(ordinals, names, keys, versions, deletions, verdicts, places, fresh, ruled, in_flight)
+        AS h (ordinal, name, key, version, deleted, verdict, place, fresh, ruled, in_flight)
+      CROSS JOIN LATERAL jsonb_to_record(changes -> (h.ordinal - 1) -> 'row') AS r (
+        clinic_token varchar(40), portal_token varchar(40)
+      )
+      LEFT JOIN LATERAL (
+        SELECT true AS found, t.portal_token FROM sync.canary AS t WHERE t.canary_id = h.key OFFSET 0
+      ) AS here ON true
+      WHERE h.name = 'canary' AND h.verdict = 'write' AND NOT h.deleted
+    ), written AS (
+      INSERT INTO sync.canary AS t (
+        canary_id, clinic_token, portal_token
+      )
+      SELECT
+        j.key, j.clinic_token, j.portal_token
+      FROM judged AS j
+      WHERE NOT j.away AND j.obstacle IS NULL
+      ORDER BY j.key
+      ON CONFLICT (canary_id) DO UPDATE SET
+        clinic_token = excluded.clinic_token, portal_token = excluded.portal_token
+      WHERE (
+        t.clinic_token, t.portal_token
+      ) IS DISTINCT FROM (
+        excluded.clinic_token, excluded.portal_token
+      )
+      RETURNING t.canary_id AS key
+    ), noted AS (
+      UPDATE sync.row_state AS s SET
+        clinic_version = CASE WHEN j.obstacle IS NULL THEN j.version ELSE 0 END,
+        since = CASE WHEN j.ruled THEN NULL ELSE s.since END,
+        base = CASE WHEN j.ruled THEN NULL ELSE s.base END
+      FROM judged AS j
+      WHERE s.ctid = j.place AND j.fresh = (j.obstacle IS NOT NULL)
+    )
+    SELECT
+      j.ordinal,
+      CASE
+        WHEN j.obstacle IS NOT NULL THEN 'retry'
+        WHEN j.key = ANY (ARRAY(SELECT w.key FROM written AS w)) THEN 'applied'
+        ELSE 'unchanged'
+      END,
+      CASE WHEN j.obstacle = 'locked in the portal' THEN '55P03' WHEN j.obstacle IS NOT NULL THEN '23503' END,
+      j.obstacle
+    FROM judged AS j;
+  END IF;
+
   IF NOT true = ANY (deletions) THEN
     RETURN;
   END IF;
 
   -- Children before parents.
+  SELECT array_agg(h.key ORDER BY h.key) INTO doomed
+  FROM unnest(names, keys, deletions, verdicts) AS h (name, key, deleted, verdict)
+  WHERE h.name = 'canary' AND h.verdict = 'write' AND h.deleted;
+  IF doomed IS NOT NULL THEN
+    RETURN QUERY
+    WITH gone AS (
+      DELETE FROM sync.canary AS t WHERE t.canary_id = ANY (doomed)
+      RETURNING t.canary_id AS key, to_jsonb(t) AS lost
+    ), pending AS (
+      UPDATE sync.queue AS q SET
+        status = 'Synced', last_attempt = now(), last_error = left(
+          concat_ws('; before that: ', 'superseded by the clinic''s delete', CASE q.status WHEN 'Failed' THEN q.last_error END), 1000
+        )
+      WHERE q.table_name = 'canary' AND q.record_id = ANY (doomed) AND q.status IN ('Pending', 'Failed')
+      RETURNING q.record_id, q.queue_id, q.operation
+    ), superseded AS MATERIALIZED (
+      SELECT p.record_id
+      FROM pending AS p
+      WHERE p.operation <> 'DELETE'
+        AND NOT EXISTS (SELECT FROM pending AS n WHERE n.record_id = p.record_id AND n.queue_id > p.queue_id)
+      UNION
+      -- Sent, and not ruled on yet. The clinic will put it on record as well, unless it brings the row back first and a newer
+      -- edit overtakes this one.
+      SELECT g.key
+      FROM gone AS g JOIN unnest(names, keys, ruled, in_flight) AS h (name, key, ruled, in_flight)
+        ON h.name = 'canary' AND h.key = g.key
+      WHERE h.in_flight AND NOT h.ruled
+    ), recorded AS (
+      INSERT INTO sync.lost_edits (table_name, record_id, clinic_version, local_version, base, lost_row)
+      SELECT s.table_name, s.record_id, h.version, s.local_version, s.base, g.lost
+      FROM superseded AS p
+      JOIN sync.row_state AS s ON s.table_name = 'canary' AND s.record_id = p.record_id
+      JOIN unnest(names, keys, versions) AS h (name, key, version) ON h.name = 'canary' AND h.key = p.record_id
+      LEFT JOIN gone AS g ON g.key = p.record_id
+    ), noted AS (
+      UPDATE sync.row_state AS s SET clinic_version = h.version, since = NULL, base = NULL
+      FROM unnest(names, versions, deletions, verdicts, places, fresh)
+        AS h (name, version, deleted, verdict, place, fresh)
+      WHERE s.ctid = h.place AND h.name = 'canary' AND h.verdict = 'write' AND h.deleted AND NOT h.fresh
+    )
+    SELECT
+      h.ordinal,
+      CASE WHEN p.record_id IS NOT NULL THEN 'conflict' WHEN g.key IS NOT NULL THEN 'applied' ELSE 'unchanged' END,
+      NULL::text,
+      CASE WHEN p.record_id IS NOT NULL THEN 'the clinic deleted it; the doctor''s edits went with it' END
+    FROM unnest(ordinals, names, keys, deletions, verdicts) AS h (ordinal, name, key, deleted, verdict)
+    LEFT JOIN superseded AS p ON p.record_id = h.key
+    LEFT JOIN gone AS g ON g.key = h.key
+    WHERE h.name = 'canary' AND h.verdict = 'write' AND h.deleted;
+  END IF;
+
   SELECT array_agg(h.key ORDER BY h.key) INTO doomed
   FROM unnest(names, keys, deletions, verdicts) AS h (name, key, deleted, verdict)
   WHERE h.name = 'aligner_set_payments' AND h.verdict = 'write' AND h.deleted;
@@ -1373,7 +1520,7 @@ BEGIN
     FROM (
       SELECT e.ordinality::integer AS ordinal, e.value AS change,
         coalesce(jsonb_typeof(e.value -> 'row'), 'null') = 'null' AS deleted,
-        array_position(ARRAY['aligner_doctors', 'patients', 'work', 'aligner_sets', 'aligner_batches', 'aligner_notes', 'aligner_set_payments'], e.value ->> 'table') AS rank
+        array_position(ARRAY['aligner_doctors', 'patients', 'work', 'aligner_sets', 'aligner_batches', 'aligner_notes', 'aligner_set_payments', 'canary'], e.value ->> 'table') AS rank
       FROM jsonb_array_elements(changes) WITH ORDINALITY AS e
     ) AS s
     ORDER BY s.deleted, CASE WHEN s.deleted THEN -s.rank ELSE s.rank END, (s.change ->> 'key')::integer

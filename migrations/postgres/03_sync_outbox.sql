@@ -135,6 +135,12 @@ AS $function$
             )
           FROM public.aligner_set_payments AS t WHERE t.aligner_set_id = p.record_id
         )
+        WHEN 'canary' THEN (
+          SELECT json_build_object(
+              'canary_id', t.canary_id, 'clinic_token', t.clinic_token, 'portal_token', t.portal_token
+            )
+          FROM sync.canary AS t WHERE t.canary_id = p.record_id
+        )
       END,
       'capturedAt', sync.wire_instant(p.captured_at)
     ) ORDER BY p.first_id), '[]')::text,
@@ -343,6 +349,15 @@ BEGIN
     WHERE after IS NULL OR t.aligner_set_id > after
     ORDER BY t.aligner_set_id
     LIMIT max;
+  WHEN 'canary' THEN
+    RETURN QUERY
+    SELECT t.canary_id::integer, json_build_object(
+        'canary_id', t.canary_id, 'clinic_token', t.clinic_token, 'portal_token', t.portal_token
+      )::text
+    FROM sync.canary AS t
+    WHERE after IS NULL OR t.canary_id > after
+    ORDER BY t.canary_id
+    LIMIT max;
   ELSE
     RAISE EXCEPTION 'not a synced table' USING ERRCODE = 'invalid_parameter_value';
   END CASE;
@@ -485,6 +500,7 @@ BEGIN
     WHEN 'aligner_batches' THEN EXISTS (SELECT FROM public.aligner_batches AS t WHERE t.aligner_batch_id = of_key)
     WHEN 'aligner_notes' THEN EXISTS (SELECT FROM public.aligner_notes AS t WHERE t.note_id = of_key)
     WHEN 'aligner_set_payments' THEN EXISTS (SELECT FROM public.aligner_set_payments AS t WHERE t.aligner_set_id = of_key)
+    WHEN 'canary' THEN EXISTS (SELECT FROM sync.canary AS t WHERE t.canary_id = of_key)
   END;
   IF there IS NULL THEN
     RAISE EXCEPTION 'not a synced table' USING ERRCODE = 'invalid_parameter_value';
@@ -562,6 +578,56 @@ AS $function$
     ) AS v
   ))::text
   FROM sync.lost_edits AS l WHERE l.lost_edit_id = number
+$function$;
+
+-- Writes the canary as a doctor writes a row: its triggers capture it, and the doorbell rings. Gives back the queue id that they drew; null
+-- where they captured nothing. Repeated with the same token it changes nothing.
+CREATE OR REPLACE FUNCTION sync.send_canary(token text) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '3s'
+AS $function$
+DECLARE
+  before bigint;
+  after bigint;
+BEGIN
+  IF token IS NULL OR length(token) NOT BETWEEN 1 AND 40 THEN
+    RAISE EXCEPTION 'sync.send_canary: the token must have from 1 to 40 characters'
+      USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  -- Its lock first: what the bookkeeping has of it then was there before.
+  PERFORM FROM sync.canary AS c WHERE c.canary_id = 1 FOR NO KEY UPDATE;
+  SELECT s.local_version INTO before FROM sync.row_state AS s WHERE s.table_name = 'canary' AND s.record_id = 1;
+  UPDATE sync.canary AS c SET portal_token = token WHERE c.canary_id = 1;
+  IF NOT FOUND THEN
+    INSERT INTO sync.canary (canary_id, portal_token) VALUES (1, token);
+  END IF;
+  SELECT s.local_version INTO after FROM sync.row_state AS s WHERE s.table_name = 'canary' AND s.record_id = 1;
+  RETURN CASE WHEN after > coalesce(before, 0) THEN after END;
+END
+$function$;
+
+-- What the portal knows of the canary, as a JSON object: tokens; the clinic's version applied last; why the clinic's changes are held up
+-- (null: they are not); the state of its trigger ('O' and 'A': on; null: it is gone); and the outbox row with that id, null where it is
+-- purged or never was.
+CREATE OR REPLACE FUNCTION sync.read_canary(of_queue_id bigint) RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+  SELECT json_build_object(
+    'clinicToken', (SELECT c.clinic_token FROM sync.canary AS c WHERE c.canary_id = 1),
+    'portalToken', (SELECT c.portal_token FROM sync.canary AS c WHERE c.canary_id = 1),
+    'applied', coalesce((SELECT s.clinic_version FROM sync.row_state AS s WHERE s.table_name = 'canary' AND s.record_id = 1), 0)::text,
+    'held', (SELECT s.value FROM sync.settings AS s WHERE s.name = 'Restored'),
+    'trigger', (
+      SELECT t.tgenabled FROM pg_trigger AS t
+      WHERE t.tgrelid = 'sync.canary'::regclass AND t.tgname = '00_sync_capture_update'
+    ),
+    'row', (
+      SELECT json_build_object('status', q.status, 'reason', q.last_error) FROM sync.queue AS q
+      WHERE q.queue_id = of_queue_id AND q.table_name = 'canary'
+    )
+  )::text
 $function$;
 
 DO $$

@@ -278,6 +278,72 @@ CREATE OR REPLACE TRIGGER "00_sync_capture_truncate" BEFORE TRUNCATE ON public.a
   FOR EACH STATEMENT WHEN ((coalesce(current_setting('sync.applying', true), '') <> 'on' OR NOT has_schema_privilege('sync', 'USAGE')))
   EXECUTE FUNCTION sync.capture_aligner_notes();
 
+CREATE OR REPLACE FUNCTION sync.capture_canary() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '0'
+SET enable_seqscan = 'off'
+AS $function$
+DECLARE
+  before jsonb; -- the shared columns before this edit
+  state sync.row_state;
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    PERFORM sync.capture_edit('canary', t.canary_id::integer, 'DELETE',
+      json_build_object(
+        'portal_token', t.portal_token
+      )::jsonb)
+    FROM sync.canary AS t ORDER BY t.canary_id;
+    RETURN NULL;
+  END IF;
+
+  IF TG_OP <> 'INSERT' THEN
+    before := json_build_object(
+      'portal_token', OLD.portal_token
+    )::jsonb;
+  END IF;
+  IF TG_OP = 'UPDATE' AND OLD.canary_id = NEW.canary_id THEN
+    state := sync.capture_edit('canary', NEW.canary_id::integer, 'UPDATE', before);
+    IF ROW(
+      OLD.clinic_token::text COLLATE "C"
+    ) IS DISTINCT FROM ROW(
+      NEW.clinic_token::text COLLATE "C"
+    ) THEN
+      PERFORM sync.keep_lost_edit(state,
+        json_build_object(
+          'clinic_token', OLD.clinic_token
+        )::jsonb,
+        json_build_object(
+          'clinic_token', NEW.clinic_token
+        )::jsonb);
+    END IF;
+    RETURN NULL;
+  END IF;
+  -- A new key is another record.
+  IF TG_OP <> 'INSERT' THEN
+    PERFORM sync.capture_edit('canary', OLD.canary_id::integer, 'DELETE', before);
+  END IF;
+  IF TG_OP <> 'DELETE' THEN
+    PERFORM sync.capture_edit('canary', NEW.canary_id::integer, 'INSERT', NULL);
+  END IF;
+  RETURN NULL;
+END
+$function$;
+
+CREATE OR REPLACE TRIGGER "00_sync_capture" AFTER INSERT OR DELETE ON sync.canary
+  FOR EACH ROW WHEN ((coalesce(current_setting('sync.applying', true), '') <> 'on' OR NOT has_schema_privilege('sync', 'USAGE')))
+  EXECUTE FUNCTION sync.capture_canary();
+CREATE OR REPLACE TRIGGER "00_sync_capture_update" AFTER UPDATE ON sync.canary
+  FOR EACH ROW WHEN ((coalesce(current_setting('sync.applying', true), '') <> 'on' OR NOT has_schema_privilege('sync', 'USAGE')) AND ROW(
+    OLD.canary_id, OLD.clinic_token::text COLLATE "C", OLD.portal_token::text COLLATE "C"
+  ) IS DISTINCT FROM ROW(
+    NEW.canary_id, NEW.clinic_token::text COLLATE "C", NEW.portal_token::text COLLATE "C"
+  ))
+  EXECUTE FUNCTION sync.capture_canary();
+CREATE OR REPLACE TRIGGER "00_sync_capture_truncate" BEFORE TRUNCATE ON sync.canary
+  FOR EACH STATEMENT WHEN ((coalesce(current_setting('sync.applying', true), '') <> 'on' OR NOT has_schema_privilege('sync', 'USAGE')))
+  EXECUTE FUNCTION sync.capture_canary();
+
 -- Keys of aligner_notes that are born in the portal count down from -1, so that they never meet the clinic's.
 CREATE SEQUENCE IF NOT EXISTS public.aligner_notes_portal_note_id_seq
   AS integer INCREMENT BY -1 MINVALUE -2147483648 MAXVALUE -1 START WITH -1;

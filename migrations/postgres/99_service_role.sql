@@ -174,6 +174,8 @@ BEGIN
     'sync.keep_verification(jsonb)',
     'sync.last_verification()',
     'sync.row_estimates()',
+    'sync.send_canary(text)',
+    'sync.read_canary(bigint)',
     'sync.inspect(text[])',
     'sync.try_webhook()',
     'sync.try_dashboard_webhook(text, text)'

@@ -141,17 +141,26 @@ BEGIN
     WHERE c.TableName = @Table AND c.Ordinal BETWEEN @From AND @To AND c.State IS NULL
       AND (t.[PaymentStatus] IS NULL OR t.[PaymentStatus] <> N'No Cost Set')
 
+  IF @Table = N'canary'
+    UPDATE c SET State = 1, RowData = (SELECT t.[CanaryID] AS [canary_id],
+      t.[ClinicToken] AS [clinic_token],
+      t.[PortalToken] AS [portal_token]
+      FOR JSON PATH, WITHOUT_ARRAY_WRAPPER, INCLUDE_NULL_VALUES)
+    FROM #record c INNER LOOP JOIN sync.[Canary] t WITH (FORCESEEK) ON t.[CanaryID] = c.RecordID
+    WHERE c.TableName = @Table AND c.Ordinal BETWEEN @From AND @To AND c.State IS NULL
+
   UPDATE #record SET State = 2 WHERE TableName = @Table AND Ordinal BETWEEN @From AND @To AND State IS NULL
 END
 GO
 
 IF OBJECT_ID(N'sync.TakeChanges', N'P') IS NULL EXEC (N'CREATE PROCEDURE sync.TakeChanges AS RETURN')
 GO
-ALTER PROCEDURE sync.TakeChanges @Max int, @After bigint = NULL AS
+ALTER PROCEDURE sync.TakeChanges @Max int, @After bigint = NULL, @Canary bit = 0 AS
 BEGIN
   -- The first @Max pending rows with a QueueID above @After (NULL: all), one result row a record; then one row: Rows, Locked, and Last,
   -- the highest QueueID that was looked at (NULL: none): a caller that takes ahead of what is on its way goes on after it. Marks nothing
-  -- as sent. What is left for later, because a transaction holds it, a take from the start finds.
+  -- as sent. What is left for later, because a transaction holds it, a take from the start finds. @Canary = 1: those of `trace` as well;
+  -- services of 1.0 do not ask for them, and would stop at a record that they do not know.
   SET NOCOUNT ON
   IF @Max IS NULL OR @Max NOT BETWEEN 1 AND 100000
   BEGIN;
@@ -208,25 +217,25 @@ BEGIN
     INSERT INTO #row (QueueID, TableName, RecordID, CreatedAt, EventVersion)
     SELECT TOP (@Max) q.QueueID, q.TableName, q.RecordID, q.CreatedAt, q.EventVersion
     FROM dbo.SyncQueue q WITH (READCOMMITTEDLOCK, READPAST)
-    WHERE q.Status = N'Pending' AND q.QueueID > @from
+    WHERE q.Status = N'Pending' AND q.QueueID > @from AND (@Canary = 1 OR q.TableName <> N'canary')
     ORDER BY q.QueueID
     SET @claimed = @@ROWCOUNT
     IF @claimed > 0 SELECT @last = MAX(QueueID) FROM #row
     SET @from = @last
 
-    IF EXISTS (SELECT 1 FROM #row WHERE TableName NOT IN (N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes', N'aligner_set_payments'))
+    IF EXISTS (SELECT 1 FROM #row WHERE TableName NOT IN (N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes', N'aligner_set_payments', N'canary'))
     BEGIN
       UPDATE q SET Status = N'Failed', LastAttempt = SYSDATETIME(), LastError = N'SYNC_UNKNOWN_TABLE: no table of this name is synced'
       FROM #row r INNER LOOP JOIN dbo.SyncQueue q WITH (ROWLOCK) ON q.QueueID = r.QueueID
-      WHERE r.TableName NOT IN (N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes', N'aligner_set_payments')
+      WHERE r.TableName NOT IN (N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes', N'aligner_set_payments', N'canary')
       SET @rows += @@ROWCOUNT
-      DELETE FROM #row WHERE TableName NOT IN (N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes', N'aligner_set_payments')
+      DELETE FROM #row WHERE TableName NOT IN (N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes', N'aligner_set_payments', N'canary')
     END
 
     INSERT INTO #record (Ordinal, TableName, RecordID, Propagates, QueueRows, NewRows, LastID, OldestAt)
     SELECT ROW_NUMBER() OVER (ORDER BY MIN(r.QueueID)), k.Name, r.RecordID, k.Propagates, COUNT(*),
       SUM(CASE WHEN r.EventVersion IS NULL THEN 1 ELSE 0 END), MAX(r.QueueID), MIN(r.CreatedAt)
-    FROM #row r INNER JOIN (VALUES (N'aligner_doctors', 0), (N'patients', 0), (N'work', 0), (N'aligner_sets', 1), (N'aligner_batches', 1), (N'aligner_notes', 1), (N'aligner_set_payments', 1)) k (Name, Propagates) ON k.Name = r.TableName
+    FROM #row r INNER JOIN (VALUES (N'aligner_doctors', 0), (N'patients', 0), (N'work', 0), (N'aligner_sets', 1), (N'aligner_batches', 1), (N'aligner_notes', 1), (N'aligner_set_payments', 1), (N'canary', 1)) k (Name, Propagates) ON k.Name = r.TableName
     GROUP BY k.Name, k.Propagates, r.RecordID
 
     -- The version is the highest queue id. Where an event with that version or a higher one has gone out already, these rows
@@ -305,7 +314,7 @@ BEGIN
   WHERE State = 1 OR (State = 2 AND Propagates = 1)
   ORDER BY Ordinal
 
-  SELECT @rows AS [Rows], @locked AS Locked, CONVERT(varchar(20), @last) AS [Last]
+  SELECT @rows AS [Rows], @locked AS Locked, CONVERT(varchar(20), @last) AS [Last], CAST(1 AS bit) AS TakesCanary
 
   SET LOCK_TIMEOUT -1
 END
@@ -348,7 +357,7 @@ BEGIN
     SELECT 1 FROM OPENJSON(@Outcomes) WITH (TableName nvarchar(100) '$.table')
     WHERE TableName NOT IN (
       N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes',
-      N'aligner_set_payments'))
+      N'aligner_set_payments', N'canary'))
   BEGIN;
     THROW 51201, N'sync.SettleChanges: @Outcomes names a table that is not synced', 1;
   END
@@ -458,7 +467,7 @@ BEGIN
   SET NOCOUNT ON
   IF @Table IS NULL OR @Table NOT IN (
       N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes',
-      N'aligner_set_payments')
+      N'aligner_set_payments', N'canary')
   BEGIN;
     THROW 51201, N'sync.ReadRows: @Table is not the name of a synced table', 1;
   END
@@ -581,6 +590,15 @@ BEGIN
     WHERE t.[AlignerSetID] >= @first
       AND (t.[PaymentStatus] IS NULL OR t.[PaymentStatus] <> N'No Cost Set')
     ORDER BY t.[AlignerSetID]
+
+  IF @Table = N'canary'
+    SELECT TOP (@Max) t.[CanaryID] AS RecordID, (SELECT t.[CanaryID] AS [canary_id],
+      t.[ClinicToken] AS [clinic_token],
+      t.[PortalToken] AS [portal_token]
+      FOR JSON PATH, WITHOUT_ARRAY_WRAPPER, INCLUDE_NULL_VALUES) AS RowData
+    FROM sync.[Canary] t
+    WHERE t.[CanaryID] >= @first
+    ORDER BY t.[CanaryID]
 
   SET LOCK_TIMEOUT -1
 END
@@ -972,7 +990,9 @@ BEGIN
     (N'right:EXECUTE sync.RuledValues', N'sync.[RuledValues]', N'EXECUTE'),
     (N'right:EXECUTE sync.Bookkeeping', N'sync.[Bookkeeping]', N'EXECUTE'),
     (N'right:EXECUTE sync.HoldPortalChanges', N'sync.[HoldPortalChanges]', N'EXECUTE'),
-    (N'right:EXECUTE sync.RecordStates', N'sync.[RecordStates]', N'EXECUTE')) n (Name, FullName, Permission)
+    (N'right:EXECUTE sync.RecordStates', N'sync.[RecordStates]', N'EXECUTE'),
+    (N'right:EXECUTE sync.SendCanary', N'sync.[SendCanary]', N'EXECUTE'),
+    (N'right:EXECUTE sync.ReadCanary', N'sync.[ReadCanary]', N'EXECUTE')) n (Name, FullName, Permission)
 
   INSERT INTO @fact (Name, Value)
   SELECT n.Name, CASE WHEN EXISTS (
@@ -1094,7 +1114,7 @@ BEGIN
   BEGIN;
     THROW 51200, N'sync.Requeue: @Status must be Queued, Failed or Synced', 1;
   END
-  IF @Table IS NOT NULL AND @Table NOT IN (N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes', N'aligner_set_payments')
+  IF @Table IS NOT NULL AND @Table NOT IN (N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes', N'aligner_set_payments', N'canary')
   BEGIN;
     THROW 51201, N'sync.Requeue: @Table is not the name of a synced table', 1;
   END
@@ -1192,7 +1212,7 @@ BEGIN
     SELECT 1 FROM OPENJSON(@Records) WITH (TableName nvarchar(100) '$.table')
     WHERE TableName NOT IN (
       N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes',
-      N'aligner_set_payments'))
+      N'aligner_set_payments', N'canary'))
   BEGIN;
     THROW 51201, N'sync.RecordVersions: @Records names a table that is not synced', 1;
   END
@@ -1238,7 +1258,7 @@ BEGIN
   SET NOCOUNT ON
   IF @Table IS NULL OR @Table NOT IN (
       N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes',
-      N'aligner_set_payments')
+      N'aligner_set_payments', N'canary')
   BEGIN;
     THROW 51201, N'sync.RecordHistory: @Table is not the name of a synced table', 1;
   END
@@ -1294,6 +1314,10 @@ BEGIN
         WHEN EXISTS (SELECT 1 FROM dbo.[vw_AlignerSetPayments] t WHERE t.[AlignerSetID] = @Key
         AND (t.[PaymentStatus] IS NULL OR t.[PaymentStatus] <> N'No Cost Set')) THEN N'synced'
         WHEN EXISTS (SELECT 1 FROM dbo.[vw_AlignerSetPayments] t WHERE t.[AlignerSetID] = @Key) THEN N'unsynced'
+        ELSE N'absent' END
+    IF @Table = N'canary'
+      SET @presence = CASE
+        WHEN EXISTS (SELECT 1 FROM sync.[Canary] t WITH (FORCESEEK) WHERE t.[CanaryID] = @Key) THEN N'synced'
         ELSE N'absent' END
   END TRY
   BEGIN CATCH
@@ -1408,7 +1432,7 @@ BEGIN
     SELECT 1 FROM OPENJSON(@Records) WITH (TableName nvarchar(100) '$.table')
     WHERE TableName NOT IN (
       N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes',
-      N'aligner_set_payments'))
+      N'aligner_set_payments', N'canary'))
   BEGIN;
     THROW 51201, N'sync.Bookkeeping: @Records names a table that is not synced', 1;
   END
@@ -1555,7 +1579,7 @@ BEGIN
     SELECT 1 FROM OPENJSON(@Records) WITH (TableName nvarchar(100) '$.table')
     WHERE TableName NOT IN (
       N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes',
-      N'aligner_set_payments'))
+      N'aligner_set_payments', N'canary'))
   BEGIN;
     THROW 51201, N'sync.QueueRecords: @Records names a table that is not synced', 1;
   END
@@ -1574,7 +1598,7 @@ BEGIN
   SELECT CONVERT(int, a.[key]) + 1, r.TableName, r.RecordID, r.Seen
   FROM OPENJSON(@Records) a
     CROSS APPLY OPENJSON(a.[value]) WITH (TableName nvarchar(100) '$.table', RecordID int '$.key', Seen bigint '$.seen') r
-  WHERE r.TableName IN (N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes', N'aligner_set_payments')
+  WHERE r.TableName IN (N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes', N'aligner_set_payments', N'canary')
 
   DECLARE @got int
   BEGIN TRANSACTION
@@ -1631,7 +1655,7 @@ BEGIN
     SELECT 1 FROM OPENJSON(@Records) WITH (TableName nvarchar(100) '$.table')
     WHERE TableName NOT IN (
       N'aligner_doctors', N'patients', N'work', N'aligner_sets', N'aligner_batches', N'aligner_notes',
-      N'aligner_set_payments'))
+      N'aligner_set_payments', N'canary'))
   BEGIN;
     THROW 51201, N'sync.RecordStates: @Records names a table that is not synced', 1;
   END
@@ -1662,6 +1686,70 @@ BEGIN
   OUTER APPLY (SELECT TOP (1) q.QueueID, q.LastError FROM dbo.SyncQueue q WITH (READUNCOMMITTED)
     WHERE q.TableName = r.TableName AND q.RecordID = r.RecordID AND q.Status = N'Failed' ORDER BY q.QueueID DESC) f
   ORDER BY r.Ordinal
+
+  SET LOCK_TIMEOUT -1
+END
+GO
+
+IF OBJECT_ID(N'sync.SendCanary', N'P') IS NULL EXEC (N'CREATE PROCEDURE sync.SendCanary AS RETURN')
+GO
+ALTER PROCEDURE sync.SendCanary @Token nvarchar(max) AS
+BEGIN
+  -- Writes the canary, which its trigger captures and the doorbell rings for. One row: QueueID (varchar) of what the trigger put into the
+  -- outbox, NULL where it did not; TriggerState, 'enabled', 'disabled' or 'missing'. Repeated with the same token it changes nothing.
+  SET NOCOUNT ON
+  IF @Token IS NULL OR LEN(@Token) NOT BETWEEN 1 AND 40
+  BEGIN;
+    THROW 51200, N'sync.SendCanary: @Token must have from 1 to 40 characters', 1;
+  END
+  SET XACT_ABORT ON
+  SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+  SET DEADLOCK_PRIORITY LOW
+  SET LOCK_TIMEOUT 3000
+  DECLARE @there int = 0, @before bigint, @queued bigint
+
+  BEGIN TRANSACTION
+  -- Its lock first: what the outbox has of it then was there before.
+  SELECT @there = COUNT(*) FROM sync.Canary c WITH (UPDLOCK, ROWLOCK) WHERE c.CanaryID = 1
+  SELECT @before = COALESCE(MAX(q.QueueID), 0) FROM dbo.SyncQueue q WITH (READUNCOMMITTED) WHERE q.TableName = N'canary' AND q.RecordID = 1
+  IF @there = 0
+    INSERT INTO sync.Canary (CanaryID, ClinicToken) VALUES (1, @Token)
+  ELSE
+    UPDATE sync.Canary SET ClinicToken = @Token WHERE CanaryID = 1
+  SELECT @queued = MAX(q.QueueID) FROM dbo.SyncQueue q WITH (READUNCOMMITTED) WHERE q.TableName = N'canary' AND q.RecordID = 1 AND q.QueueID > @before
+  COMMIT TRANSACTION
+
+  SELECT CONVERT(varchar(20), @queued) AS QueueID, CASE WHEN OBJECT_ID(N'sync.Canary') IS NULL THEN NULL ELSE COALESCE(
+      (SELECT CASE WHEN t.is_disabled = 1 THEN N'disabled' ELSE N'enabled' END FROM sys.triggers t
+        WHERE t.name = N'trg_sync_Canary' AND t.parent_id = OBJECT_ID(N'sync.Canary')), N'missing') END AS TriggerState
+
+  SET LOCK_TIMEOUT -1
+END
+GO
+
+IF OBJECT_ID(N'sync.ReadCanary', N'P') IS NULL EXEC (N'CREATE PROCEDURE sync.ReadCanary AS RETURN')
+GO
+ALTER PROCEDURE sync.ReadCanary @QueueID bigint AS
+BEGIN
+  -- What the clinic knows of the canary. One row: ClinicToken, PortalToken; Seen, the portal's version processed last; Held, why the portal's
+  -- changes are held up (NULL: they are not); Status, LastError and Version of the outbox row @QueueID (NULL: purged, or never there); and
+  -- LastID, LastStatus, LastReason, of its newest outbox row. Marks nothing.
+  SET NOCOUNT ON
+  SET XACT_ABORT ON
+  SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+  SET DEADLOCK_PRIORITY LOW
+  SET LOCK_TIMEOUT 3000
+
+  SELECT c.ClinicToken, c.PortalToken,
+    CONVERT(varchar(20), COALESCE((SELECT s.SeenPortalVersion FROM sync.RowState s
+      WHERE s.TableName = N'canary' AND s.RecordID = 1), 0)) AS Seen,
+    (SELECT MAX(s.Value) FROM sync.Settings s WHERE s.Name = N'Restored') AS Held,
+    q.Status, q.LastError, CONVERT(varchar(20), q.EventVersion) AS Version,
+    CONVERT(varchar(20), n.QueueID) AS LastID, n.Status AS LastStatus, n.LastError AS LastReason
+  FROM (SELECT 1 AS One) o
+    LEFT JOIN sync.Canary c ON c.CanaryID = 1
+    LEFT JOIN dbo.SyncQueue q ON q.QueueID = @QueueID AND q.TableName = N'canary' AND q.RecordID = 1
+    LEFT JOIN dbo.SyncQueue n ON n.QueueID = (SELECT MAX(q.QueueID) FROM dbo.SyncQueue q WHERE q.TableName = N'canary' AND q.RecordID = 1)
 
   SET LOCK_TIMEOUT -1
 END

@@ -172,6 +172,16 @@ BEGIN
     [r_note_text] tinyint NULL, [r_is_edited] tinyint NULL, [r_edited_at] tinyint NULL, [r_is_read] tinyint NULL,
     [p_aligner_set_id] bit NULL
   )
+  DECLARE @canary TABLE (
+    RecordID int NOT NULL PRIMARY KEY,
+    HasRow bit NOT NULL, HasBase bit NOT NULL, IsFirst bit NOT NULL, Inexact bit NOT NULL,
+    Found bit NOT NULL DEFAULT (0), IsShared bit NOT NULL DEFAULT (0), IsSame bit NOT NULL DEFAULT (0),
+    Action nvarchar(10) NULL, Outcome nvarchar(20) NULL, Code nvarchar(64) NULL, Reason nvarchar(1000) NULL,
+    [e_clinic_token] nvarchar(max) NULL, [e_portal_token] nvarchar(max) NULL,
+    [b_portal_token] nvarchar(max) NULL,
+    [c_portal_token] nvarchar(max) NULL,
+    [r_portal_token] tinyint NULL
+  )
   DECLARE @got int, @from int, @to int, @each bit, @held bit, @rows nvarchar(max), @ruled int = 0
 
   BEGIN TRY
@@ -197,7 +207,7 @@ BEGIN
 
     UPDATE @change SET Outcome = N'dead', Code = N'SYNC_NOT_PORTALS',
       Reason = LEFT(TableName + N': nothing of this table comes from the portal', 1000)
-    WHERE TableName NOT IN (N'aligner_batches', N'aligner_notes')
+    WHERE TableName NOT IN (N'aligner_batches', N'aligner_notes', N'canary')
     UPDATE @change SET Outcome = CASE WHEN Version = Seen THEN N'duplicate' ELSE N'stale' END
     WHERE Version <= Seen AND Outcome IS NULL
 
@@ -622,6 +632,136 @@ BEGIN
       WHERE c.TableName = N'aligner_notes'
     END
 
+    IF EXISTS (SELECT 1 FROM @change WHERE TableName = N'canary' AND Outcome IS NULL)
+    BEGIN
+      -- canary
+      INSERT INTO @canary (RecordID, HasRow, HasBase, IsFirst, Inexact,
+        [e_clinic_token], [e_portal_token], [b_portal_token])
+      SELECT c.RecordID, CASE WHEN c.RowData IS NULL THEN 0 ELSE 1 END, CASE WHEN c.Base IS NULL THEN 0 ELSE 1 END,
+        CASE WHEN c.Seen = 0 THEN 1 ELSE 0 END, c.Inexact,
+        e.[clinic_token], e.[portal_token], b.[portal_token]
+      FROM @change c
+        OUTER APPLY OPENJSON(c.RowData) WITH (
+          [clinic_token] nvarchar(max) '$.clinic_token', [portal_token] nvarchar(max) '$.portal_token') e
+        OUTER APPLY OPENJSON(c.Base) WITH (
+          [portal_token] nvarchar(max) '$.portal_token') b
+      WHERE c.TableName = N'canary' AND c.Outcome IS NULL
+
+      -- The rows are locked as for a write, all at once and without waiting. If somebody holds one of them (1222), one by one:
+      -- that one is left for later. Locks that were taken stay. By key only: a scan would lock, or meet, other rows.
+      SET XACT_ABORT OFF
+      SET LOCK_TIMEOUT 0
+      SELECT @each = 0, @from = MIN(RecordID), @to = MAX(RecordID) FROM @canary
+      WHILE @from IS NOT NULL
+      BEGIN
+        SET @held = 0
+        BEGIN TRY
+          UPDATE x SET
+            Found = 1,
+            IsShared = 1,
+            [c_portal_token] = COALESCE(REPLACE(t.[PortalToken] COLLATE Latin1_General_BIN2, NCHAR(0), N''), t.[PortalToken]),
+            IsSame = CASE WHEN EXISTS (
+              SELECT COALESCE(REPLACE(t.[ClinicToken] COLLATE Latin1_General_BIN2, NCHAR(0), N''), t.[ClinicToken]) COLLATE Latin1_General_BIN2,
+                DATALENGTH(COALESCE(REPLACE(t.[ClinicToken] COLLATE Latin1_General_BIN2, NCHAR(0), N''), t.[ClinicToken])),
+                COALESCE(REPLACE(t.[PortalToken] COLLATE Latin1_General_BIN2, NCHAR(0), N''), t.[PortalToken]) COLLATE Latin1_General_BIN2,
+                DATALENGTH(COALESCE(REPLACE(t.[PortalToken] COLLATE Latin1_General_BIN2, NCHAR(0), N''), t.[PortalToken]))
+              INTERSECT
+              SELECT x.[e_clinic_token] COLLATE Latin1_General_BIN2, DATALENGTH(x.[e_clinic_token]),
+                x.[e_portal_token] COLLATE Latin1_General_BIN2, DATALENGTH(x.[e_portal_token])) THEN 1 ELSE 0 END
+          FROM @canary x
+            INNER LOOP JOIN sync.[Canary] t WITH (XLOCK, ROWLOCK, FORCESEEK) ON t.[CanaryID] = x.RecordID
+          WHERE x.RecordID BETWEEN @from AND @to
+        END TRY
+        BEGIN CATCH
+          IF ERROR_NUMBER() <> 1222 THROW;
+          SET @held = 1
+        END CATCH
+        IF @held = 0 AND @each = 0 BREAK
+        IF @held = 1 AND @each = 1
+          UPDATE @canary SET Outcome = N'retry', Code = N'1222', Reason = N'locked in the clinic' WHERE RecordID = @from
+        SET @from = (SELECT MIN(RecordID) FROM @canary WHERE @each = 0 OR RecordID > @from)
+        SELECT @to = @from, @each = 1
+      END
+      SET LOCK_TIMEOUT 250
+      SET XACT_ABORT ON
+
+      -- 1: equal already. 2: the doctor did not touch it. 3: the clinic did not touch it. 4: both did. 0: not shared in this row.
+      UPDATE x SET
+        [r_portal_token] = CASE
+          WHEN x.IsShared = 0 THEN 0
+          WHEN EXISTS (SELECT x.[c_portal_token] COLLATE Latin1_General_BIN2, DATALENGTH(x.[c_portal_token]) INTERSECT SELECT x.[e_portal_token] COLLATE Latin1_General_BIN2, DATALENGTH(x.[e_portal_token])) THEN 1
+          WHEN x.HasBase = 1
+            AND EXISTS (SELECT x.[e_portal_token] COLLATE Latin1_General_BIN2, DATALENGTH(x.[e_portal_token]) INTERSECT SELECT x.[b_portal_token] COLLATE Latin1_General_BIN2, DATALENGTH(x.[b_portal_token])) THEN 2
+          WHEN x.HasBase = 1
+            AND EXISTS (SELECT x.[c_portal_token] COLLATE Latin1_General_BIN2, DATALENGTH(x.[c_portal_token]) INTERSECT SELECT x.[b_portal_token] COLLATE Latin1_General_BIN2, DATALENGTH(x.[b_portal_token])) THEN 3
+          ELSE 4 END
+      FROM @canary x
+      WHERE x.Found = 1 AND x.HasRow = 1 AND x.Outcome IS NULL
+
+      UPDATE x SET Action = CASE
+          WHEN x.HasRow = 1 AND x.Found = 1 AND (x.[r_portal_token] IN (3, 4)) THEN N'UPDATE' END
+      FROM @canary x
+      WHERE x.Outcome IS NULL
+
+      -- What the clinic cannot take. Nothing of it is recorded, so that it can be replayed once it can be taken.
+      UPDATE x SET Outcome = N'dead', Code = N'SYNC_BAD_VALUE',
+        Reason = LEFT(N'canary/' + CONVERT(nvarchar(11), x.RecordID) + N': ' + j.Broken, 1000)
+      FROM @canary x
+        CROSS APPLY (SELECT CASE
+          WHEN x.[r_portal_token] IN (3, 4)
+            AND x.[e_portal_token] IS NULL AND COLUMNPROPERTY(OBJECT_ID(N'sync.[Canary]'), N'PortalToken', 'AllowsNull') = 0
+            THEN N'portal_token must not be null'
+          WHEN x.[r_portal_token] IN (3, 4)
+            AND COALESCE(COL_LENGTH(N'sync.[Canary]', N'PortalToken'), 80) >= 0 AND LEN((x.[e_portal_token] + N'.') COLLATE Latin1_General_BIN2) - 1 > COALESCE(COL_LENGTH(N'sync.[Canary]', N'PortalToken'), 80) / 2
+            THEN N'portal_token: longer than ' + CONVERT(nvarchar(10), COALESCE(COL_LENGTH(N'sync.[Canary]', N'PortalToken'), 80) / 2) + N' characters' END AS Broken) j
+      WHERE x.Action IN (N'INSERT', N'UPDATE') AND x.Outcome IS NULL AND j.Broken IS NOT NULL
+
+      IF EXISTS (SELECT 1 FROM @canary WHERE Action = N'UPDATE' AND Outcome IS NULL)
+        UPDATE t SET
+          [PortalToken] = CASE WHEN x.[r_portal_token] IN (3, 4) THEN x.[e_portal_token] ELSE t.[PortalToken] END
+        FROM @canary x
+          INNER LOOP JOIN sync.[Canary] t WITH (ROWLOCK) ON t.[CanaryID] = x.RecordID
+        WHERE x.Action = N'UPDATE' AND x.Outcome IS NULL
+
+      INSERT INTO sync.Conflicts (TableName, RecordID, ColumnName, ClinicValue, PortalValue, BaseValue, Ruling, PortalVersion)
+      SELECT N'canary', x.RecordID, v.ColumnName, v.ClinicValue, v.PortalValue, v.BaseValue, v.Ruling, c.Version
+      FROM @canary x
+        INNER JOIN @change c ON c.TableName = N'canary' AND c.RecordID = x.RecordID
+        CROSS APPLY (VALUES
+          (N'portal_token', x.[c_portal_token], x.[e_portal_token], x.[b_portal_token], N'portal-wins', x.[r_portal_token])) v (ColumnName, ClinicValue, PortalValue, BaseValue, Ruling, DecidedBy)
+      WHERE x.Outcome IS NULL AND x.HasRow = 1 AND x.Found = 1 AND v.DecidedBy = 4
+
+      INSERT INTO sync.Conflicts (TableName, RecordID, ColumnName, ClinicValue, PortalValue, BaseValue, Ruling, PortalVersion)
+      SELECT N'canary', x.RecordID, NULL, NULL, c.RowData, NULL, N'deleted', c.Version
+      FROM @canary x
+        INNER JOIN @change c ON c.TableName = N'canary' AND c.RecordID = x.RecordID
+      WHERE x.Outcome IS NULL AND x.HasRow = 1 AND x.Found = 0 AND x.Action IS NULL
+
+      UPDATE c SET
+        Outcome = COALESCE(x.Outcome, CASE
+          WHEN x.HasRow = 1 AND x.Found = 1 AND (x.[r_portal_token] = 4) THEN N'conflict'
+          WHEN x.HasRow = 1 AND x.Found = 0 AND x.Action IS NULL THEN N'conflict'
+          WHEN x.Action IS NOT NULL THEN N'applied'
+          ELSE N'unchanged' END),
+        Code = x.Code,
+        Reason = COALESCE(x.Reason, CASE
+          WHEN x.HasRow = 1 AND x.Found = 1 AND (x.[r_portal_token] = 4) THEN STUFF(
+            CASE WHEN x.[r_portal_token] = 4 THEN N', portal_token: portal-wins' ELSE N'' END, 1, 2, N'')
+          WHEN x.HasRow = 1 AND x.Found = 0 AND x.Action IS NULL THEN N'the clinic does not have it any more'
+          WHEN x.HasRow = 0 AND x.Found = 1 AND x.Action IS NULL THEN N'deletes do not travel from the portal: it gets the row back' END),
+        -- The portal hears again what it does not have as the clinic has it; our own write has queued the row already.
+        Operation = CASE
+          WHEN x.Outcome IS NOT NULL OR x.Action IS NOT NULL THEN NULL
+          WHEN x.HasRow = 1 AND x.Found = 0 AND x.Action IS NULL THEN N'DELETE'
+          WHEN x.HasRow = 0 AND x.Found = 1 AND x.Action IS NULL THEN N'UPDATE'
+          WHEN x.HasRow = 1 AND x.Found = 1 AND (x.IsSame = 0 OR x.Inexact = 1) THEN N'UPDATE' END,
+        PortalValues = CASE WHEN x.HasRow = 1 THEN (SELECT x.[e_portal_token] AS [portal_token]
+          FOR JSON PATH, WITHOUT_ARRAY_WRAPPER, INCLUDE_NULL_VALUES) END
+      FROM @change c
+        INNER JOIN @canary x ON x.RecordID = c.RecordID
+      WHERE c.TableName = N'canary'
+    END
+
     UPDATE s SET SeenPortalVersion = c.Version, PortalValues = c.PortalValues
     FROM @change c INNER JOIN sync.RowState s WITH (ROWLOCK) ON s.TableName = c.TableName AND s.RecordID = c.RecordID
     WHERE c.Outcome IN (N'applied', N'unchanged', N'conflict')
@@ -650,7 +790,7 @@ BEGIN
       UPDATE c SET Outcome = N'dead', Code = N'SYNC_BAD_VALUE', Reason = LEFT(c.TableName + N'/' + CONVERT(nvarchar(11), c.RecordID)
         + N': the clinic''s CHECK ' + k.name + N' refuses it: ' + k.definition, 1000)
       FROM @change c INNER JOIN sys.check_constraints k ON CHARINDEX(N'"' + k.name + N'"', ERROR_MESSAGE()) > 0
-        AND k.parent_object_id = CASE c.TableName WHEN N'aligner_batches' THEN OBJECT_ID(N'dbo.[tblAlignerBatches]') WHEN N'aligner_notes' THEN OBJECT_ID(N'dbo.[tblAlignerNotes]') END
+        AND k.parent_object_id = CASE c.TableName WHEN N'aligner_batches' THEN OBJECT_ID(N'dbo.[tblAlignerBatches]') WHEN N'aligner_notes' THEN OBJECT_ID(N'dbo.[tblAlignerNotes]') WHEN N'canary' THEN OBJECT_ID(N'sync.[Canary]') END
       SET @ruled = @@ROWCOUNT
     END
     IF @ruled = 0 THROW;

@@ -47,6 +47,8 @@ IF OBJECT_ID(N'sync.RuledValues', N'P') IS NOT NULL GRANT EXECUTE ON sync.RuledV
 IF OBJECT_ID(N'sync.Bookkeeping', N'P') IS NOT NULL GRANT EXECUTE ON sync.Bookkeeping TO clinic_sync
 IF OBJECT_ID(N'sync.HoldPortalChanges', N'P') IS NOT NULL GRANT EXECUTE ON sync.HoldPortalChanges TO clinic_sync
 IF OBJECT_ID(N'sync.RecordStates', N'P') IS NOT NULL GRANT EXECUTE ON sync.RecordStates TO clinic_sync
+IF OBJECT_ID(N'sync.SendCanary', N'P') IS NOT NULL GRANT EXECUTE ON sync.SendCanary TO clinic_sync
+IF OBJECT_ID(N'sync.ReadCanary', N'P') IS NOT NULL GRANT EXECUTE ON sync.ReadCanary TO clinic_sync
 GO
 
 -- Granted by earlier versions, with the procedures that are not for the services.

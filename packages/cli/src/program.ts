@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { Side } from '@clinic-sync/contracts'
-import { isTableName, TABLE_NAMES, type TableName } from '@clinic-sync/mapping'
+import { TABLE_NAMES, type TableName } from '@clinic-sync/mapping'
 import { readSettings } from '@clinic-sync/runtime'
 import { Argument, Command, InvalidArgumentError } from 'commander'
 import { adminUrl, asAdministrator, installsAsService, portalAdminUrl } from './admin-url.ts'
@@ -119,8 +119,9 @@ export function syncProgram(): Command {
 }
 
 function tableNames(value: string, before: TableName[] = []): TableName[] {
-  if (!isTableName(value)) throw new InvalidArgumentError(`Known are ${TABLE_NAMES.join(', ')}.`)
-  return [...before, value]
+  const known = TABLE_NAMES.find((name) => name === value)
+  if (known === undefined) throw new InvalidArgumentError(`Known are ${TABLE_NAMES.join(', ')}.`)
+  return [...before, known]
 }
 
 function versionIn(text: string): string {

@@ -15,16 +15,19 @@ import {
   type SyncDatabase,
   SyncError,
   type Verifiable,
+  type Traceable,
 } from '@clinic-sync/sync'
 import sql from './driver.ts'
 import type { Logger } from 'pino'
 import { applyChanges, checkApply } from './apply.ts'
+import { traceable } from './canary.ts'
 import { openAwaiting } from './open-transactions.ts'
 import { operating } from './operating.ts'
 import { openPool } from './pool.ts'
 import { rowFrom } from './values.ts'
 import { recorded } from './records.ts'
-import { otherVersion, taken } from './taken.ts'
+import { otherVersion } from './taken.ts'
+import { taking } from './taking.ts'
 import { rehearse } from './rehearse.ts'
 import { comparable, restorable, type Restorable } from './restoring.ts'
 import { ringDoorbell } from './ring.ts'
@@ -54,7 +57,17 @@ export interface OpenRow {
 
 /** The clinic's database. */
 export interface Clinic
-  extends SyncDatabase, Doorbell, Ringer, OpenTransactions, Operable, Comparable, Restorable, Recorded, Verifiable {
+  extends
+    SyncDatabase,
+    Doorbell,
+    Ringer,
+    OpenTransactions,
+    Operable,
+    Comparable,
+    Restorable,
+    Recorded,
+    Traceable,
+    Verifiable {
   readonly side: 'clinic'
   /**
    * Queues the next `max` synced rows of `table` and moves the stored watermark, in one transaction, so that an
@@ -89,12 +102,7 @@ export async function openClinic({ url, timeZone, log, patience = PATIENCE }: Cl
   return {
     side: 'clinic',
 
-    async takeChanges(max, after = null) {
-      // A database of the version before takes from the start only, and says so by giving no `last`.
-      const from = after === null ? {} : ({ After: [sql.BigInt, after] } as const)
-      const [rows = [], totals = []] = await pool.execute('sync.TakeChanges', { Max: [sql.Int, max], ...from })
-      return taken(rows, totals[0], zone)
-    },
+    takeChanges: taking(pool, zone),
 
     async settleChanges(settlements) {
       if (settlements.length === 0) return
@@ -140,6 +148,7 @@ export async function openClinic({ url, timeZone, log, patience = PATIENCE }: Cl
     ...restorable(pool),
     ...recorded(pool, zone),
     ...verifiable(pool),
+    ...traceable(pool),
 
     ringDoorbell: () => ringDoorbell(pool),
 

@@ -48,6 +48,7 @@ export function table(name: TableName, definition: Definition): Table {
   return {
     name,
     clinicIsView: false,
+    isOurs: false,
     parents: [],
     scope: { kind: 'all' },
     sources: [],

@@ -1,7 +1,7 @@
 /** How a value travels; see `Value` in @clinic-sync/contracts for its form on the wire. */
 export type ColumnType = 'int' | 'bigint' | 'boolean' | 'text' | 'decimal' | 'date' | 'instant'
 
-/** The synced records, parents before children: the order in which a batch is written and a backfill proceeds. */
+/** The clinic's synced records, parents before children: the order in which a batch is written and a backfill proceeds. */
 export const TABLE_NAMES = [
   'aligner_doctors',
   'patients',
@@ -11,7 +11,12 @@ export const TABLE_NAMES = [
   'aligner_notes',
   'aligner_set_payments',
 ] as const
-export type TableName = (typeof TABLE_NAMES)[number]
+
+/** A record of the sync's own that goes the way of the clinic's: `npm run sync -- trace` sends it round. No person's data is in it. */
+export const CANARY = 'canary'
+
+/** Any record that events, outboxes and bookkeeping name. */
+export type TableName = (typeof TABLE_NAMES)[number] | typeof CANARY
 
 /** Who decides when both sides have changed a shared column since they last agreed. */
 export type ConflictPolicy = 'clinic-wins' | 'portal-wins'
@@ -68,8 +73,10 @@ export interface SourceColumn {
 export interface Table {
   /** Name in the portal, in events and in `SyncQueue.TableName`. */
   readonly name: TableName
-  /** Table or view in the clinic's schema dbo. */
+  /** Table or view in the clinic's schema dbo, or in schema sync where it is ours. */
   readonly clinic: string
+  /** A table of the sync's own, in schema sync on both sides: not the clinic's, which is in dbo, and in the portal's public. */
+  readonly isOurs: boolean
   readonly clinicIsView: boolean
   readonly key: Column
   /** All columns but the key. */

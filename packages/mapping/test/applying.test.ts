@@ -2,13 +2,13 @@
 // here is what no engine at hand would notice.
 import t from 'tap'
 import { boolean, codePageText, date, decimal, instant, int, table, text } from '../src/define.ts'
-import { syncsBack, tableNamed, tables } from '../src/index.ts'
+import { syncedTables, syncsBack, tableNamed } from '../src/index.ts'
 import { applyingScript } from '../src/tsql/applying.ts'
 import { readRow, typed, variable, wire } from '../src/tsql/applying-column.ts'
 import { limitsOf } from '../src/tsql/applying-limits.ts'
 import { roleScript, SERVICE_PROCEDURES } from '../src/tsql/role.ts'
 
-const script = applyingScript(tables)
+const script = applyingScript(syncedTables)
 const batches = script.split(/^GO$/m)
 const apply = batches.find((batch) => batch.includes('ALTER PROCEDURE sync.ApplyPortalChanges')) ?? ''
 
@@ -35,8 +35,12 @@ const columnOf = (name: string) => {
 }
 
 t.test('every table that syncs back has its part, and no other', async (t) => {
-  for (const each of tables) {
-    t.equal(apply.includes(`dbo.[${each.clinic}] t WITH (XLOCK, ROWLOCK, FORCESEEK)`), syncsBack(each), each.name)
+  for (const each of syncedTables) {
+    t.equal(
+      apply.includes(`${each.isOurs ? 'sync' : 'dbo'}.[${each.clinic}] t WITH (XLOCK, ROWLOCK, FORCESEEK)`),
+      syncsBack(each),
+      each.name,
+    )
     t.equal(script.includes(`sync.[Insert_${each.name}]`), each.portalInserts, each.name)
   }
 })

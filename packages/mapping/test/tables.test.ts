@@ -1,5 +1,14 @@
 import t from 'tap'
-import { allColumns, isTableName, tableNamed, tables } from '../src/index.ts'
+import {
+  allColumns,
+  CANARY,
+  isTableName,
+  syncedTables,
+  syncsBack,
+  tableNamed,
+  TABLE_NAMES,
+  tables,
+} from '../src/index.ts'
 
 t.test('parents stand before their children', async (t) => {
   const order = tables.map((table) => table.name)
@@ -59,6 +68,23 @@ t.test('a computed column is never shared: it could not be written in the clinic
     for (const column of table.columns)
       t.notOk(column.computed && column.owner === 'shared', `${table.name}.${column.name}`)
   }
+})
+
+t.test('the canary is synced both ways, and is none of the clinic’s tables', async (t) => {
+  t.strictSame(
+    tables.map(({ name }) => name),
+    TABLE_NAMES,
+  )
+  t.strictSame(syncedTables.slice(0, -1), tables)
+  const canary = tableNamed(CANARY)
+  t.equal(syncedTables.at(-1), canary)
+  t.ok(canary.isOurs && syncsBack(canary) && isTableName(CANARY))
+  t.notOk(tables.some(({ isOurs }) => isOurs))
+  t.strictSame(
+    canary.columns.map(({ name, owner }) => `${name} ${owner}`),
+    ['clinic_token clinic', 'portal_token shared'],
+    'no column that both write: no trace makes a conflict',
+  )
 })
 
 t.test('table names', async (t) => {

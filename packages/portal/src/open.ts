@@ -10,8 +10,10 @@ import {
   type SyncDatabase,
   type Verifiable,
   type Verifications,
+  type Traceable,
 } from '@clinic-sync/sync'
 import { applyChanges } from './apply.ts'
+import { traceable } from './canary.ts'
 import { check } from './check.ts'
 import { operating } from './operating.ts'
 import { recorded } from './records.ts'
@@ -35,7 +37,17 @@ export interface PortalOptions {
 
 /** The portal's side of the sync. */
 export interface Portal
-  extends SyncDatabase, Doorbell, Ringer, Operable, Comparable, Restorable, Recorded, Verifiable, Verifications {
+  extends
+    SyncDatabase,
+    Doorbell,
+    Ringer,
+    Operable,
+    Comparable,
+    Restorable,
+    Recorded,
+    Traceable,
+    Verifiable,
+    Verifications {
   readonly side: 'portal'
 }
 
@@ -58,6 +70,7 @@ export async function openPortal(options: PortalOptions): Promise<Portal> {
     ...recorded(database),
     ...verifiable(database),
     ...verifications(database),
+    ...traceable(database),
     rehearse: (event) => rehearse(database, log, event),
     waitForChanges: (signal) => connections.listening(() => waiting.wait(signal)),
     ringDoorbell: () => (doorbell === 'listen' ? notify(database) : post(database)),

@@ -220,6 +220,8 @@ t.test('types, tables and operators of its own lead the owner’s functions nowh
     `SELECT sync.keep_verification('{"complete":true}')`,
     'SELECT sync.last_verification()',
     'SELECT sync.row_estimates()',
+    "SELECT sync.send_canary('a')",
+    'SELECT sync.read_canary(NULL)',
     "SELECT sync.inspect('{aligner_notes}')",
     'SELECT sync.try_webhook()',
     "SELECT sync.try_dashboard_webhook('aligner_notes', 'x')",

@@ -1,4 +1,4 @@
-import { type Table, tables as mappedTables } from '@clinic-sync/mapping'
+import { syncedTables, type Table } from '@clinic-sync/mapping'
 import { watchCommits, type Written } from './engine/watch.ts'
 import { restoreSnapshot, type Snapshot, takeSnapshot } from './engine/snapshot.ts'
 import { OPERATOR, SERVICE_LOGIN, SERVICE_PASSWORD } from './engine/permissions.ts'
@@ -73,7 +73,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     password = 'Simulator_1',
     migrated = true,
     original = false,
-    tables = mappedTables,
+    tables = syncedTables,
     log = () => {},
   } = options
   const db = openDatabase(DATABASE, tables)
@@ -90,7 +90,9 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     watch: (onCommit) =>
       watchCommits(
         db,
-        tables.filter((table) => !table.clinicIsView).map((table) => db.table('dbo', table.clinic)),
+        tables
+          .filter(({ clinicIsView, isOurs }) => !clinicIsView && !isOurs)
+          .map(({ clinic }) => db.table('dbo', clinic)),
         onCommit,
       ),
     dropConnections: () => server.dropConnections(),

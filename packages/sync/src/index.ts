@@ -1,6 +1,7 @@
 export * from './backoff.ts'
 export * from './bisect.ts'
 export * from './bookkeeping.ts'
+export * from './canary.ts'
 export * from './certificates.ts'
 export * from './collapse.ts'
 export * from './database.ts'

@@ -1,10 +1,11 @@
-import { tables } from '../tables/index.ts'
+import { syncedTables } from '../tables/index.ts'
+import { canaryTable } from './canary.ts'
 import { indent, REVOKE_FUNCTIONS, SAFE_PATH } from './common.ts'
 import { deleteStatements } from './delete.ts'
 import { HELD, lockStatements } from './locking.ts'
 import { upsertStatement } from './upsert.ts'
 
-const NAMES = tables.map(({ name }) => `'${name}'`).join(', ')
+const NAMES = syncedTables.map(({ name }) => `'${name}'`).join(', ')
 const RESULT = 'TABLE(ordinal integer, outcome text, code text, reason text)'
 
 /** `sync.apply_clinic_changes`: design.md, "Applying", clinic → portal. */
@@ -20,6 +21,7 @@ export const applyFile = () => `--
 -- for milliseconds, so no deadlock lasts until Postgres looks for one (deadlock_timeout, 1 s).
 -- Plans are generic and by index: tables that were small when the plan was made may be large by now (a backfill).
 
+${canaryTable()}
 -- A function's result type cannot be replaced.
 DO $$
 DECLARE
@@ -76,7 +78,7 @@ BEGIN
   END IF;
 
   -- Locks: the rows first, then their bookkeeping, both in key order, as an edit with its trigger does.
-${indent(tables.map((table) => lockStatements(table, tables)).join(''), 2)}
+${indent(syncedTables.map((table) => lockStatements(table, syncedTables)).join(''), 2)}
   -- Of a record that is held, the version alone is read: one that was applied already need not wait.
   SELECT
     array_agg(
@@ -139,16 +141,16 @@ ${indent(tables.map((table) => lockStatements(table, tables)).join(''), 2)}
   FROM unnest(ordinals, verdicts) AS h (ordinal, verdict) WHERE h.verdict <> 'write';
 
   -- Parents before children.
-${indent(tables.map((table) => upsertStatement(table, tables)).join('\n'), 2)}
+${indent(syncedTables.map((table) => upsertStatement(table, syncedTables)).join('\n'), 2)}
   IF NOT true = ANY (deletions) THEN
     RETURN;
   END IF;
 
   -- Children before parents.
 ${indent(
-  tables
+  syncedTables
     .toReversed()
-    .map((table) => deleteStatements(table, tables))
+    .map((table) => deleteStatements(table, syncedTables))
     .join('\n'),
   2,
 )}END

@@ -1,4 +1,4 @@
-import { allColumns, sharedColumns, syncsBack, tables } from '../tables/index.ts'
+import { allColumns, sharedColumns, syncedTables, syncsBack } from '../tables/index.ts'
 import type { Column, Table } from '../types.ts'
 import { fill, indent, isUnbounded, portalTable, REVOKE_FUNCTIONS, SAFE_PATH, wireObject, wireValue } from './common.ts'
 import { portalKeys } from './keys.ts'
@@ -184,8 +184,8 @@ BEGIN
 END
 $function$;
 
-${tables.filter(syncsBack).map(captureTable).join('\n')}
-${tables
+${syncedTables.filter(syncsBack).map(captureTable).join('\n')}
+${syncedTables
   .filter((table) => table.portalInserts)
   .map(portalKeys)
   .join('\n')}

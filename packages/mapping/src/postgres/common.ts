@@ -1,10 +1,8 @@
-import { allColumns } from '../tables/index.ts'
-import type { Column, Table } from '../types.ts'
+import { allColumns, tableNamed } from '../tables/index.ts'
+import type { Column, Table, TableName } from '../types.ts'
 
-/** The schema that the portal's tables live in. */
-const SCHEMA = 'public'
-
-export const portalTable = (name: string) => `${SCHEMA}.${name}`
+/** Where in the portal a synced table is: its own are in public, the canary in ours. */
+export const portalTable = (name: TableName) => `${tableNamed(name).isOurs ? 'sync' : 'public'}.${name}`
 
 /** Whether the portal's column sets a text no limit. */
 export const isUnbounded = ({ type, portalType }: Column) => type === 'text' && portalType === 'text'

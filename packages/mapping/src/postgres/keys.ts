@@ -2,7 +2,7 @@ import type { Table } from '../types.ts'
 import { portalTable } from './common.ts'
 
 /** The sequence of the keys of records that are born in the portal. */
-const portalSequence = ({ name, key }: Table) => portalTable(`${name}_portal_${key.name}_seq`)
+const portalSequence = ({ name, key }: Table) => `public.${name}_portal_${key.name}_seq`
 
 /**
  * Both sides insert such records. The clinic's keys count up from 1, the portal's down from -1, also where the portal's table

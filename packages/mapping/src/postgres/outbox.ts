@@ -1,5 +1,6 @@
-import { allColumns, tables } from '../tables/index.ts'
+import { allColumns, syncedTables } from '../tables/index.ts'
 import type { Table } from '../types.ts'
+import { canaryFunctions } from './canary.ts'
 import { operatingFunctions } from './operating.ts'
 import { recordFunctions } from './records.ts'
 import { indent, isUnbounded, portalTable, REVOKE_FUNCTIONS, SAFE_PATH, wireRow } from './common.ts'
@@ -80,7 +81,7 @@ AS $function$
     WHERE q.queue_id = p.queue_id AND r.since IS NULL
   ), weighed AS MATERIALIZED (
     SELECT p.*, coalesce(octet_length(p.base::text), 0) + coalesce(CASE p.table_name
-${indent(tables.map(lengthOf).join(''), 6)}    END, 0) AS size
+${indent(syncedTables.map(lengthOf).join(''), 6)}    END, 0) AS size
     FROM records AS p WHERE p.since IS NOT NULL
   ), refused AS (
     UPDATE sync.queue AS q SET
@@ -107,7 +108,7 @@ ${indent(tables.map(lengthOf).join(''), 6)}    END, 0) AS size
       'since', p.since::text,
       'base', p.base,
       'row', CASE p.table_name
-${indent(tables.map(localRow).join('\n'), 8)}
+${indent(syncedTables.map(localRow).join('\n'), 8)}
       END,
       'capturedAt', sync.wire_instant(p.captured_at)
     ) ORDER BY p.first_id), '[]')::text,
@@ -230,7 +231,7 @@ ${SAFE_PATH}
 AS $function$
 BEGIN
   CASE table_name
-${indent(tables.map(readBranch).join(''), 2)}  ELSE
+${indent(syncedTables.map(readBranch).join(''), 2)}  ELSE
     RAISE EXCEPTION 'not a synced table' USING ERRCODE = 'invalid_parameter_value';
   END CASE;
 END
@@ -238,6 +239,7 @@ $function$;
 
 ${operatingFunctions()}
 ${recordFunctions()}
+${canaryFunctions()}
 ${REVOKE_FUNCTIONS}
 -- What 99 gives once more: functions that were made anew have lost it, and the drain does not wait for 99.
 DO $$

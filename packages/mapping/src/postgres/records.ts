@@ -1,13 +1,13 @@
-import { allColumns, tables } from '../tables/index.ts'
+import { allColumns, syncedTables } from '../tables/index.ts'
 import { fill, indent, portalTable, SAFE_PATH } from './common.ts'
 
-const INSTANTS = tables.flatMap((table) =>
+const INSTANTS = syncedTables.flatMap((table) =>
   allColumns(table)
     .filter(({ type }) => type === 'instant')
     .map(({ name }) => `'${table.name}.${name}'`),
 )
 
-const isThere = tables.map(
+const isThere = syncedTables.map(
   ({ name, key }) =>
     `WHEN '${name}' THEN EXISTS (SELECT FROM ${portalTable(name)} AS t WHERE t.${key.name} = of_key)\n`,
 )

@@ -24,6 +24,8 @@ export const SERVICE_FUNCTIONS = [
   'sync.keep_verification(jsonb)',
   'sync.last_verification()',
   'sync.row_estimates()',
+  'sync.send_canary(text)',
+  'sync.read_canary(bigint)',
   'sync.inspect(text[])',
   'sync.try_webhook()',
   'sync.try_dashboard_webhook(text, text)',

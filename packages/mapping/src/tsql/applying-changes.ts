@@ -6,7 +6,7 @@ import { logConflicts, reportRows, writeRows } from './applying-writes.ts'
 import { checkedArray, checkedRecords, number, tableName } from './arguments.ts'
 import { NOT_TAKEN_OVER } from './original.ts'
 import { IS_HELD } from './restoring.ts'
-import { dbo, indent, literal, procedure } from './text.ts'
+import { inClinic, indent, literal, procedure } from './text.ts'
 
 const RECORDED = "(N'applied', N'unchanged', N'conflict')"
 
@@ -41,7 +41,7 @@ END`
 /** `sync.ApplyPortalChanges`: the clinic rules on the portal's edits. */
 export function applyPortalChanges(mapped: readonly Table[]): string {
   const names = mapped.map((table) => literal(table.name)).join(', ')
-  const objects = mapped.map((table) => `WHEN ${literal(table.name)} THEN OBJECT_ID(${literal(dbo(table.clinic))})`)
+  const objects = mapped.map((table) => `WHEN ${literal(table.name)} THEN OBJECT_ID(${literal(inClinic(table))})`)
   return procedure(
     'sync.ApplyPortalChanges',
     '@Changes nvarchar(max)',

@@ -3,7 +3,7 @@ import { insertedColumns } from './applying-batch.ts'
 import { readRow, typed } from './applying-column.ts'
 import { insertProcedure } from './applying-writes.ts'
 import { wrap } from './row.ts'
-import { dbo, indent, name, procedure } from './text.ts'
+import { inClinic, indent, name, procedure } from './text.ts'
 
 /**
  * IDENTITY_INSERT takes the right to alter the table, which the services do not have: hence a procedure that runs as the
@@ -12,7 +12,7 @@ import { dbo, indent, name, procedure } from './text.ts'
 export function insertRows(table: Table): string {
   const columns = insertedColumns(table)
   const { value, apply } = readRow('a.[value]', 'r', columns)
-  const target = dbo(table.clinic)
+  const target = inClinic(table)
   return procedure(
     insertProcedure(table),
     '@Rows nvarchar(max)',

@@ -1,7 +1,7 @@
 import type { Column, Table } from '../types.ts'
 import { referencesOf } from './applying-batch.ts'
 import { isCodePage, isText, sameText, sharedCondition, sharedWhenColumn, variable } from './applying-column.ts'
-import { dbo, literal } from './text.ts'
+import { inClinic, literal } from './text.ts'
 
 /** Condition and message (a T-SQL expression) of something that the clinic cannot take. */
 interface Limit {
@@ -22,7 +22,7 @@ export function limitsOf(table: Table, column: Column): Limit[] {
     {
       broken: column.notNull
         ? `${event} IS NULL`
-        : `${event} IS NULL AND COLUMNPROPERTY(OBJECT_ID(${literal(dbo(table.clinic))}), ${literal(column.clinic)}, 'AllowsNull') = 0`,
+        : `${event} IS NULL AND COLUMNPROPERTY(OBJECT_ID(${literal(inClinic(table))}), ${literal(column.clinic)}, 'AllowsNull') = 0`,
       message: about(' must not be null'),
     },
     ...(isText(column) ? textLimits(table, column) : [typeLimit(column)]),
@@ -41,7 +41,7 @@ export function limitsOf(table: Table, column: Column): Limit[] {
 
 function textLimits(table: Table, column: Column): Limit[] {
   const event = `x.${variable('e', column)}`
-  const length = `COL_LENGTH(${literal(dbo(table.clinic))}, ${literal(column.clinic)})`
+  const length = `COL_LENGTH(${literal(inClinic(table))}, ${literal(column.clinic)})`
   const declared = Number(/\((\d+)\)/.exec(column.clinicType)?.[1] ?? -1)
   const unit = isCodePage(column) ? 1 : 2
   // COL_LENGTH counts bytes; -1 is max. A binary collation counts UTF-16 units, as nvarchar does; LEN leaves blanks at the end out.

@@ -3,7 +3,7 @@ import type { Table } from '../types.ts'
 import { batchOf, lines, referencesOf } from './applying-batch.ts'
 import { clinicText, comparedInFull, isText, sharedCondition, variable } from './applying-column.ts'
 import { rowAsJson, wrap } from './row.ts'
-import { dbo, indent, name } from './text.ts'
+import { inClinic, indent, name } from './text.ts'
 
 /**
  * Locks the clinic's rows, and reads them. A locked row is held up by itself: the sync waits for nobody's transaction, and
@@ -62,7 +62,7 @@ function lockRow(table: Table): string {
   return `UPDATE x SET
   ${lines(sets)}
 FROM ${batchOf(table)} x
-  INNER LOOP JOIN ${dbo(table.clinic)} t WITH (XLOCK, ROWLOCK, FORCESEEK) ON t.${name(table.key.clinic)} = x.RecordID
+  INNER LOOP JOIN ${inClinic(table)} t WITH (XLOCK, ROWLOCK, FORCESEEK) ON t.${name(table.key.clinic)} = x.RecordID
 WHERE x.RecordID BETWEEN @from AND @to`
 }
 
@@ -70,6 +70,6 @@ WHERE x.RecordID BETWEEN @from AND @to`
 function lockParent(table: Table, { column, parent }: ReturnType<typeof referencesOf>[number]): string {
   return `UPDATE x SET ${variable('p', column)} = 1
 FROM ${batchOf(table)} x
-  INNER LOOP JOIN ${dbo(parent.clinic)} t WITH (REPEATABLEREAD, ROWLOCK, FORCESEEK) ON t.${name(parent.key.clinic)} = x.${variable('ev', column)}
+  INNER LOOP JOIN ${inClinic(parent)} t WITH (REPEATABLEREAD, ROWLOCK, FORCESEEK) ON t.${name(parent.key.clinic)} = x.${variable('ev', column)}
 WHERE x.RecordID BETWEEN @from AND @to AND x.Found = 0 AND x.HasRow = 1 AND x.IsFirst = 1 AND x.RecordID < 0`
 }

@@ -4,7 +4,7 @@ import { batchOf, insertedColumns, lines } from './applying-batch.ts'
 import { isText, variable, wire } from './applying-column.ts'
 import { writes } from './applying-rules.ts'
 import { wrap } from './row.ts'
-import { dbo, literal, name } from './text.ts'
+import { inClinic, literal, name } from './text.ts'
 
 const BOTH = 'x.HasRow = 1 AND x.Found = 1'
 /** A doctor's edit of a record that the clinic has deleted. */
@@ -26,7 +26,7 @@ export function writeRows(table: Table): string {
 
 /** Row by row by key. (FORCESEEK is not for the target of a write.) */
 const joined = (table: Table) => `FROM ${batchOf(table)} x
-    INNER LOOP JOIN ${dbo(table.clinic)} t WITH (ROWLOCK) ON t.${name(table.key.clinic)} = x.RecordID`
+    INNER LOOP JOIN ${inClinic(table)} t WITH (ROWLOCK) ON t.${name(table.key.clinic)} = x.RecordID`
 
 /** A statement that has nothing to do would fire the clinic's triggers all the same. */
 const ifAny = (table: Table, action: string, statement: string) =>

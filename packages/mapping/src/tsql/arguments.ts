@@ -1,4 +1,5 @@
-import { tables } from '../tables/index.ts'
+import { syncedTables } from '../tables/index.ts'
+import type { Table } from '../types.ts'
 import { wrap } from './row.ts'
 import { literal } from './text.ts'
 
@@ -26,13 +27,13 @@ export const checkedMax = (procedure: string) =>
 export const checkedFlag = (procedure: string, parameter: string) =>
   refuse(51200, `${parameter} IS NULL`, `${procedure}: ${parameter} must be 0 or 1`)
 
-const names = () => wrap(tables.map((table) => literal(table.name)))
+const names = (mapped: readonly Table[] = syncedTables) => wrap(mapped.map((table) => literal(table.name)))
 
 /** `@Table`. */
-export const checkedTable = (procedure: string) =>
+export const checkedTable = (procedure: string, mapped: readonly Table[]) =>
   refuse(
     51201,
-    `@Table IS NULL OR @Table NOT IN (\n    ${names()})`,
+    `@Table IS NULL OR @Table NOT IN (\n    ${names(mapped)})`,
     `${procedure}: @Table is not the name of a synced table`,
   )
 

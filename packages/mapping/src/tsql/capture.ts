@@ -1,15 +1,17 @@
 import { createHash } from 'node:crypto'
-import { tables } from '../tables/index.ts'
+import { syncedTables, tables } from '../tables/index.ts'
 import type { Source, Table } from '../types.ts'
 import { comparedColumns } from './row.ts'
 import { type Ancestor, broughtBy } from './scope.ts'
-import { dbo, indent, literal, name, script } from './text.ts'
+import { canaryTable } from './canary.ts'
+import { inClinic, indent, literal, name, schemaOf, script } from './text.ts'
 
 /** The trigger of the clinic's table of that name. */
 export const triggerName = (clinicTable: string) => `trg_sync_${clinicTable}`
 
 /** What one of the clinic's tables is watched for. */
 export interface Watched {
+  readonly schema: 'dbo' | 'sync'
   readonly clinicTable: string
   /** The record that a row of it is. */
   readonly own: Table | null
@@ -17,21 +19,25 @@ export interface Watched {
   readonly derived: readonly { readonly table: Table; readonly source: Source }[]
 }
 
-/** Every clinic table that has a capture trigger, in the order of the mapping. */
-export function watchedTables(): Watched[] {
+/** Every table that has a capture trigger, in the order of the mapping. Without an argument those of the clinic's own. */
+export function watchedTables(mapped: readonly Table[] = tables): Watched[] {
   const names = new Set(
-    tables.flatMap((table) => (table.clinicIsView ? table.sources.map((s) => s.table) : [table.clinic])),
+    mapped.flatMap((table) => (table.clinicIsView ? table.sources.map((s) => s.table) : [table.clinic])),
   )
-  return [...names].map((clinicTable) => ({
-    clinicTable,
-    own: tables.find((table) => !table.clinicIsView && table.clinic === clinicTable) ?? null,
-    derived: tables.flatMap((table) =>
-      table.sources.filter((source) => source.table === clinicTable).map((source) => ({ table, source })),
-    ),
-  }))
+  return [...names].map((clinicTable) => {
+    const own = mapped.find((table) => !table.clinicIsView && table.clinic === clinicTable) ?? null
+    return {
+      schema: own === null ? 'dbo' : schemaOf(own),
+      clinicTable,
+      own,
+      derived: mapped.flatMap((table) =>
+        table.sources.filter((source) => source.table === clinicTable).map((source) => ({ table, source })),
+      ),
+    }
+  })
 }
 
-/** Every capture trigger with the table that it is on, and its checksum as sync.Inspect gives it (`definition:…`). */
+/** Every capture trigger on the clinic's tables with the table that it is on, and its checksum as sync.Inspect gives it (`definition:…`). */
 export function captureTriggers(): { table: string; trigger: string; checksum: string }[] {
   return watchedTables().map((watched) => ({
     table: watched.clinicTable,
@@ -50,7 +56,7 @@ const definitionChecksum = (sql: string) =>
 export function captureScript(): string {
   const about = `-- The capture triggers: each writes into dbo.SyncQueue which records an INSERT, UPDATE or DELETE really changed, in the
 -- user's own transaction. Safe to run again. Each trigger is replaced in a transaction of its own, so that no change is missed.`
-  return script(about, watchedTables().map(captureTrigger))
+  return script(about, [canaryTable(), ...watchedTables(syncedTables).map(captureTrigger)])
 }
 
 /** The batches that put a table's capture trigger in place of the one before it. */
@@ -70,11 +76,11 @@ BEGIN
 END`
 }
 
-const fullName = ({ clinicTable }: Watched) => `dbo.${name(triggerName(clinicTable))}`
+const fullName = ({ schema, clinicTable }: Watched) => `${schema}.${name(triggerName(clinicTable))}`
 
 /** A trigger's batch, which is what OBJECT_DEFINITION gives. ASCII only: an editor may save the file in a code page. */
 function definition(watched: Watched): string {
-  const { clinicTable, own, derived } = watched
+  const { schema, clinicTable, own, derived } = watched
   const deletes = own === null || own.deletes.clinic === 'propagate' || derived.length > 0
   const brought = own === null ? [] : broughtBy(own)
   const parts = [
@@ -83,7 +89,7 @@ function definition(watched: Watched): string {
     ...derived.map(({ table, source }, i) => derivedRecords(table, source, brought.length + 2 + i)),
     ...(own?.deletes.clinic === 'propagate' ? [deletedRows(own, brought.length + 2 + derived.length)] : []),
   ]
-  return `CREATE TRIGGER ${fullName(watched)} ON ${dbo(clinicTable)} AFTER INSERT, UPDATE${deletes ? ', DELETE' : ''} AS
+  return `CREATE TRIGGER ${fullName(watched)} ON ${schema}.${name(clinicTable)} AFTER INSERT, UPDATE${deletes ? ', DELETE' : ''} AS
 BEGIN
   IF NOT EXISTS (SELECT 1 FROM inserted)${deletes ? ' AND NOT EXISTS (SELECT 1 FROM deleted)' : ''} RETURN
   SET NOCOUNT ON
@@ -127,7 +133,7 @@ function enteringAncestors(child: Table, { table, path }: Ancestor, turn: number
   const childKey = name(child.key.clinic)
   let reference = `i.${name(first.column)}`
   const joins = further.map(({ from, column }, i) => {
-    const join = `INNER JOIN ${dbo(from.clinic)} a${i} ON a${i}.${name(from.key.clinic)} = ${reference}`
+    const join = `INNER JOIN ${inClinic(from)} a${i} ON a${i}.${name(from.key.clinic)} = ${reference}`
     reference = `a${i}.${name(column)}`
     return `\n${join}`
   })

@@ -1,6 +1,7 @@
 import type { GeneratedFile } from '../generated.ts'
-import { tables } from '../tables/index.ts'
+import { syncedTables } from '../tables/index.ts'
 import { applyingScript } from './applying.ts'
+import { readCanary, sendCanary } from './canary.ts'
 import { captureScript } from './capture.ts'
 import { inspect } from './inspecting.ts'
 import { outboxStatus, recordVersions, requeue } from './operating.ts'
@@ -18,7 +19,7 @@ export function clinicFiles(): GeneratedFile[] {
   return [
     { path: 'migrations/sqlserver/02_sync_capture.sql', content: captureScript() },
     { path: 'migrations/sqlserver/03_sync_procedures.sql', content: proceduresScript() },
-    { path: 'migrations/sqlserver/05_sync_apply.sql', content: applyingScript(tables) },
+    { path: 'migrations/sqlserver/05_sync_apply.sql', content: applyingScript(syncedTables) },
     { path: 'migrations/sqlserver/09_service_role.sql', content: roleScript() },
   ]
 }
@@ -46,5 +47,7 @@ function proceduresScript(): string {
     resumeAfterRestore(),
     queueRecords(),
     recordStates(),
+    sendCanary(),
+    readCanary(),
   ])
 }

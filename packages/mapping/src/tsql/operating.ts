@@ -1,4 +1,4 @@
-import { tables } from '../tables/index.ts'
+import { syncedTables } from '../tables/index.ts'
 import { checkedArray, checkedFlag, checkedMax, checkedTables, number, refuse, tableName } from './arguments.ts'
 import { causeOf, isDiscarded } from './settling.ts'
 import { literal, procedure } from './text.ts'
@@ -60,7 +60,7 @@ SET LOCK_TIMEOUT -1`,
 /** `sync.Requeue`: a page of the outbox back to Pending. */
 export function requeue(): string {
   const refused = (condition: string, message: string) => refuse(51200, condition, `sync.Requeue: ${message}`)
-  const names = tables.map((table) => literal(table.name)).join(', ')
+  const names = syncedTables.map((table) => literal(table.name)).join(', ')
   return procedure(
     'sync.Requeue',
     '@Status nvarchar(20), @Table nvarchar(100), @Key int, @OlderThanSeconds int, @RunningMs int, @After bigint, @Max int, @DryRun bit',

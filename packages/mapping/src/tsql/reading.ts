@@ -1,13 +1,13 @@
-import { tables } from '../tables/index.ts'
+import { syncedTables, tables } from '../tables/index.ts'
 import type { Table } from '../types.ts'
 import { checkedFlag, checkedMax, checkedTable } from './arguments.ts'
 import { rowAsJson } from './row.ts'
 import { andInScope } from './scope.ts'
-import { dbo, indent, literal, name, procedure } from './text.ts'
+import { inClinic, indent, literal, name, procedure } from './text.ts'
 
 /** One `IF @Table = …` a table. */
-const perTable = (statement: (table: Table) => string) =>
-  tables.map((table) => `IF @Table = ${literal(table.name)}\n${statement(table)}`).join('\n\n')
+const perTable = (mapped: readonly Table[], statement: (table: Table) => string) =>
+  mapped.map((table) => `IF @Table = ${literal(table.name)}\n${statement(table)}`).join('\n\n')
 
 /**
  * `sync.ReadRecords`: fills in Seen, State and RowData of #record, a table of its caller (sync.TakeChanges), for the
@@ -16,8 +16,9 @@ const perTable = (statement: (table: Table) => string) =>
  */
 export function readRecords(): string {
   const found = perTable(
+    syncedTables,
     (table) => `  UPDATE c SET State = 1, RowData = ${rowAsJson(table)}
-  FROM #record c INNER LOOP JOIN ${dbo(table.clinic)} t${table.clinicIsView ? '' : ' WITH (FORCESEEK)'} ON t.${name(table.key.clinic)} = c.RecordID
+  FROM #record c INNER LOOP JOIN ${inClinic(table)} t${table.clinicIsView ? '' : ' WITH (FORCESEEK)'} ON t.${name(table.key.clinic)} = c.RecordID
   WHERE c.TableName = @Table AND c.Ordinal BETWEEN @From AND @To AND c.State IS NULL${andInScope(table, 't', 4)}`,
   )
   return procedure(
@@ -48,7 +49,7 @@ export function readRows(): string {
     `
 -- The rows of a table that are synced, with keys above @After (NULL: from the start), in key order.
 SET NOCOUNT ON
-${checkedTable('sync.ReadRows')}
+${checkedTable('sync.ReadRows', syncedTables)}
 ${checkedMax('sync.ReadRows')}
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED
 SET DEADLOCK_PRIORITY LOW
@@ -58,8 +59,9 @@ IF @from > 2147483647 SET @Max = 0
 DECLARE @first int = CASE WHEN @from > 2147483647 THEN 2147483647 ELSE @from END
 
 ${perTable(
+  syncedTables,
   (table) => `  SELECT TOP (@Max) t.${name(table.key.clinic)} AS RecordID, ${rowAsJson(table)} AS RowData
-  FROM ${dbo(table.clinic)} t
+  FROM ${inClinic(table)} t
   WHERE t.${name(table.key.clinic)} >= @first${andInScope(table, 't', 4)}
   ORDER BY t.${name(table.key.clinic)}`,
 )}
@@ -78,7 +80,7 @@ export function backfillPage(): string {
 -- Queues the next @Max synced rows of a table, by key after the watermark in sync.Backfill. Queue rows and watermark are one
 -- transaction: an interrupted backfill goes on where it was. @Restart = 1 begins the table anew.
 SET NOCOUNT ON
-${checkedTable('sync.BackfillPage')}
+${checkedTable('sync.BackfillPage', tables)}
 ${checkedMax('sync.BackfillPage')}
 ${checkedFlag('sync.BackfillPage', '@Restart')}
 SET XACT_ABORT ON
@@ -100,7 +102,7 @@ END
 IF @Restart = 1
 BEGIN
   ${indent(
-    perTable((table) => `  SELECT @total = COUNT(*) FROM ${dbo(table.clinic)} t${scoped(table)}`),
+    perTable(tables, (table) => `  SELECT @total = COUNT(*) FROM ${inClinic(table)} t${scoped(table)}`),
     2,
   )}
   UPDATE sync.Backfill SET LastKey = NULL, Done = 0, Total = @total, FinishedAt = NULL WHERE TableName = @Table
@@ -111,9 +113,10 @@ SET @first = CASE WHEN @last IS NULL THEN -2147483648 WHEN @last = 2147483647 TH
 IF @last = 2147483647 SET @Max = 0
 
 ${perTable(
+  tables,
   (table) => `  INSERT INTO @page (RecordID)
   SELECT TOP (@Max) t.${name(table.key.clinic)}
-  FROM ${dbo(table.clinic)} t
+  FROM ${inClinic(table)} t
   WHERE t.${name(table.key.clinic)} >= @first${andInScope(table, 't', 4)}
   ORDER BY t.${name(table.key.clinic)}`,
 )}

@@ -1,8 +1,8 @@
-import { tables } from '../tables/index.ts'
+import { syncedTables } from '../tables/index.ts'
 import type { Table } from '../types.ts'
 import { checkedMax, checkedTable, refuse } from './arguments.ts'
 import { inScope } from './scope.ts'
-import { dbo, indent, literal, name, procedure } from './text.ts'
+import { inClinic, indent, literal, name, procedure } from './text.ts'
 
 const PREAMBLE = `SET XACT_ABORT ON
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED
@@ -16,7 +16,7 @@ const RULING = `CONVERT(varchar(20), c.ConflictID) AS ConflictID, c.TableName, c
 
 /** Sets @presence; fails with 1222 where somebody's open transaction holds what must be read for it. */
 function lookFor(table: Table): string {
-  const from = `${dbo(table.clinic)} t${table.clinicIsView ? '' : ' WITH (FORCESEEK)'}`
+  const from = `${inClinic(table)} t${table.clinicIsView ? '' : ' WITH (FORCESEEK)'}`
   const key = `t.${name(table.key.clinic)} = @Key`
   const scope = inScope(table, 't')
   const there = `EXISTS (SELECT 1 FROM ${from} WHERE ${key})`
@@ -41,7 +41,7 @@ export function recordHistory(): string {
 -- values. Waits for nobody, and is all index seeks. What somebody's open transaction has queued is often why a change does not arrive:
 -- such outbox rows are told too, with IsUncommitted = 1.
 SET NOCOUNT ON
-${checkedTable('sync.RecordHistory')}
+${checkedTable('sync.RecordHistory', syncedTables)}
 ${refuse(51200, '@Key IS NULL', 'sync.RecordHistory: @Key must not be NULL')}
 ${checkedMax('sync.RecordHistory')}
 ${PREAMBLE}
@@ -51,7 +51,7 @@ DECLARE @presence nvarchar(20)
 SET XACT_ABORT OFF
 SET LOCK_TIMEOUT 0
 BEGIN TRY
-  ${indent(tables.map(lookFor).join('\n'), 2)}
+  ${indent(syncedTables.map(lookFor).join('\n'), 2)}
 END TRY
 BEGIN CATCH
   IF ERROR_NUMBER() <> 1222 THROW;

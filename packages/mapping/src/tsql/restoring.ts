@@ -1,4 +1,4 @@
-import { tables } from '../tables/index.ts'
+import { syncedTables } from '../tables/index.ts'
 import { checkedArray, checkedMax, checkedTables, number, refuse, tableName } from './arguments.ts'
 import { literal, procedure } from './text.ts'
 
@@ -131,7 +131,7 @@ SET LOCK_TIMEOUT -1`,
 
 /** `sync.QueueRecords`: records that the other side lacks, or has otherwise, to be sent. */
 export function queueRecords(): string {
-  const names = tables.map((table) => literal(table.name)).join(', ')
+  const names = syncedTables.map((table) => literal(table.name)).join(', ')
   return procedure(
     'sync.QueueRecords',
     '@Records nvarchar(max)',

@@ -22,6 +22,8 @@ export const SERVICE_PROCEDURES = [
   'Bookkeeping',
   'HoldPortalChanges',
   'RecordStates',
+  'SendCanary',
+  'ReadCanary',
 ] as const
 
 /** Migration 09: the role `clinic_sync`. Generated, so that it is applied again when there is another procedure. */

@@ -1,6 +1,6 @@
 import { tableNamed, tables } from '../tables/index.ts'
 import type { Table } from '../types.ts'
-import { clinicColumn, dbo, indent, literal, name } from './text.ts'
+import { clinicColumn, inClinic, indent, literal, name } from './text.ts'
 
 /** The condition under which the clinic's row with alias `alias` is synced; null: always. */
 export function inScope(table: Table, alias: string): string | null {
@@ -20,7 +20,7 @@ export function inScope(table: Table, alias: string): string | null {
       const inner = `${alias}${alias.length}`
       const column = name(clinicColumn(by, parent.column).clinic)
       const further = inScope(by, inner)
-      return `EXISTS (SELECT 1 FROM ${dbo(by.clinic)} ${inner} WHERE ${inner}.${column} = ${alias}.${name(table.key.clinic)}${
+      return `EXISTS (SELECT 1 FROM ${inClinic(by)} ${inner} WHERE ${inner}.${column} = ${alias}.${name(table.key.clinic)}${
         further === null ? '' : `\n  AND ${indent(further, 2)}`
       })`
     }

@@ -1,4 +1,5 @@
-import { tables } from '../tables/index.ts'
+import { syncedTables } from '../tables/index.ts'
+import { CANARY } from '../types.ts'
 import { checkedMax } from './arguments.ts'
 import { NOT_TAKEN_OVER } from './original.ts'
 import { literal, procedure } from './text.ts'
@@ -24,17 +25,18 @@ END`,
 
 /** `sync.TakeChanges`: pending changes with their records' current state. */
 export function takeChanges(): string {
-  const known = tables
+  const known = syncedTables
     .map((table) => `(${literal(table.name)}, ${table.deletes.clinic === 'propagate' ? 1 : 0})`)
     .join(', ')
-  const names = tables.map((table) => literal(table.name)).join(', ')
+  const names = syncedTables.map((table) => literal(table.name)).join(', ')
   return procedure(
     'sync.TakeChanges',
-    '@Max int, @After bigint = NULL',
+    '@Max int, @After bigint = NULL, @Canary bit = 0',
     `
 -- The first @Max pending rows with a QueueID above @After (NULL: all), one result row a record; then one row: Rows, Locked, and Last,
 -- the highest QueueID that was looked at (NULL: none): a caller that takes ahead of what is on its way goes on after it. Marks nothing
--- as sent. What is left for later, because a transaction holds it, a take from the start finds.
+-- as sent. What is left for later, because a transaction holds it, a take from the start finds. @Canary = 1: those of \`trace\` as well;
+-- services of 1.0 do not ask for them, and would stop at a record that they do not know.
 SET NOCOUNT ON
 ${checkedMax('sync.TakeChanges')}
 -- The clinic's first events would overwrite what doctors wrote and the original system never brought here.
@@ -86,7 +88,7 @@ BEGIN
   INSERT INTO #row (QueueID, TableName, RecordID, CreatedAt, EventVersion)
   SELECT TOP (@Max) q.QueueID, q.TableName, q.RecordID, q.CreatedAt, q.EventVersion
   FROM dbo.SyncQueue q WITH (READCOMMITTEDLOCK, READPAST)
-  WHERE q.Status = N'Pending' AND q.QueueID > @from
+  WHERE q.Status = N'Pending' AND q.QueueID > @from AND (@Canary = 1 OR q.TableName <> ${literal(CANARY)})
   ORDER BY q.QueueID
   SET @claimed = @@ROWCOUNT
   IF @claimed > 0 SELECT @last = MAX(QueueID) FROM #row
@@ -183,7 +185,7 @@ FROM #record
 WHERE State = 1 OR (State = 2 AND Propagates = 1)
 ORDER BY Ordinal
 
-SELECT @rows AS [Rows], @locked AS Locked, CONVERT(varchar(20), @last) AS [Last]
+SELECT @rows AS [Rows], @locked AS Locked, CONVERT(varchar(20), @last) AS [Last], CAST(1 AS bit) AS TakesCanary
 
 SET LOCK_TIMEOUT -1`,
   )

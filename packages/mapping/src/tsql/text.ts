@@ -7,6 +7,12 @@ export const name = (text: string) => `[${text.replaceAll(']', ']]')}]`
 /** A table or view of the clinic's schema dbo. */
 export const dbo = (text: string) => `dbo.${name(text)}`
 
+/** The schema in the clinic of a synced table: the canary is in ours. */
+export const schemaOf = ({ isOurs }: Pick<Table, 'isOurs'>) => (isOurs ? 'sync' : 'dbo')
+
+/** Where in the clinic a synced table is. */
+export const inClinic = (table: Table) => `${schemaOf(table)}.${name(table.clinic)}`
+
 /** A string literal. */
 export const literal = (text: string) => `N'${text.replaceAll("'", "''")}'`
 

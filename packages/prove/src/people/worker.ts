@@ -1,5 +1,5 @@
 import type { Key, Row, Value } from '@clinic-sync/contracts'
-import { TABLE_NAMES, type TableName, tableNamed } from '@clinic-sync/mapping'
+import { type TableName, tableNamed, tables } from '@clinic-sync/mapping'
 import type { Operation, Side, Step, Wanted } from '../schedule/schedule.ts'
 import type { Subject } from '../schedule/subjects.ts'
 import { agreed, columnNamed } from '../schedule/values.ts'
@@ -73,9 +73,7 @@ export class Worker {
         want('aligner_sets', this.#ledger.keyOf(subject.set))
     }
     const held = new Map<string, Row | null>()
-    const sorted = [...wanted.values()].sort(
-      (a, b) => TABLE_NAMES.indexOf(a.table) - TABLE_NAMES.indexOf(b.table) || a.key - b.key,
-    )
+    const sorted = [...wanted.values()].sort((a, b) => placeOf(a.table) - placeOf(b.table) || a.key - b.key)
     for (const { table, key } of sorted) held.set(recordOf({ table, key }), await this.#session.hold(table, key))
     return held
   }
@@ -168,6 +166,9 @@ export class Worker {
 }
 
 /** The names of those records that the schedule has one of. */
+/** Parents before children. */
+const placeOf = (table: TableName): number => tables.findIndex(({ name }) => name === table)
+
 const ONLY: Partial<Record<TableName, string>> = { aligner_doctors: 'doctor', patients: 'patient', work: 'work' }
 
 /** A change that a careless comparison takes for none. The text grows no longer, since its column may be full. */

@@ -113,8 +113,9 @@ export class Migrations {
       const { schema, name } = table.definition
       if (schema === 'sync' || name === 'SyncQueue') this.#db.hide(schema, name)
     }
-    for (const { name } of this.#db.triggers)
-      if (name.startsWith('trg_sync_') || name.startsWith('trg_SyncQueue_')) this.#db.hide('dbo', name)
+    for (const { name, table } of this.#db.triggers)
+      if (name.startsWith('trg_sync_') || name.startsWith('trg_SyncQueue_'))
+        this.#db.hide(table.definition.schema, name)
     for (const name of this.#db.procedureNames('sync')) this.#db.hide('sync', name)
     this.#db.hide('dbo', 'sp_NotifyAppOfSync')
     this.#db.hasRole = false

@@ -1,7 +1,8 @@
-import { type Table as Mapped, tables as mappedTables } from '@clinic-sync/mapping'
+import { CANARY_KEY, type Table as Mapped, syncedTables } from '@clinic-sync/mapping'
 import { Database } from '../engine/database.ts'
 import { Table } from '../engine/table.ts'
 import { applyPortalChanges } from '../sync/apply.ts'
+import { readCanary, sendCanary } from '../sync/canary.ts'
 import { captureTriggers } from '../sync/capture.ts'
 import { doorbellTriggers } from '../sync/doorbells.ts'
 import { inspect } from '../sync/inspect.ts'
@@ -24,7 +25,7 @@ import { paymentsView } from './payments-view.ts'
 import { syncTables } from './sync.ts'
 
 /** A clinic's database without rows: its tables, and what the migrations add, installed. */
-export function openDatabase(name: string, mapped: readonly Mapped[] = mappedTables): Database {
+export function openDatabase(name: string, mapped: readonly Mapped[] = syncedTables): Database {
   const db = new Database(name)
   for (const definition of clinicTables) db.addTable(new Table(definition))
   db.addView('dbo', paymentsView(db.table('dbo', 'tblAlignerSets'), db.table('dbo', 'tblInvoice')))
@@ -53,7 +54,10 @@ export function openDatabase(name: string, mapped: readonly Mapped[] = mappedTab
     ringDoorbell,
     ringServiceBroker,
     waitForChanges,
-    inspect(outbox, triggers),
+    inspect(
+      outbox,
+      triggers.filter(({ table }) => table.definition.schema === 'dbo'),
+    ),
     outboxStatus(outbox),
     requeue(outbox, records),
     recordVersions(outbox, records),
@@ -65,6 +69,8 @@ export function openDatabase(name: string, mapped: readonly Mapped[] = mappedTab
     holdPortalChanges,
     resumeAfterRestore(outbox),
     queueRecords(outbox, records),
+    sendCanary(outbox),
+    readCanary(outbox),
   ]
   for (const procedure of procedures) db.addProcedure('sync', procedure)
   db.addProcedure('sys', setSessionContext)
@@ -76,6 +82,7 @@ export function openDatabase(name: string, mapped: readonly Mapped[] = mappedTab
 
   const tx = new Transaction(0)
   db.table('sync', 'Settings').insert(tx, ['RetentionDays', '7'])
+  db.table('sync', 'Canary').insert(tx, [CANARY_KEY, null, null])
   tx.commit()
   return db
 }

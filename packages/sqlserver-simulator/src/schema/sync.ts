@@ -1,3 +1,4 @@
+import { TOKEN_LENGTH } from '@clinic-sync/mapping'
 import { nowDatetime2 } from '../engine/clock.ts'
 import { column as c, type TableDefinition, table } from '../engine/definition.ts'
 
@@ -60,6 +61,11 @@ export const syncTables = (nextId: () => bigint, nextConflict: () => bigint): re
     key('Ruling', 'nvarchar(20)'),
     key('PortalVersion', 'bigint'),
     c('RuledAt', 'datetime2(3)', now),
+  ]),
+  table('sync', 'Canary', [
+    key('CanaryID', 'int'),
+    c('ClinicToken', `nvarchar(${TOKEN_LENGTH})`),
+    c('PortalToken', `nvarchar(${TOKEN_LENGTH})`),
   ]),
   table('sync', 'Settings', [key('Name', 'nvarchar(100)'), c('Value', 'nvarchar(1000)')]),
   table('sync', 'Migrations', [

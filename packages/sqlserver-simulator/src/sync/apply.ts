@@ -10,6 +10,7 @@ import { INT, MAX, nvarchar, type SqlValue, type } from '../values/types.ts'
 import { checkedArray, checkedRecords, isBigint, isInt, isObject, isTableName, optional, orNull } from './arguments.ts'
 import { clinicTypesOf, Locked } from './apply-types.ts'
 import { writeRulings } from './apply-write.ts'
+import { schemaOf } from './capture.ts'
 import { thrown } from './malformed.ts'
 import { type Records, wireRow } from './records.ts'
 import { checkTakenOver } from './original.ts'
@@ -140,7 +141,7 @@ function judge(work: Work, all: ReadonlyMap<string, Records>, change: Change, ru
   // What has been seen already, or is none of the portal's, needs no look at the row.
   if (version <= seen || records.mapped.clinicIsView) return rule(null).ruling
 
-  const table = work.db.table('dbo', records.mapped.clinic)
+  const table = work.db.table(schemaOf(records.mapped), records.mapped.clinic)
   const found = table.get(key)
   const locked = { outcome: 'retry', code: '1222', reason: 'locked in the clinic' }
   if (found !== undefined && isBlocked(work.tx, found, 'U')) return locked

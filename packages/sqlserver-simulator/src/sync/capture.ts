@@ -1,4 +1,4 @@
-import { type Table as Mapped, tables as mappedTables, type Source, type TableName } from '@clinic-sync/mapping'
+import { type Table as Mapped, type Source, syncedTables as mappedTables, type TableName } from '@clinic-sync/mapping'
 import type { Database, RowChange, Trigger } from '../engine/database.ts'
 import type { Table } from '../engine/table.ts'
 import type { Work } from '../engine/work.ts'
@@ -16,15 +16,17 @@ export interface Queued {
 /** The name of the trigger that captures a clinic table's changes. */
 export const triggerName = (clinicTable: string) => `trg_sync_${clinicTable}`
 
-/** The capture triggers, as the migrations generate them: one for each clinic table that a synced record is read from. */
+/** Where in the clinic a synced table is. */
+export const schemaOf = ({ isOurs }: Pick<Mapped, 'isOurs'>) => (isOurs ? 'sync' : 'dbo')
+
+/** The capture triggers, as the migrations generate them: one for each table that a synced record is read from. */
 export function captureTriggers(db: Database): Trigger[] {
-  const names = new Set<string>()
+  const watched = new Set<Table>()
   for (const mapped of mappedTables) {
-    if (!mapped.clinicIsView) names.add(mapped.clinic.toLowerCase())
-    for (const source of mapped.sources) names.add(source.table.toLowerCase())
+    if (!mapped.clinicIsView) watched.add(db.table(schemaOf(mapped), mapped.clinic))
+    for (const source of mapped.sources) watched.add(db.table('dbo', source.table))
   }
-  return [...names].map((name) => {
-    const table = db.table('dbo', name)
+  return [...watched].map((table) => {
     const turns = captures(db, table)
     return {
       name: triggerName(table.definition.name),

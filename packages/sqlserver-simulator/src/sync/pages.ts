@@ -65,13 +65,16 @@ export function readRows(all: ReadonlyMap<string, Records>): Procedure {
   }
 }
 
+/** What is backfilled: the clinic's records. */
+const withoutOurs = (all: ReadonlyMap<string, Records>) => new Map([...all].filter(([, { mapped }]) => !mapped.isOurs))
+
 /** `sync.BackfillPage @Table, @Max, @Restart`: queue rows and watermark in one transaction. */
 export function backfillPage(all: ReadonlyMap<string, Records>): Procedure {
   return {
     name: 'BackfillPage',
     parameters: [TABLE, LIMIT, { name: 'Restart', type: BIT }],
     run(work, [name, max, restart]) {
-      const records = checkedTable('sync.BackfillPage', all, name)
+      const records = checkedTable('sync.BackfillPage', withoutOurs(all), name)
       const limit = checkedMax('sync.BackfillPage', max)
       const isAnew = checkedFlag('sync.BackfillPage', '@Restart', restart)
       const access = { tx: work.tx, mode: 'S', onLocked: 'wait' } as const

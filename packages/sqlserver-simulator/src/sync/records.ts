@@ -7,6 +7,7 @@ import { compareText } from '../values/compare.ts'
 import { formatDecimal } from '../values/decimal.ts'
 import { SqlError } from '../values/errors.ts'
 import type { SqlType, SqlValue } from '../values/types.ts'
+import { schemaOf } from './capture.ts'
 
 interface MappedColumn {
   readonly column: Column
@@ -28,7 +29,7 @@ export interface Records {
 export function openRecords(db: Database, tables: readonly Mapped[]): ReadonlyMap<string, Records> {
   return new Map(
     tables.map((mapped) => {
-      const relation = db.relation('dbo', mapped.clinic)
+      const relation = db.relation(schemaOf(mapped), mapped.clinic)
       const columns = allColumns(mapped).map((column) => {
         const ordinal = relation.columns.findIndex((c) => c.name.toLowerCase() === column.clinic.toLowerCase())
         const definition = relation.columns[ordinal]

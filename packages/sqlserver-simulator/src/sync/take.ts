@@ -1,3 +1,4 @@
+import { CANARY } from '@clinic-sync/mapping'
 import type { Procedure } from '../engine/database.ts'
 import { Blocked, acquire, isBlocked } from '../engine/locks.ts'
 import type { Row } from '../engine/row.ts'
@@ -31,20 +32,26 @@ const COLUMNS = [
   resultColumn('Deleted', BIT),
   resultColumn('RowData', nvarchar(MAX)),
 ]
-const TOTALS = [resultColumn('Rows', INT), resultColumn('Locked', INT), resultColumn('Last', type('varchar', 20))]
+const TOTALS = [
+  resultColumn('Rows', INT),
+  resultColumn('Locked', INT),
+  resultColumn('Last', type('varchar', 20)),
+  resultColumn('TakesCanary', BIT),
+]
 
-/** `sync.TakeChanges @Max, @After`, as migrations/sqlserver/03_sync_procedures.sql has it. */
+/** `sync.TakeChanges @Max, @After, @Canary`, as migrations/sqlserver/03_sync_procedures.sql has it. */
 export function takeChanges(outbox: Outbox, all: ReadonlyMap<string, Records>): Procedure {
   return {
     name: 'TakeChanges',
     parameters: [
       { name: 'Max', type: INT },
       { name: 'After', type: BIGINT, default: null },
+      { name: 'Canary', type: BIT, default: false },
     ],
-    run(work, [max, after]) {
+    run(work, [max, after, canary]) {
       const checked = checkedMax('sync.TakeChanges', max)
       checkTakenOver(work, outbox, 'TakeChanges')
-      return take(work, outbox, all, checked, typeof after === 'bigint' ? after : null)
+      return take(work, outbox, all, checked, typeof after === 'bigint' ? after : null, canary === true)
     },
   }
 }
@@ -55,7 +62,9 @@ function take(
   all: ReadonlyMap<string, Records>,
   max: number,
   after: bigint | null,
+  withCanary: boolean,
 ): readonly Result[] {
+  const isWanted = ({ values }: Row) => withCanary || values[outbox.at.TableName] !== CANARY
   const pending = outbox.pending(after)[Symbol.iterator]()
   const moved = movedUpTo(work)
   let [rows, locked] = [0, 0]
@@ -63,7 +72,7 @@ function take(
   const events: SqlValue[][] = []
   // Once, unless everything in a full page is held by open transactions: those hold up their own rows only.
   for (;;) {
-    const page = nextPage(work, pending, max)
+    const page = nextPage(work, pending, max, isWanted)
     last = page.length > 0 ? outbox.id(page.at(-1) as Row) : last
     const isKnown = (row: Row) => all.has(String(row.values[outbox.at.TableName]))
     for (const row of page) {
@@ -96,17 +105,17 @@ function take(
   }
   return [
     { columns: COLUMNS, rows: events, count: events.length },
-    { columns: TOTALS, rows: [[rows, locked, last?.toString() ?? null]], count: 1 },
+    { columns: TOTALS, rows: [[rows, locked, last?.toString() ?? null, true]], count: 1 },
   ]
 }
 
 /** The next pending rows that no transaction in flight holds. */
-function nextPage(work: Work, pending: Iterator<Row>, max: number): Row[] {
+function nextPage(work: Work, pending: Iterator<Row>, max: number, isWanted: (row: Row) => boolean): Row[] {
   const page: Row[] = []
   while (page.length < max) {
     const next = pending.next()
     if (next.done) break
-    if (!isBlocked(work.tx, next.value, 'U')) page.push(next.value)
+    if (isWanted(next.value) && !isBlocked(work.tx, next.value, 'U')) page.push(next.value)
   }
   return page
 }

@@ -1,4 +1,4 @@
-import { type Table, tables } from '@clinic-sync/mapping'
+import { syncedTables, type Table } from '@clinic-sync/mapping'
 import { startSimulator } from '../../src/index.ts'
 import { openDatabase, type Target } from './real-engine.ts'
 
@@ -11,7 +11,8 @@ export interface EngineOptions {
 
 /** A migrated clinic for one test file: on the server at SQLSERVER_URL if that is set, else in a simulator of its own. */
 export async function openEngine({ portalDeletes, collation }: EngineOptions = {}): Promise<Target> {
-  const mapped = portalDeletes === undefined ? tables : tables.map((table) => withDeletes(table, portalDeletes))
+  const mapped =
+    portalDeletes === undefined ? syncedTables : syncedTables.map((table) => withDeletes(table, portalDeletes))
   const server = process.env.SQLSERVER_URL
   return server ? openDatabase(server, mapped, collation) : startSimulator({ migrated: true, tables: mapped })
 }

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { openScriptConnection, runBatches, type ScriptConnection } from '@clinic-sync/clinic'
-import { type Table, tables } from '@clinic-sync/mapping'
+import { syncedTables, type Table } from '@clinic-sync/mapping'
 import { fitForBabelfish } from '../../../demo/src/run/babelfish.ts'
 import { applyingScript } from '../../../mapping/src/tsql/applying.ts'
 
@@ -101,7 +101,7 @@ export async function openDatabase(
   const database = await createDatabase(serverUrl, collation)
   try {
     for (const file of filesFor(database.babelfish)) {
-      if (file === APPLYING && mapped !== tables) await database.script(applyingScript(mapped))
+      if (file === APPLYING && mapped !== syncedTables) await database.script(applyingScript(mapped))
       else await database.file(file)
     }
     // As in the simulator.

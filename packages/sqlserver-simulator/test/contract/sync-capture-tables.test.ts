@@ -51,7 +51,7 @@ async function prove(): Promise<void> {
   await connection.batch(CREATE)
   await connection.batch(OWN)
   // Twice, as a migration.
-  const script = captureTrigger({ clinicTable: odd.clinic, own: odd, derived: [] })
+  const script = captureTrigger({ schema: 'dbo', clinicTable: odd.clinic, own: odd, derived: [] })
   await runBatches(connection, script)
   await runBatches(connection, script)
   /** What a statement puts into the outbox. */

@@ -42,6 +42,7 @@ export const tableFor = ({ policies, deletes, kinds }: Setup): Table => ({
   name: 'aligner_notes',
   clinic: 'records',
   clinicIsView: false,
+  isOurs: false,
   key: column('id', 'int', 'int'),
   columns: [
     column('kind', 'text', 'varchar(20)'),
