@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import { connectBroker, DISCARDED, openDeadLetterBox, startEventConsumer } from '@clinic-sync/broker'
 import { openClinic, openScriptConnection } from '@clinic-sync/clinic'
 import { testClinic, testPostgres, testVhost } from '@clinic-sync/dev-services/testing'
-import { isOver, type JudgedLetter, select, standing } from '@clinic-sync/operations'
+import { isOver, type JudgedLetter, select, standing, type Yard } from '@clinic-sync/operations'
 import { openPortal } from '@clinic-sync/portal'
 import { createLogger } from '@clinic-sync/runtime'
 import { toEvent } from '@clinic-sync/sync'
@@ -14,7 +14,7 @@ import { discardCommand, type DiscardOptions } from '../src/dead-letters/discard
 import { listLines } from '../src/dead-letters/list.ts'
 import { replayCommand } from '../src/dead-letters/replay.ts'
 import { show } from '../src/dead-letters/show.ts'
-import { openYard, type Yard } from '../src/dead-letters/yard.ts'
+import { openYard } from '../src/dead-letters/yard.ts'
 import { migrate } from '../src/index.ts'
 
 const log = createLogger({ name: 'test', level: 'silent' })

@@ -148,18 +148,6 @@ export const DeadLetterRequest = {
 } as unknown as typeof defined.DeadLetterRequest
 export type DeadLetterRequest = defined.DeadLetterRequest
 
-export const PageFailure = {
-  type: 'object',
-  required: ['statusCode', 'error', 'message'],
-  properties: {
-    statusCode: { type: 'integer' },
-    error: { type: 'string' },
-    code: { type: 'string' },
-    message: { type: 'string' },
-  },
-} as unknown as typeof defined.PageFailure
-export type PageFailure = defined.PageFailure
-
 export const RunningVerification = {
   type: 'object',
   required: ['startedAt', 'rows', 'of'],
@@ -187,6 +175,19 @@ export const DrainFailure = {
   properties: { code: { type: 'string' }, side: Side, message: { type: 'string' } },
 } as unknown as typeof defined.DrainFailure
 export type DrainFailure = defined.DrainFailure
+
+export const PageFailure = {
+  type: 'object',
+  required: ['statusCode', 'error', 'message'],
+  properties: {
+    statusCode: { type: 'integer' },
+    error: { type: 'string' },
+    code: { type: 'string' },
+    message: { type: 'string' },
+    field: { type: 'string' },
+  },
+} as unknown as typeof defined.PageFailure
+export type PageFailure = defined.PageFailure
 
 export const DeadLetterDiscard = {
   type: 'object',
@@ -263,18 +264,6 @@ export const LastEvent = {
 } as unknown as typeof defined.LastEvent
 export type LastEvent = defined.LastEvent
 
-export const DeadLetterDiscardRequest = {
-  type: 'object',
-  required: ['ids', 'who', 'why'],
-  properties: {
-    ids: { type: 'array', items: { type: 'string', minLength: 1, maxLength: 200 }, minItems: 1, maxItems: 200 },
-    who: { type: 'string', minLength: 1, maxLength: 100 },
-    why: { type: 'string', minLength: 1, maxLength: 500, pattern: '\\S' },
-  },
-  additionalProperties: false,
-} as unknown as typeof defined.DeadLetterDiscardRequest
-export type DeadLetterDiscardRequest = defined.DeadLetterDiscardRequest
-
 export const Ruling = {
   type: 'object',
   required: ['id', 'table', 'key', 'columns', 'ruling', 'at'],
@@ -300,6 +289,18 @@ export const DeadCause = {
   },
 } as unknown as typeof defined.DeadCause
 export type DeadCause = defined.DeadCause
+
+export const DeadLetterDiscardRequest = {
+  type: 'object',
+  required: ['ids', 'who', 'why'],
+  properties: {
+    ids: { type: 'array', items: { type: 'string', minLength: 1, maxLength: 200 }, minItems: 1, maxItems: 200 },
+    who: { type: 'string', minLength: 1, maxLength: 100, pattern: '\\S' },
+    why: { type: 'string', minLength: 1, maxLength: 500, pattern: '\\S' },
+  },
+  additionalProperties: false,
+} as unknown as typeof defined.DeadLetterDiscardRequest
+export type DeadLetterDiscardRequest = defined.DeadLetterDiscardRequest
 
 export const DeadLetterRehearsals = {
   type: 'object',
@@ -704,9 +705,10 @@ export type OutboxPart = defined.OutboxPart
 
 export const DeadLetterList = {
   type: 'object',
-  required: ['letters', 'unasked'],
+  required: ['letters', 'total', 'unasked'],
   properties: {
     letters: { type: 'array', items: DeadLetterFacts },
+    total: { type: 'integer', minimum: 0 },
     unasked: { type: 'array', items: { type: 'string' } },
   },
 } as unknown as typeof defined.DeadLetterList

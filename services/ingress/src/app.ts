@@ -10,6 +10,7 @@ import { answerErrors } from './errors.ts'
 import { type Limits, limitSources } from './limits.ts'
 import { type DoorbellTestRouteOptions, doorbellTestRoute } from './routes/doorbell-test.ts'
 import { type DoorbellRoutesOptions, doorbellRoutes } from './routes/doorbells.ts'
+import { type DeadLetterRoutesOptions, deadLetterRoutes } from './routes/dead-letters.ts'
 import { healthRoutes } from './routes/health.ts'
 import { logsRoute } from './routes/logs.ts'
 import { metricsRoute } from './routes/metrics.ts'
@@ -31,6 +32,8 @@ export interface AppOptions {
   readonly board?: Pick<StatusBoard, 'read' | 'watch'> | undefined
   /** Missing: nothing is compared here. */
   readonly verifying?: VerificationsRouteOptions['verifying'] | undefined
+  /** What the status page asks for beyond the status; missing: its routes are not there. */
+  readonly page?: PageParts | undefined
   /** SYNC_WEBHOOK_SECRET, for the doorbells. */
   readonly webhookSecret: string
   /** SYNC_WEBHOOK_KEYS, for signed webhooks. */
@@ -40,6 +43,10 @@ export interface AppOptions {
   readonly metrics?: Metrics | undefined
   readonly recent?: Pick<RecentLines, 'text'> | undefined
   readonly limits?: Limits | undefined
+}
+
+export interface PageParts {
+  readonly deadLetters: DeadLetterRoutesOptions['deadLetters']
 }
 
 /** The status page allows itself what it needs: `helmet` of its routes. */
@@ -100,6 +107,7 @@ export const app: FastifyPluginAsyncTypebox<AppOptions> = async (fastify, option
   if (verifying !== undefined) await fastify.register(verificationsRoute, { prefix, verifying, token: operatorToken })
   if (recent !== undefined) await fastify.register(logsRoute, { prefix, recent, token: operatorToken })
   await fastify.register(pageRoutes)
+  if (options.page) await fastify.register(deadLetterRoutes, { prefix, ...options.page, token: operatorToken })
   await fastify.register(healthRoutes, { state })
   if (metrics !== undefined) await fastify.register(metricsRoute, { metrics, token: operatorToken })
 }

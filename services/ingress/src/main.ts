@@ -61,6 +61,7 @@ runService({
       recent,
       bookkeeping: { clinic, portal },
       status: { clinic, portal, broker, rabbitmqUrl: settings.RABBITMQ_URL },
+      page: { databases: { clinic, portal }, rabbitmqUrl: settings.RABBITMQ_URL },
     })
     keepDeadLetters(broker, { clinic, portal })
     const { state } = served.ingress

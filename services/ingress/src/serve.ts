@@ -1,9 +1,10 @@
 import type { Side, WebhookKey } from '@clinic-sync/contracts'
 import Fastify from 'fastify'
 import { cannotListen, type Metrics, type RecentLines, type Running } from '@clinic-sync/runtime'
-import { app, options } from './app.ts'
+import { app, options, type PageParts } from './app.ts'
 import { limitConnections } from './connections.ts'
 import { Ingress, type IngressOptions } from './ingress.ts'
+import { PageDeadLetters, type PageDeadLettersOptions } from './page/dead-letters.ts'
 import { startLines } from './start-lines.ts'
 import { StatusBoard } from './status/board.ts'
 import { Changes } from './status/changes.ts'
@@ -26,7 +27,12 @@ export interface ServeOptions extends IngressOptions {
   readonly recent?: Pick<RecentLines, 'text'> | undefined
   /** Missing: `GET /api/sync/status` is not there. */
   readonly status?: StatusOptions | undefined
+  /** Missing: the status page's own routes are not there. */
+  readonly page?: PageOptions | undefined
 }
+
+/** Whom the page's routes ask. */
+export type PageOptions = Omit<PageDeadLettersOptions, 'log'>
 
 export interface Served extends Running {
   readonly ingress: Ingress
@@ -62,6 +68,7 @@ export async function serve(settings: ServeOptions): Promise<Served> {
     recent: settings.recent,
     board,
     verifying,
+    page: settings.page && pageParts(settings.page, log),
   })
   const url = await server
     .listen({ host, port, listenTextResolver: (address) => `listening at ${address}` })
@@ -80,6 +87,10 @@ export async function serve(settings: ServeOptions): Promise<Served> {
     },
   }
 }
+
+const pageParts = (page: PageOptions, log: ServeOptions['log']): PageParts => ({
+  deadLetters: new PageDeadLetters({ ...page, log }),
+})
 
 function statusBoard(
   ingress: Ingress,

@@ -16,6 +16,7 @@ interface Hardening {
   server?: object
   board?: AppOptions['board']
   verifying?: AppOptions['verifying']
+  page?: AppOptions['page']
   level?: string
 }
 
@@ -24,7 +25,7 @@ export async function start(
   t: Test,
   answers: { clinic?: Answer; portal?: Answer } = {},
   webhookKeys: readonly WebhookKey[] = [],
-  { limits, server = {}, board, verifying, level = 'trace' }: Hardening = {},
+  { limits, server = {}, board, verifying, page, level = 'trace' }: Hardening = {},
 ) {
   const rings: string[] = []
   const lines: string[] = []
@@ -62,6 +63,7 @@ export async function start(
     limits,
     board,
     verifying,
+    page,
   })
 
   async function send(url: string, request: InjectOptions = {}) {

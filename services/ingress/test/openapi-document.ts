@@ -23,6 +23,9 @@ export async function describedApp() {
     state: new KnownState(),
     board: { read: nobody, watch: nobody as never },
     verifying: { start: () => null, kept: () => undefined, stop: async () => undefined },
+    page: {
+      deadLetters: { list: nobody, explain: nobody, rehearse: nobody, replay: nobody, discard: nobody },
+    },
     webhookSecret: 'nobody-knows-this-one',
     webhookKeys: [],
     operatorToken: 'nobody-knows-this-one',

@@ -1,6 +1,7 @@
 import type { Direction } from '@clinic-sync/contracts'
 import { SyncError } from '@clinic-sync/sync'
 import { connect, type Channel, type ChannelModel, type ConsumeMessage } from 'amqplib'
+import { brokerAddress } from '../address.ts'
 import { reasonOf } from '../errors.ts'
 import { type DeadLetter, readDeadLetter } from '../headers.ts'
 import { deadQueue, DIRECTIONS, UNROUTED } from '../topology.ts'
@@ -105,10 +106,16 @@ export async function browseDeadLetters(options: OpenBoxOptions): Promise<readon
 
 async function open(url: string, name: string, timeout: number): Promise<ChannelModel> {
   try {
-    const model = await connect(url, { timeout, clientProperties: { connection_name: `clinic-sync ${name}` } })
+    const address = brokerAddress(url)
+    const model = await connect(address.url, {
+      ...address.tls,
+      timeout,
+      clientProperties: { connection_name: `clinic-sync ${name}` },
+    })
     model.on('error', () => undefined)
     return model
   } catch (cause) {
+    if (cause instanceof SyncError) throw cause
     throw new SyncError('SYNC_BROKER_DOWN', `RabbitMQ: ${reasonOf(cause)}`, { cause })
   }
 }

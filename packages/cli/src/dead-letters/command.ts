@@ -1,14 +1,24 @@
-import { filtered, isOver, type JudgedLetter, select, type Selection, standing } from '@clinic-sync/operations'
+import {
+  facts,
+  filtered,
+  isOver,
+  type JudgedLetter,
+  select,
+  type Selection,
+  standing,
+  unaskedLines,
+  type Yard,
+} from '@clinic-sync/operations'
 import { TABLE_NAMES } from '@clinic-sync/mapping'
 import type { Environment } from '@clinic-sync/runtime'
 import { SyncError } from '@clinic-sync/sync'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { discardCommand } from './discard.ts'
-import { facts, listLines, unaskedLines } from './list.ts'
+import { listLines } from './list.ts'
 import { progressOn } from './progress.ts'
 import { replayCommand } from './replay.ts'
 import { show } from './show.ts'
-import { openYard, type Yard } from './yard.ts'
+import { openYard } from './yard.ts'
 
 interface Filters {
   readonly direction?: string

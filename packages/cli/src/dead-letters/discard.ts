@@ -1,9 +1,8 @@
-import { counted, discard, type JudgedLetter } from '@clinic-sync/operations'
+import { counted, discard, type JudgedLetter, type Yard } from '@clinic-sync/operations'
 import { SyncError } from '@clinic-sync/sync'
 import { userInfo } from 'node:os'
 import { createInterface } from 'node:readline/promises'
 import type { Progress } from './progress.ts'
-import type { Yard } from './yard.ts'
 
 export interface DiscardOptions {
   /** Missing: the user of the operating system. */

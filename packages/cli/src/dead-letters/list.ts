@@ -1,34 +1,4 @@
-import { counted, explainCause, isOver, type Judged, type JudgedLetter } from '@clinic-sync/operations'
-
-/** As `list --json` prints a letter. */
-export function facts({ letter, direction, standing, supersededBy, outbox }: JudgedLetter) {
-  return {
-    id: letter.id,
-    event: letter.messageId,
-    direction,
-    table: letter.about?.table ?? null,
-    key: letter.about?.key ?? null,
-    version: letter.about?.version ?? null,
-    cause: letter.errorCode,
-    type: letter.errorType,
-    message: letter.errorMessage,
-    attempts: letter.attempts,
-    replays: letter.replays,
-    firstFailedAt: letter.firstFailedAt,
-    failedAt: letter.failedAt,
-    standing,
-    supersededBy,
-    outboxStatus: outbox?.status ?? null,
-    queue: letter.queue,
-    bytes: letter.bytes,
-  }
-}
-
-/** What of the list cannot be said, since a database did not answer. */
-export const unaskedLines = ({ unasked }: Pick<Judged, 'unasked'>): string[] =>
-  Array.from(unasked, ([direction, { message }]) => {
-    return `Not known for ${direction}: whether later changes have arrived, or the letters' own. ${message.replace(/[.]?$/, '.')}`
-  })
+import { counted, explainCause, isOver, type JudgedLetter } from '@clinic-sync/operations'
 
 /** The letters, grouped by direction and cause, the largest group first. @param limit letters shown of a group */
 export function listLines(letters: readonly JudgedLetter[], limit: number): string[] {

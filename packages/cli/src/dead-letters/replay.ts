@@ -1,7 +1,14 @@
-import { counted, explainCause, type JudgedLetter, replay, type ReplayResult, type Stop } from '@clinic-sync/operations'
+import {
+  counted,
+  explainCause,
+  type JudgedLetter,
+  replay,
+  type ReplayResult,
+  type Stop,
+  type Yard,
+} from '@clinic-sync/operations'
 import { explainFailure } from '@clinic-sync/sync'
 import type { Progress } from './progress.ts'
-import type { Yard } from './yard.ts'
 
 /** Sends letters on their way again. @returns whether all that could be sent went through. */
 export async function replayCommand(

@@ -1,7 +1,6 @@
-import { counted, explain, type JudgedLetter, rehearseLetters } from '@clinic-sync/operations'
+import { counted, explain, type JudgedLetter, rehearseLetters, type Yard } from '@clinic-sync/operations'
 import { passes, rehearsalLines, shortLine } from './difference.ts'
 import type { Progress } from './progress.ts'
-import type { Yard } from './yard.ts'
 
 /** Letters that are explained one by one; of more, a line each says what a rehearsal found. */
 const IN_WORDS = 5

@@ -3,7 +3,7 @@ import type { Side } from '@clinic-sync/contracts'
 import { openPortal } from '@clinic-sync/portal'
 import { createLogger } from '@clinic-sync/runtime'
 import { type Comparison, findRestored } from '@clinic-sync/sync'
-import { bounded } from './bounded.ts'
+import { bounded } from '@clinic-sync/operations'
 import { type Check, checksOf } from './check.ts'
 
 /**

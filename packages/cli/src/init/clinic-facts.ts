@@ -1,7 +1,7 @@
 import { openScriptConnection, type ScriptConnection, toDatabaseError } from '@clinic-sync/clinic'
 import { captureTriggers, tables } from '@clinic-sync/mapping'
 import { type Engine, readEngine } from '../migrate/engine.ts'
-import { bounded } from '../doctor/bounded.ts'
+import { bounded } from '@clinic-sync/operations'
 import { clinicTrouble } from './trouble.ts'
 import type { Trouble } from './session.ts'
 

@@ -1,6 +1,6 @@
 import { allColumns, tables } from '@clinic-sync/mapping'
 import type { PortalFacts } from '@clinic-sync/portal'
-import { bounded } from '../doctor/bounded.ts'
+import { bounded } from '@clinic-sync/operations'
 import { askPortal } from '../doctor/portal/facts.ts'
 import type { Trouble } from './session.ts'
 import { portalTrouble } from './trouble.ts'

@@ -5,7 +5,7 @@ const Count = Type.Integer({ minimum: 0 })
 const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(type: T) => Type.Union([type, Type.Null()])
 /** ISO 8601, UTC. */
 const Instant = Type.String()
-const Name = Type.String({ minLength: 1, maxLength: 100 })
+const Name = Type.String({ minLength: 1, maxLength: 100, pattern: '\\S' })
 
 /** What the page's routes answer where they cannot do what was asked; `code` is one of the catalogue. */
 export const PageFailure = Type.Object({
@@ -13,6 +13,8 @@ export const PageFailure = Type.Object({
   error: Type.String(),
   code: Type.Optional(Type.String()),
   message: Type.String(),
+  /** The first field that is wrong. */
+  field: Type.Optional(Type.String()),
 })
 export type PageFailure = Static<typeof PageFailure>
 
@@ -68,9 +70,13 @@ export const DeadLetterFacts = Type.Object({
 })
 export type DeadLetterFacts = Static<typeof DeadLetterFacts>
 
-/** `unasked`: what of it is not known, since a database did not answer; sentences. */
+/**
+ * `letters`: at most a thousand of `total`, the oldest of each queue first. `unasked`: what of them is not known, since a database did not
+ * answer; sentences.
+ */
 export const DeadLetterList = Type.Object({
   letters: Type.Array(DeadLetterFacts),
+  total: Count,
   unasked: Type.Array(Type.String()),
 })
 export type DeadLetterList = Static<typeof DeadLetterList>

@@ -21,6 +21,7 @@ export const Failure = {
     error: { type: 'string' as const },
     message: { type: 'string' as const, description: 'One sentence. Names fields and limits, never what was sent.' },
     field: { type: 'string' as const, description: 'The first field that is wrong.' },
+    code: { type: 'string' as const, description: 'Of the catalogue of errors, where it is one of ours.' },
   },
 }
 const FAILURE = { title: 'Failure' }
@@ -50,6 +51,8 @@ const LOOKS = {
   403: failure("With the status page's session, and not sent by it."),
 }
 const ACTS = { ...LOOKS, 415: failure("With the status page's session, and a body that does not say that it is JSON.") }
+const AWAY = failure('RabbitMQ or a database is away, or refuses it; `code` is one of the catalogue.')
+const YARD = { 409: failure('SYNC_DEAD_LETTERS_BUSY: somebody else has them in hand.'), 503: AWAY }
 const text = (description: string, type: string) => ({
   description,
   content: { [type]: { schema: { type: 'string' } } },
@@ -191,6 +194,46 @@ export const ROUTES: Readonly<Record<string, Described>> = {
       'A JSON object a line, at most 1,000 of them: what standard output got, which holds no value of a patient.',
     security: OPERATOR,
     answers: { 200: text('The oldest first.', 'application/x-ndjson'), ...FORBIDDEN },
+  },
+  'GET /api/sync/dead-letters': {
+    operationId: 'deadLetters',
+    tags: ['page'],
+    summary: 'What could not be applied',
+    description: 'As `dead-letters list --json` prints it. Takes all letters in hand for a moment.',
+    security: PAGE,
+    answers: { 200: { description: 'A thousand at most.' }, ...LOOKS, ...YARD },
+  },
+  'POST /api/sync/dead-letters/explain': {
+    operationId: 'explainDeadLetters',
+    tags: ['page'],
+    summary: 'What happened to these, and what to do',
+    security: PAGE,
+    answers: { 200: { description: 'In words; no value.' }, ...HANGS_UP, ...ACTS, ...YARD },
+  },
+  'POST /api/sync/dead-letters/rehearse': {
+    operationId: 'rehearseDeadLetters',
+    tags: ['page'],
+    summary: 'Would these go through now?',
+    description: 'Each is applied to its target in a transaction that is rolled back.',
+    security: PAGE,
+    answers: { 200: { description: 'Columns by name; no value.' }, ...HANGS_UP, ...ACTS, ...YARD },
+  },
+  'POST /api/sync/dead-letters/replay': {
+    operationId: 'replayDeadLetters',
+    tags: ['page'],
+    summary: 'Send these again',
+    description:
+      '1, 2, 5, 10 … at a time, parents first, until one fails again. A caller that hangs up ends it between two steps: what was not sent lies where before.',
+    security: PAGE,
+    answers: { 200: { description: 'How far it came.' }, ...HANGS_UP, ...ACTS, ...YARD },
+  },
+  'POST /api/sync/dead-letters/discard': {
+    operationId: 'discardDeadLetters',
+    tags: ['page'],
+    summary: 'Give these up',
+    description: 'They are kept in sync.discarded for 49 days; the outbox says who and why.',
+    security: PAGE,
+    answers: { 200: { description: 'How many, and which are gone already.' }, ...HANGS_UP, ...ACTS, ...YARD },
   },
   'GET /metrics': {
     operationId: 'metrics',
