@@ -1,4 +1,4 @@
-export { bounded, type Found, PATIENCE_MS } from './bounded.ts'
+export { bounded, type Bounded, PATIENCE_MS } from './bounded.ts'
 /** What an operator asks of a running sync: see the README. */
 export * from './after-restore/index.ts'
 export * from './dead-letters/index.ts'

@@ -4,7 +4,7 @@ import type { Environment, Settings } from '@clinic-sync/runtime'
 import type { SyncError } from '@clinic-sync/sync'
 import { type MigrationFile, migrationFiles } from '../migrate/files.ts'
 import { asSetHere } from './as-set-here.ts'
-import { bounded, type Found, PATIENCE_MS } from '@clinic-sync/operations'
+import { bounded, type Bounded, PATIENCE_MS } from '@clinic-sync/operations'
 import { brokerChecks, unreachable as brokerUnreachable } from './broker/index.ts'
 import { type Area, AREAS, type Check, isConsequence } from './check.ts'
 import { askClinic, type ClinicFacts } from './clinic/facts.ts'
@@ -30,10 +30,10 @@ export interface Diagnosis {
 
 /** What each area answered; null: a setting is missing, and it was not asked. */
 interface Answers {
-  readonly clinic: Found<ClinicFacts> | null
-  readonly portal: Found<PortalFacts> | null
-  readonly broker: Found<BrokerFacts> | null
-  readonly ingress: Found<IngressFacts> | null
+  readonly clinic: Bounded<ClinicFacts> | null
+  readonly portal: Bounded<PortalFacts> | null
+  readonly broker: Bounded<BrokerFacts> | null
+  readonly ingress: Bounded<IngressFacts> | null
 }
 
 /**
