@@ -25,6 +25,7 @@ export {
   TRACE_HEADERS,
 } from './headers.ts'
 export { type BrokerFacts, inspectBroker, type InspectBrokerOptions, type QueueFacts } from './inspect.ts'
+export { type BrokerManagement, brokerManagement, type ManagedQueue, type ManagementOptions } from './management.ts'
 export { declareBroker, type DeclareBrokerOptions, type DeclaredBroker } from './prepare.ts'
 export {
   BROKER_RIGHTS,

@@ -146,6 +146,10 @@ export function queueDefinitions(retryDelaysMs: readonly number[]): readonly Que
   ]
 }
 
+/** The names of all queues that last. */
+export const topologyNames = (): ReadonlySet<string> =>
+  new Set(queueDefinitions(RETRY_DELAYS_MS).map(({ name }) => name))
+
 const eventDefinition = (direction: Direction, partition: number): QueueDefinition => ({
   name: eventQueue(direction, partition),
   exchange: EVENTS,

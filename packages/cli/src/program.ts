@@ -15,6 +15,7 @@ import { migrateBroker, namesBroker } from './migrate/broker.ts'
 import { migrate } from './migrate/index.ts'
 import { addRequeue } from './requeue/command.ts'
 import { addStatus } from './status/command.ts'
+import { addSupportBundle } from './support-bundle/command.ts'
 import { addTakeOver } from './take-over/command.ts'
 
 /** The version that is installed: this package's, which all packages share. */
@@ -114,6 +115,7 @@ export function syncProgram(): Command {
   addStatus(program, environment)
   addRequeue(program, environment)
   addAfterRestore(program, environment)
+  addSupportBundle(program, environment, VERSION)
   addTakeOver(program, environment)
   return program
 }

@@ -45,9 +45,14 @@ export interface StatusCommand {
 
 /** Shows the status once. @returns 0, or 1 where something is stuck */
 export async function statusCommand({ environment, json, out, signal }: StatusCommand): Promise<0 | 1> {
-  const status = await askStatus(ingressOf(environment), signal).catch((error: unknown) => ownOr(error, environment))
+  const status = await currentStatus(environment, signal)
   out.write(json ? `${JSON.stringify(status, null, 2)}\n` : `${statusLines(status).join('\n')}\n`)
   return status.ok ? 0 : 1
+}
+
+/** The status as the ingress tells it; without one as this process finds it. @throws SyncError SYNC_CONFIG */
+export async function currentStatus(environment: Environment, signal: AbortSignal): Promise<SyncStatus> {
+  return askStatus(ingressOf(environment), signal).catch((error: unknown) => ownOr(error, environment))
 }
 
 /**

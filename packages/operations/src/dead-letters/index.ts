@@ -1,5 +1,5 @@
 export { discard, type DiscardPorts } from './discard.ts'
-export { isOver, judge, type Judged, type JudgedLetter, type Standing } from './letter.ts'
+export { directionOfLetter, isOver, judge, type Judged, type JudgedLetter, type Standing } from './letter.ts'
 export {
   type ColumnDifference,
   differences,

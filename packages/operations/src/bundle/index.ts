@@ -1,0 +1,6 @@
+export { kindsIn, type Kind } from './kinds.ts'
+export { ownLines, type OwnLines } from './log-lines.ts'
+export { secretsOfUrl, withoutSecrets } from './secrets.ts'
+export { type Declared, type Shape, shapesOf } from './shape.ts'
+export { spread } from './spread.ts'
+export { type TarFile, tarGz } from './tar.ts'
