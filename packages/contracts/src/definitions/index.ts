@@ -1,3 +1,4 @@
+export * from './alert.ts'
 export * from './doorbell.ts'
 export * from './event.ts'
 export * from './leading.ts'

@@ -1,0 +1,121 @@
+import { DIRECTIONS } from '@clinic-sync/broker'
+import { type Direction, type Side, sourceOf } from '@clinic-sync/contracts'
+import { ADVICE } from '@clinic-sync/sync'
+import { duration } from '../status/problems.ts'
+import { type AlertFacts, type DirectionFacts, type Finding, keyOf, type Subject } from './facts.ts'
+
+/** A change is sent within a second. */
+export const WAITING_SECONDS = 60
+/** Somebody may well have a record open while on the telephone. */
+export const HELD_SECONDS = 15 * 60
+/** A service takes up to half a minute to start. */
+export const UNATTENDED_SECONDS = 60
+/** Applying takes milliseconds. Those that wait to be tried again are not counted. */
+export const UNSETTLED_SECONDS = 3 * 60
+
+const SIDES: readonly Side[] = ['clinic', 'portal']
+
+export interface AlertJudgement {
+  readonly findings: readonly Finding[]
+  /** Keys of what cannot be told now: whatever was told of these stands. */
+  readonly unknown: ReadonlySet<string>
+}
+
+/**
+ * What is wrong. Causes only: while RabbitMQ or a database cannot be reached, or one was restored, nobody can say whether the changes
+ * move otherwise, and that they do not is said by the cause. Who does not lead knows of RabbitMQ alone.
+ */
+export function judgeAlerts(facts: AlertFacts): AlertJudgement {
+  const findings: Finding[] = []
+  const unknown = new Set<string>()
+  const say = (subject: Subject, problems: readonly string[] | null, aspects?: readonly string[]) => {
+    if (problems === null) unknown.add(keyOf(subject))
+    else if (problems.length > 0) findings.push({ ...subject, problems, ...(aspects && { aspects }) })
+  }
+  say(
+    { condition: 'rabbitmq', side: null, direction: null },
+    facts.rabbitmq === null ? [] : [`${sentence(facts.rabbitmq)} ${ADVICE.SYNC_BROKER_DOWN}`],
+  )
+  const { leads } = facts
+  for (const side of SIDES) {
+    const down = facts.databases[side]
+    say({ condition: side, side, direction: null }, leads ? databaseProblems(down) : null)
+    const bell = leads && down === null ? bellProblems(side, facts.doorbells[side]) : null
+    say({ condition: 'doorbell', side, direction: null }, bell)
+  }
+  const none = { side: null, direction: null }
+  say({ condition: 'restored', ...none }, leads ? (facts.restored === null ? [] : [sentence(facts.restored)]) : null)
+  for (const direction of DIRECTIONS) {
+    const own = facts.directions[direction]
+    const cause = !leads || facts.rabbitmq !== null || facts.restored !== null
+    const blind = cause || SIDES.some((side) => facts.databases[side] !== null)
+    say({ condition: 'stalled', side: null, direction }, blind ? null : stalledProblems(direction, own))
+    const dead = leads ? deadProblems(direction, own) : null
+    say(
+      { condition: 'dead-letters', side: null, direction },
+      dead,
+      own.dead?.map(({ cause: code }) => code),
+    )
+  }
+  say({ condition: 'verification', ...none }, leads ? verificationProblems(facts.verification) : null)
+  return { findings, unknown }
+}
+
+function databaseProblems(reason: string | null): readonly string[] {
+  if (reason === null) return []
+  const refused = /\blogin was refused|\brefused the login/i.test(reason)
+  return [`${sentence(reason)} ${refused ? ADVICE.SYNC_LOGIN_REFUSED : ADVICE.SYNC_DATABASE_DOWN}`]
+}
+
+const bellProblems = (side: Side, reason: string | null): readonly string[] =>
+  reason === null
+    ? []
+    : [
+        `The ${side} answers, but its doorbell is not heard: ${sentence(reason)} Changes wait until something else rings. \`npm run sync -- doctor\` says why.`,
+      ]
+
+function stalledProblems(direction: Direction, own: DirectionFacts): readonly string[] | null {
+  const { waitingSeconds, heldSeconds, unattended, unsettled } = own
+  const source = sourceOf(direction)
+  const found: string[] = []
+  if (waitingSeconds !== null && waitingSeconds >= WAITING_SECONDS)
+    found.push(
+      `The ${source} has changes to send, or its outbox cannot be read, for ${duration(Math.floor(waitingSeconds))}: the ingress's log says what fails. \`npm run sync -- doctor\` looks at everything.`,
+    )
+  if (heldSeconds >= HELD_SECONDS)
+    found.push(
+      `Somebody's open transaction has held changes of the ${source}'s back for ${duration(Math.floor(heldSeconds))}: they go when it ends. \`npm run sync -- doctor\` shows who.`,
+    )
+  if (unattended !== null && unattended.messages > 0 && unattended.seconds >= UNATTENDED_SECONDS)
+    found.push(
+      `Nobody takes the events ${direction}, ${unattended.messages} ${unattended.messages === 1 ? 'is' : 'are'} waiting: start that service, or see its log.`,
+    )
+  if (unsettled !== null)
+    found.push(
+      `${unsettled.rows} ${unsettled.rows === 1 ? 'change of the' : 'changes of the'} ${source}'s ${unsettled.rows === 1 ? 'has' : 'have'} been sent and got no outcome, the oldest for ${duration(unsettled.oldestSeconds)}: see the log of the service ${direction}, and \`npm run sync -- status\`.`,
+    )
+  // Without a word of RabbitMQ nobody can say that all is well; that it is not, one can.
+  return found.length === 0 && unattended === null ? null : found
+}
+
+function deadProblems(direction: Direction, { dead }: DirectionFacts): readonly string[] | null {
+  if (dead === null) return null
+  const letters = dead.reduce((sum, each) => sum + each.letters, 0)
+  if (letters === 0) return []
+  const causes = dead.map((each) => `${each.cause}: ${each.letters}`).join(', ')
+  return [
+    `${letters} ${letters === 1 ? 'change' : 'changes'} ${direction} ${letters === 1 ? 'has' : 'have'} failed for good (${causes}). \`npm run sync -- dead-letters list\` shows ${letters === 1 ? 'it' : 'them'}, \`… show\` says what to do.`,
+  ]
+}
+
+function verificationProblems(last: AlertFacts['verification']): readonly string[] | null {
+  if (last === null) return null
+  if (last.differences === 0) return []
+  const tables = last.tables.flatMap(({ table, differences }) => (differences > 0 ? [`${table}: ${differences}`] : []))
+  const where = tables.length === 0 ? '' : ` (${tables.join(', ')})`
+  return [
+    `The verification through ${last.through} found ${last.differences} of ${last.rows} records different${where}. \`npm run sync -- verify\` names them, \`npm run sync -- verify --repair\` repairs them.`,
+  ]
+}
+
+const sentence = (text: string) => (/[.!?]$/.test(text) ? text : `${text}.`)
