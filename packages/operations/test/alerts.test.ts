@@ -40,8 +40,17 @@ const differs = [
 
 const CASES: readonly (readonly [what: string, facts: AlertFacts, keys: readonly string[], says?: RegExp])[] = [
   ['all is well', well, []],
-  ['RabbitMQ', { ...well, rabbitmq: 'Not connected to RabbitMQ.' }, ['rabbitmq'], /Check that RabbitMQ runs/],
-  ['one that does not lead', { ...well, leads: false, restored: 'x', rabbitmq: 'gone' }, ['rabbitmq']],
+  [
+    'RabbitMQ',
+    { ...well, rabbitmq: { reason: 'Not connected to RabbitMQ.', seconds: 0 } },
+    ['rabbitmq'],
+    /Check that RabbitMQ runs/,
+  ],
+  [
+    'one that does not lead',
+    { ...well, leads: false, restored: 'x', rabbitmq: { reason: 'gone', seconds: 0 } },
+    ['rabbitmq'],
+  ],
   [
     'a database',
     { ...well, databases: { clinic: null, portal: 'It cannot be reached' } },
@@ -69,7 +78,7 @@ const CASES: readonly (readonly [what: string, facts: AlertFacts, keys: readonly
   ['less than a minute', there({ waitingSeconds: 59.9 }), []],
   [
     'waiting since RabbitMQ is away: RabbitMQ',
-    { ...there({ waitingSeconds: 900 }), rabbitmq: 'It takes no messages' },
+    { ...there({ waitingSeconds: 900 }), rabbitmq: { reason: 'It takes no messages', seconds: 0 } },
     ['rabbitmq'],
   ],
   ['a record that somebody holds open', there({ heldSeconds: 900 }), ['stalled/sql-to-postgres'], /open transaction/],

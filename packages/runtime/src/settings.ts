@@ -113,6 +113,15 @@ export const SETTINGS = {
   INGRESS_URL: webAddress('http://127.0.0.1:3000'),
   /** '' where SQL Server finds the ingress at INGRESS_URL too. */
   DOORBELL_URL: webAddress(''),
+  /** '' for none. */
+  ALERT_WEBHOOK_URL: {
+    ...secret(
+      like(/^https?:\/\/[^\s/?#@]+([/?#]\S*)?$/),
+      'an address such as https://hooks.slack.com/services/…, without user and password',
+    ),
+    url: true,
+    fallback: '',
+  },
   HEALTH_HOST: plain(anyText, 'an address to listen at', '127.0.0.1'),
   HEALTH_PORT: plain(port, 'a whole number from 0 to 65535', 0),
   /** '' for none; else read it with `parseAddresses`. */

@@ -1,4 +1,4 @@
-import type { Direction, OutcomeKind, Side, SyncEvent } from '@clinic-sync/contracts'
+import type { Direction, Outcome, OutcomeKind, Side, SyncEvent } from '@clinic-sync/contracts'
 import type { Taken } from './database.ts'
 import type { FailureClass } from './errors.ts'
 
@@ -47,6 +47,10 @@ export interface Observer {
   rang?(side: Side, transport: RingTransport): void
   /** Whether this ingress is the one that drains. */
   leads?(leads: boolean): void
+  /** Outcomes have come back from a consumer, and are about to be settled. */
+  settling?(direction: Direction, outcomes: readonly Outcome[]): void
+  /** What became of an attempt to send an alert, or of an alert that waited. */
+  alerted?(what: 'sent' | 'failed' | 'refused' | 'replaced' | 'given-up'): void
   /** Both sides were compared: these were restored from a backup, and are not repaired. */
   restored?(sides: readonly Side[]): void
 }

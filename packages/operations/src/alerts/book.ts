@@ -136,8 +136,9 @@ export class AlertBook {
     if (now - entry.heldSince < holdMs) return []
     const isFlapping = told !== null && told.endedAt !== null && now - told.endedAt < flappingMs
     const quiet = isFlapping ? Math.max(quietMs, Math.min(mostQuietMs, Math.max(told.quietMs, 1_000) * 2)) : quietMs
-    entry.told = { finding, since: entry.heldSince, at: now, quietMs: quiet, endedAt: null }
-    return [{ state: 'problem', finding, since: entry.heldSince, until: null }]
+    const since = Math.min(entry.heldSince, now - Math.round((finding.seconds ?? 0) * 1000))
+    entry.told = { finding, since, at: now, quietMs: quiet, endedAt: null }
+    return [{ state: 'problem', finding, since, until: null }]
   }
 
   #isGone(key: string, entry: Entry, now: number): AlertEvent[] {

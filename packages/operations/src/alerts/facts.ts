@@ -18,7 +18,8 @@ export interface DirectionFacts {
 export interface AlertFacts {
   /** Whether it leads: another one's state says nothing of the whole. */
   readonly leads: boolean
-  readonly rabbitmq: string | null
+  /** `seconds`: for how long it is known to have been so. */
+  readonly rabbitmq: { readonly reason: string; readonly seconds: number } | null
   readonly databases: Readonly<Record<Side, string | null>>
   readonly restored: string | null
   /** Of doorbells that ring on a connection; one that calls by HTTP is missed by nobody. */
@@ -41,6 +42,8 @@ export interface Finding extends Subject {
   readonly problems: readonly string[]
   /** Told once more when there is one that was not told before. */
   readonly aspects?: readonly string[]
+  /** For how long the facts say that it has held already. */
+  readonly seconds?: number
 }
 
 /** A subject as a text. */

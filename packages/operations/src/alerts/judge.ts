@@ -28,13 +28,18 @@ export interface AlertJudgement {
 export function judgeAlerts(facts: AlertFacts): AlertJudgement {
   const findings: Finding[] = []
   const unknown = new Set<string>()
-  const say = (subject: Subject, problems: readonly string[] | null, aspects?: readonly string[]) => {
+  const say = (
+    subject: Subject,
+    problems: readonly string[] | null,
+    more: Pick<Finding, 'aspects' | 'seconds'> = {},
+  ) => {
     if (problems === null) unknown.add(keyOf(subject))
-    else if (problems.length > 0) findings.push({ ...subject, problems, ...(aspects && { aspects }) })
+    else if (problems.length > 0) findings.push({ ...subject, problems, ...more })
   }
   say(
     { condition: 'rabbitmq', side: null, direction: null },
-    facts.rabbitmq === null ? [] : [`${sentence(facts.rabbitmq)} ${ADVICE.SYNC_BROKER_DOWN}`],
+    facts.rabbitmq === null ? [] : [`${sentence(facts.rabbitmq.reason)} ${ADVICE.SYNC_BROKER_DOWN}`],
+    { seconds: facts.rabbitmq?.seconds ?? 0 },
   )
   const { leads } = facts
   for (const side of SIDES) {
@@ -49,13 +54,13 @@ export function judgeAlerts(facts: AlertFacts): AlertJudgement {
     const own = facts.directions[direction]
     const cause = !leads || facts.rabbitmq !== null || facts.restored !== null
     const blind = cause || SIDES.some((side) => facts.databases[side] !== null)
-    say({ condition: 'stalled', side: null, direction }, blind ? null : stalledProblems(direction, own))
+    say({ condition: 'stalled', side: null, direction }, blind ? null : stalledProblems(direction, own), {
+      seconds: stalledSeconds(own),
+    })
     const dead = leads ? deadProblems(direction, own) : null
-    say(
-      { condition: 'dead-letters', side: null, direction },
-      dead,
-      own.dead?.map(({ cause: code }) => code),
-    )
+    say({ condition: 'dead-letters', side: null, direction }, dead, {
+      aspects: own.dead?.map(({ cause: code }) => code) ?? [],
+    })
   }
   say({ condition: 'verification', ...none }, leads ? verificationProblems(facts.verification) : null)
   return { findings, unknown }
@@ -96,6 +101,16 @@ function stalledProblems(direction: Direction, own: DirectionFacts): readonly st
     )
   // Without a word of RabbitMQ nobody can say that all is well; that it is not, one can.
   return found.length === 0 && unattended === null ? null : found
+}
+
+/** Of what makes it stalled: the longest. */
+function stalledSeconds({ waitingSeconds, heldSeconds, unattended, unsettled }: DirectionFacts): number {
+  return Math.max(
+    waitingSeconds !== null && waitingSeconds >= WAITING_SECONDS ? waitingSeconds : 0,
+    heldSeconds >= HELD_SECONDS ? heldSeconds : 0,
+    unattended !== null && unattended.messages > 0 && unattended.seconds >= UNATTENDED_SECONDS ? unattended.seconds : 0,
+    unsettled?.oldestSeconds ?? 0,
+  )
 }
 
 function deadProblems(direction: Direction, { dead }: DirectionFacts): readonly string[] | null {

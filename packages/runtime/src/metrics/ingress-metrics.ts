@@ -89,6 +89,13 @@ export function ingressMetrics(
       if (leads) for (const [direction, records] of standing) this.set({ queue: `sync.dead.${direction}` }, records)
     },
   })
+  const alerts = new Counter({
+    name: 'clinic_sync_alerts_total',
+    help: 'Attempts to send an alert, and alerts that were replaced by newer ones or given up.',
+    labelNames: ['what'],
+    registers,
+  })
+  for (const what of ['sent', 'failed', 'refused', 'replaced', 'given-up']) alerts.inc({ what }, 0)
   if (queueDepths !== undefined) queueMetrics(register, queueDepths)
   for (const side of SIDES) for (const histogram of [durations, sizes]) histogram.zero({ side })
   return {
@@ -109,6 +116,7 @@ export function ingressMetrics(
     drained: (side, seconds) => durations.observe({ side }, seconds),
     rang: (side, transport) => rings.inc({ side, transport }),
     restored: (sides) => (restored = sides),
+    alerted: (what) => alerts.inc({ what }),
     standing: (direction, records) => void standing.set(direction, records),
     leads(now) {
       leads = now

@@ -1,11 +1,11 @@
 import type { QueueDepth } from '@clinic-sync/broker'
 import type { Direction } from '@clinic-sync/contracts'
 import type { Observer } from '@clinic-sync/sync'
-import { readFileSync } from 'node:fs'
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { brokerMetrics } from './broker-metrics.ts'
 import { consumerMetrics } from './consumer-metrics.ts'
 import { ingressMetrics } from './ingress-metrics.ts'
+import { versionOfThis } from '../version.ts'
 
 /** What a service shows Prometheus: see docs/metrics.md. */
 export interface Metrics {
@@ -39,12 +39,4 @@ export function createMetrics({ service, queueDepths }: MetricsOptions): Metrics
   const common = brokerMetrics(register)
   const own = service === 'ingress' ? ingressMetrics(register, queueDepths) : consumerMetrics(register, service)
   return { observer: { ...common, ...own }, contentType: register.contentType, text: () => register.metrics() }
-}
-
-/** From package.json, which is as far from src as it is from dist. */
-function versionOfThis(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string
-  }
-  return version
 }

@@ -51,6 +51,14 @@ export class OutboxAge {
     return since.length === 0 ? 0 : Math.max(0, (this.#now() - Math.min(...since)) / 1000)
   }
 
+  /** As `secondsOf`, of what nobody holds; and for how long open transactions have held some. */
+  partsOf(side: Side): { readonly waiting: number | null; readonly held: number } {
+    const known = this.#known.get(side)
+    const age = (since: number) => Math.max(0, (this.#now() - since) / 1000)
+    if (known === undefined) return { waiting: null, held: 0 }
+    return { waiting: known.oldest === null ? 0 : age(known.oldest), held: known.held === null ? 0 : age(known.held) }
+  }
+
   forget(): void {
     this.#known.clear()
   }
