@@ -258,6 +258,12 @@ export interface Broker {
   state(): BrokerState
   /** Every queue of ours that RabbitMQ knows, within 3 s: none while it cannot be asked. Never rejects. */
   queueDepths(): Promise<readonly QueueDepth[]>
+  /**
+   * The text that alerts keep for the ingress that leads next. Each call ends within 5 s.
+   *
+   * @throws SyncError SYNC_BROKER_DOWN
+   */
+  readonly note: { read(): Promise<string | null>; write(text: string): Promise<void> }
   /** Whether a failed attempt (0-based) was the last one: a `retry` would be turned into `dead`. */
   willDie(attempt: number): boolean
   /** Closes consumers first, then waits for outstanding confirms (at most 10 s), then closes the connections. */

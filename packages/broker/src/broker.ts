@@ -31,6 +31,7 @@ import { observeCopies, observePublish } from './observe.ts'
 import { freshCopy } from './failed.ts'
 import { Intake } from './intake.ts'
 import { Topology } from './prepare.ts'
+import { Note } from './note.ts'
 import { Publisher, type OutgoingMessage } from './publisher.ts'
 import { QueueDepths } from './queue-depths.ts'
 import {
@@ -71,6 +72,7 @@ class RabbitBroker implements Broker {
   readonly #topology: Topology
   readonly #publisher: Publisher
   readonly #depths: QueueDepths
+  readonly note: Note
   readonly #consumers = new Set<BatchConsumer>()
   readonly #keepers = new Set<Keeper>()
   readonly #leads = new Set<Leadership>()
@@ -89,6 +91,7 @@ class RabbitBroker implements Broker {
     this.#consuming.isDeaf = () => this.#intake.isFull
     const queues = queueDefinitions(retryDelaysMs).map(({ name: queue }) => queue)
     this.#depths = new QueueDepths(this.#consuming, queues)
+    this.note = new Note(this.#publishing)
     this.#topology = new Topology(retryDelaysMs, log)
     this.#publisher = new Publisher({
       connection: this.#publishing,

@@ -45,6 +45,7 @@ export {
   eventQueue,
   eventQueues,
   EVENTS,
+  NOTE,
   outcomeQueue,
   queueDefinitions,
   rejectedQueue,

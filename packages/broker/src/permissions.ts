@@ -5,6 +5,7 @@ import {
   discardedKey,
   EVENTS,
   LEADER,
+  NOTE,
   OUTCOMES,
   RETRY,
   RINGS,
@@ -56,7 +57,7 @@ const DEAD_LOCK = literal('sync.dead.lock')
 /**
  * It publishes the events of both directions, since it drains both outboxes; it takes outcomes, or listens to them while another ingress takes
  * them; it looks after the dead letters, and replays and discards them for the operator at the status page; and it talks with other
- * ingresses. It reads no event that is on its way, and makes none of the lasting queues.
+ * ingresses. It reads no event that is on its way, and makes none of the lasting queues but the one that keeps what its alerts have told.
  *
  * It counts what each queue holds, which RabbitMQ 4.3 grants only to who has a right on the queue: `write` is the least, and means that it could
  * bind the queue to `sync.rings`, where nobody but an ingress speaks.
@@ -65,9 +66,9 @@ const ingress: UserRights = {
   user: 'ingress',
   tags: [],
   permissions: {
-    configure: names(inboxes, watches, DEAD_LOCK),
+    configure: names(inboxes, watches, DEAD_LOCK, literal(NOTE)),
     write: names(
-      ...[EVENTS, OUTCOMES, DEAD, RINGS, LEADER, DISCARDED].map(literal),
+      ...[EVENTS, OUTCOMES, DEAD, RINGS, LEADER, DISCARDED, NOTE].map(literal),
       inboxes,
       watches,
       `sync[.]${anyDirection}[.]${partition}`,
@@ -79,6 +80,7 @@ const ingress: UserRights = {
       literal(OUTCOMES),
       watches,
       literal(LEADER),
+      literal(NOTE),
       literal(UNROUTED),
       `sync[.](outcomes|rejected|dead)[.]${anyDirection}`,
     ),

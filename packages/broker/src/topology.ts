@@ -29,6 +29,9 @@ export const discardedKey = 'discarded'
 /** Holds the token of who leads among several ingresses (leader.ts). Exchange and queue: nobody needs the default exchange. */
 export const LEADER = 'sync.leader'
 export const leaderKey = 'token'
+/** What alerts have told, for the ingress that leads next (note.ts): a queue that only who sends alerts makes, and its key on `sync.leader`. */
+export const NOTE = 'sync.alerts'
+export const noteKey = 'alerts'
 /** Every ingress hears what is said here, in an exclusive queue of its own (rings.ts). */
 export const RINGS = 'sync.rings'
 

@@ -5,6 +5,7 @@ import { readSettings } from '@clinic-sync/runtime'
 import { Argument, Command, InvalidArgumentError } from 'commander'
 import { adminUrl, asAdministrator, installsAsService, portalAdminUrl } from './admin-url.ts'
 import { addAfterRestore } from './after-restore/command.ts'
+import { addAlertTest } from './alert-test/command.ts'
 import { backfillCommand, summaryLines } from './backfill/command.ts'
 import { addDeadLetters } from './dead-letters/command.ts'
 import { doctorCommand } from './doctor/command.ts'
@@ -111,6 +112,7 @@ export function syncProgram(): Command {
       )
     })
 
+  addAlertTest(program, environment)
   addDeadLetters(program, environment)
   addStatus(program, environment)
   addRequeue(program, environment)

@@ -98,7 +98,14 @@ t.test('secrets come from files, to those who need them, and are in no environme
   t.strictSame(files('sql-to-postgres'), ['postgres_url', 'rabbitmq_url_sql_to_postgres'])
   t.strictSame(files('postgres-to-sql'), ['rabbitmq_url_postgres_to_sql', 'sqlserver_url'])
   t.strictSame(files('rabbitmq'), ['rabbitmq_definitions.json'])
-  const ingress = ['operator_token', 'postgres_url', 'rabbitmq_url_ingress', 'sqlserver_url', 'webhook_keys']
+  const ingress = [
+    'alert_webhook_url',
+    'operator_token',
+    'postgres_url',
+    'rabbitmq_url_ingress',
+    'sqlserver_url',
+    'webhook_keys',
+  ]
   for (const name of ['ingress', 'ingress-2']) t.strictSame(files(name), [...ingress, 'webhook_secret'])
 })
 
@@ -112,7 +119,7 @@ t.test('without .env all is the demo’s, and every file is there', async (t) =>
     for (const [found] of textOf(name).matchAll(/\$\{[^}]*\}/g))
       t.match(found, /^\$\{[A-Z_0-9]+:-[^$]*\}$/, `${name}: ${found} has a default that Compose 1.29 reads too`)
   for (const [name, { file }] of Object.entries({ ...base.secrets, ...cluster.secrets })) {
-    const path = file.replace('${SECRETS_DIR:-./deploy/demo/secrets}', join(ROOT, 'deploy/demo/secrets'))
+    const path = join(ROOT, file.replace(/^\$\{\w+:-([^}]+)\}/, '$1'))
     t.ok(existsSync(path), `${name} is there`)
     // A container's user is another than the host's.
     t.ok(((statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & 0o004) !== 0, `${name} can be read`)

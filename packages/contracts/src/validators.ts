@@ -1,4 +1,5 @@
 import {
+  AlertTestResponse,
   DoorbellTestResponse,
   LeaderAnswer,
   LeaderQuestion,
@@ -28,6 +29,9 @@ export const triggerRequestValidator = validatorFor<TriggerRequest>(TriggerReque
 
 /** For the doctor command, which reads the answer. */
 export const doorbellTestResponseValidator = validatorFor<DoorbellTestResponse>(DoorbellTestResponse)
+
+/** For the alert-test command, which reads the answer. */
+export const alertTestResponseValidator = validatorFor<AlertTestResponse>(AlertTestResponse)
 
 /** For the status command, which reads the answer. */
 export const syncStatusValidator = validatorFor<SyncStatus>(SyncStatus)

@@ -8,6 +8,7 @@ import { type FastifyHttpOptions, LogController } from 'fastify'
 import { BODY_LIMIT, readBodies } from './body.ts'
 import { answerErrors } from './errors.ts'
 import { type Limits, limitSources } from './limits.ts'
+import { type AlertTestRouteOptions, alertTestRoute } from './routes/alert-test.ts'
 import { type DoorbellTestRouteOptions, doorbellTestRoute } from './routes/doorbell-test.ts'
 import { type DoorbellRoutesOptions, doorbellRoutes } from './routes/doorbells.ts'
 import { type DeadLetterRoutesOptions, deadLetterRoutes } from './routes/dead-letters.ts'
@@ -27,6 +28,8 @@ export interface AppOptions {
   readonly drains: TriggerRouteOptions['drains']
   readonly bells: DoorbellRoutesOptions['bells']
   readonly testDoorbell: DoorbellTestRouteOptions['testDoorbell']
+  /** Missing: ALERT_WEBHOOK_URL is not set. */
+  readonly testAlert?: AlertTestRouteOptions['test']
   readonly state: Pick<KnownState, 'read'>
   /** Missing: no status is told. */
   readonly board?: Pick<StatusBoard, 'read' | 'watch'> | undefined
@@ -102,6 +105,7 @@ export const app: FastifyPluginAsyncTypebox<AppOptions> = async (fastify, option
   await fastify.register(sessionRoutes, { prefix, token: operatorToken })
   await fastify.register(triggerRoute, { prefix, drains, observer: metrics?.observer, token: operatorToken })
   await fastify.register(doorbellTestRoute, { prefix, testDoorbell, token: operatorToken })
+  await fastify.register(alertTestRoute, { prefix, test: options.testAlert, token: operatorToken })
   if (options.board) await fastify.register(statusRoutes, { prefix, board: options.board, token: operatorToken })
   const { recent, verifying } = options
   if (verifying !== undefined) await fastify.register(verificationsRoute, { prefix, verifying, token: operatorToken })

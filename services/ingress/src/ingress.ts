@@ -131,6 +131,21 @@ export class Ingress {
     return this.#leader.leads
   }
 
+  /** Whether another one leads. */
+  get standsBy(): boolean {
+    return this.#leader.standsBy
+  }
+
+  /** Why it neither leads nor stands by; null: it does. */
+  get leadReason(): string | null {
+    return this.#leader.reason
+  }
+
+  /** Asks a side's database whether it is there; `state` knows then. @throws SyncError */
+  probe(side: Side): Promise<void> {
+    return this.#outboxes[side].check()
+  }
+
   /** Which ingress leads; null: none answers within some seconds. */
   leader(): Promise<LeaderFacts | null> {
     return this.#leader.who()
@@ -138,13 +153,14 @@ export class Ingress {
 
   /** Leads or stands by as soon as RabbitMQ is there; who leads drains both sides, and then whenever something rings. Returns at once. */
   start(): void {
-    const { broker, log } = this.#options
+    const { broker, log, observer } = this.#options
     for (const outbox of Object.values(this.#outboxes)) void this.#look(outbox)
     this.#consumers = [this.#outboxes.clinic, this.#outboxes.portal].map((outbox) => {
       const settle = settleOutcomes({ outbox, log, signal: this.#stopping.signal })
       return broker.consumeOutcomes(
         directionFrom(outbox.side),
         async (batches) => {
+          for (const { outcomes } of batches) observer?.settling?.(directionFrom(outbox.side), outcomes)
           if (outbox.side === 'portal') await this.#lookForRulings()
           if (batches.some(({ outcomes }) => outcomes.some(({ outcome }) => outcome === 'stale')))
             this.#restored?.suspect()

@@ -10,6 +10,8 @@ import {
   runService,
   startHealth,
 } from '@clinic-sync/runtime'
+import { alertSender } from './alerts/sender.ts'
+import { observers, Senses } from './alerts/senses.ts'
 import { keepDeadLetters } from './dead-letters.ts'
 import { serve } from './serve.ts'
 import { refuseTransactionMode } from './transaction-mode.ts'
@@ -25,6 +27,8 @@ const SETTINGS = [
   'INGRESS_HOST',
   'INGRESS_PORT',
   'INGRESS_TRUST_PROXY',
+  'INGRESS_URL',
+  'ALERT_WEBHOOK_URL',
   'HEALTH_HOST',
   'HEALTH_PORT',
   'CLINIC_DOORBELL',
@@ -37,7 +41,8 @@ runService({
     const settings = readSettings(SETTINGS, environment)
     refuseTransactionMode(settings)
     const metrics = createMetrics({ service: 'ingress', queueDepths: () => broker.queueDepths() })
-    const { observer } = metrics
+    const senses = settings.ALERT_WEBHOOK_URL === '' ? undefined : new Senses()
+    const observer = senses === undefined ? metrics.observer : observers(metrics.observer, senses.observer)
     const { SQLSERVER_URL, CLINIC_TIME_ZONE: timeZone } = settings
     const clinic = observeDatabase('clinic', await openClinic({ url: SQLSERVER_URL, timeZone, log }), observer)
     const doorbell = settings.PORTAL_DOORBELL === 'webhook' ? 'webhook' : 'listen'
@@ -58,10 +63,20 @@ runService({
       webhookKeys: parseWebhookKeys(settings.SYNC_WEBHOOK_KEYS) ?? [],
       operatorToken: settings.SYNC_OPERATOR_TOKEN,
       metrics,
+      observer,
       recent,
       bookkeeping: { clinic, portal },
       status: { clinic, portal, broker, rabbitmqUrl: settings.RABBITMQ_URL },
       page: { databases: { clinic, portal }, rabbitmqUrl: settings.RABBITMQ_URL },
+      alerts: senses && {
+        url: settings.ALERT_WEBHOOK_URL,
+        rabbitmqUrl: settings.RABBITMQ_URL,
+        broker,
+        outboxes: { clinic, portal },
+        senses,
+        sender: alertSender(settings.INGRESS_URL),
+        memory: broker.note,
+      },
     })
     keepDeadLetters(broker, { clinic, portal })
     const { state } = served.ingress

@@ -1,6 +1,7 @@
 import type { Side, WebhookKey } from '@clinic-sync/contracts'
 import Fastify from 'fastify'
 import { cannotListen, type Metrics, type RecentLines, type Running } from '@clinic-sync/runtime'
+import { AlertWatch, type AlertWatchOptions } from './alerts/watch.ts'
 import { app, options, type PageParts } from './app.ts'
 import { limitConnections } from './connections.ts'
 import { Ingress, type IngressOptions } from './ingress.ts'
@@ -29,6 +30,8 @@ export interface ServeOptions extends IngressOptions {
   readonly status?: StatusOptions | undefined
   /** Missing: the status page's own routes are not there. */
   readonly page?: PageOptions | undefined
+  /** Missing: nobody is alerted. Its senses must be among those that `observer`, the broker's and the databases' tell. */
+  readonly alerts?: Omit<AlertWatchOptions, 'log' | 'observer'> | undefined
 }
 
 /** Whom the page's routes ask. */
@@ -51,7 +54,11 @@ export async function serve(settings: ServeOptions): Promise<Served> {
   const changes = new Changes()
   const ingress = new Ingress({ ...settings, observer: changes.observerBeside(settings.observer ?? metrics?.observer) })
   const verifying = settings.status && new Verifying({ ...settings.status, changed: () => changes.changed(), log })
-  const board = settings.status && verifying && statusBoard(ingress, changes, verifying, settings, settings.status)
+  const alerts = settings.alerts && alertWatch(ingress, verifying, settings, settings.alerts)
+  const board =
+    settings.status &&
+    verifying &&
+    statusBoard(ingress, changes, verifying, settings, settings.status, () => alerts?.reason ?? null)
   const server = Fastify({ ...options, loggerInstance: log, trustProxy: [...(settings.trustProxy ?? [])] })
   limitConnections(server.server)
   const { drainers: drains, bells, state } = ingress
@@ -60,6 +67,7 @@ export async function serve(settings: ServeOptions): Promise<Served> {
     drains,
     bells,
     testDoorbell,
+    testAlert: alerts && (() => alerts.test()),
     state,
     webhookSecret,
     webhookKeys,
@@ -77,11 +85,13 @@ export async function serve(settings: ServeOptions): Promise<Served> {
     })
   for (const line of startLines(settings)) log.info(line)
   ingress.start()
+  alerts?.start()
   return {
     ingress,
     url,
     /** Answers the requests in flight, finishes the batches in flight. */
     async close() {
+      await alerts?.close()
       const closed = server.close()
       await Promise.all([closed, ingress.stop(closed)])
     },
@@ -92,12 +102,23 @@ const pageParts = (page: PageOptions, log: ServeOptions['log']): PageParts => ({
   deadLetters: new PageDeadLetters({ ...page, log }),
 })
 
+function alertWatch(
+  ingress: Ingress,
+  verifying: Verifying | undefined,
+  { log, observer, metrics }: ServeOptions,
+  alerts: NonNullable<ServeOptions['alerts']>,
+): AlertWatch {
+  const verification = verifying && (async () => (await verifying.part()).last)
+  return new AlertWatch({ verification, ...alerts, log, observer: observer ?? metrics?.observer }, ingress)
+}
+
 function statusBoard(
   ingress: Ingress,
   changes: Changes,
   verifying: Verifying,
   settings: ServeOptions,
   status: StatusOptions,
+  alerts: () => string | null,
 ): StatusBoard {
   const { state } = ingress
   const { clinicDoorbell: clinic, portalDoorbell: portal, log } = settings
@@ -107,6 +128,7 @@ function statusBoard(
     verifying,
     leads: () => ingress.leads,
     leader: () => ingress.leader(),
+    alerts,
     doorbells: { clinic, portal },
   }
   return new StatusBoard({

@@ -48,6 +48,7 @@ export function settingsChecks(environment: Environment): ReadSettings {
         ? [ok('well-formed', 'The settings are there and well-formed', `${NAMES.length} read`)]
         : wrong),
       ...together(read),
+      ...alerts(read),
     ],
   }
 }
@@ -86,6 +87,24 @@ function named(name: SettingName, { message }: SyncError): Check {
     `${said}${left}`,
     `Correct ${name} in .env${how}, then restart the services.`,
   )
+}
+
+/** Whether anybody is told. Whether a message arrives, only `alert-test` says: it sends one. */
+function alerts({ ALERT_WEBHOOK_URL: url }: Partial<Settings>): Check[] {
+  if (url === undefined) return []
+  const title = 'Alerts are sent to somebody'
+  if (url === '') return [ok('alerts', title, 'to nobody: ALERT_WEBHOOK_URL is not set')]
+  const { protocol, hostname } = new URL(url)
+  if (protocol === 'https:' || ['localhost', '127.0.0.1', '[::1]'].includes(hostname))
+    return [ok('alerts', title, 'ALERT_WEBHOOK_URL is set; `npm run sync -- alert-test` sends a test message')]
+  return [
+    warn(
+      'alerts',
+      title,
+      'ALERT_WEBHOOK_URL is http: whoever is on the way reads the alerts, and the address, which lets anybody send some',
+      'Give it the https address in .env, then restart the ingress.',
+    ),
+  ]
 }
 
 /** What must hold between two settings. */

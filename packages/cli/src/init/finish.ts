@@ -89,6 +89,7 @@ async function environmentFor({ plain, secrets, services, clinic, portal }: Plan
     SYNC_WEBHOOK_SECRET: secrets.webhook_secret,
     SYNC_WEBHOOK_KEYS: secrets.webhook_keys,
     SYNC_OPERATOR_TOKEN: secrets.operator_token,
+    ALERT_WEBHOOK_URL: secrets.alert_webhook_url,
   }
 }
 

@@ -181,6 +181,7 @@ async function gather(session: Session, scratch: Scratch): Promise<Plan> {
       webhook_secret: webhookSecret ?? newSecret(),
       webhook_keys: kept(previous.secret('webhook_keys'), () => true) ?? '',
       operator_token: operatorToken ?? newSecret(),
+      alert_webhook_url: kept(previous.secret('alert_webhook_url'), () => true) ?? '',
     },
   }
 }

@@ -17,6 +17,7 @@ export const SECRET_FILES = {
   webhook_secret: 'SYNC_WEBHOOK_SECRET',
   webhook_keys: 'SYNC_WEBHOOK_KEYS',
   operator_token: 'SYNC_OPERATOR_TOKEN',
+  alert_webhook_url: 'ALERT_WEBHOOK_URL',
 } as const satisfies Record<string, SettingName | null>
 export type SecretFile = keyof typeof SECRET_FILES
 export const SECRET_FILE_NAMES = Object.keys(SECRET_FILES) as readonly SecretFile[]

@@ -28,6 +28,7 @@ export function demoSecrets(): Readonly<Record<string, string>> {
     'rabbitmq_definitions.json': JSON.stringify(rabbitmqDefinitions({ passwords }), null, 1),
     webhook_secret: 'demo-only-webhook-secret',
     webhook_keys: '',
+    alert_webhook_url: '',
     operator_token: 'demo-only-operator-token',
     rabbitmq_cookie: 'demo-only-cookie',
   }

@@ -1,4 +1,4 @@
 export { openDeadLetterLook } from './dead-letter-look.ts'
 export { gatherStatus, type StatusSources } from './gather.ts'
 export { duration } from './problems.ts'
-export { together } from './queues.ts'
+export { deadCauses, together } from './queues.ts'

@@ -114,6 +114,19 @@ export const ROUTES: Readonly<Record<string, Described>> = {
     security: PAGE,
     answers: { 200: { description: 'What became of the rings.' }, ...HANGS_UP, ...ACTS },
   },
+  'POST /api/sync/alerts/test': {
+    operationId: 'testAlerts',
+    bodyless: true,
+    tags: ['operator'],
+    summary: 'Do alerts arrive?',
+    description: 'Sends a test message to ALERT_WEBHOOK_URL, once, and answers within 10 s. Changes nothing.',
+    security: PAGE,
+    answers: {
+      200: { description: 'What became of it: also where it was not taken, or no address is set.' },
+      ...HANGS_UP,
+      ...ACTS,
+    },
+  },
   'GET /api/sync/status': {
     operationId: 'status',
     tags: ['operator'],

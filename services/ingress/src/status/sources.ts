@@ -22,6 +22,8 @@ export interface StatusSelf {
   readonly verifying: Pick<Verifying, 'part'>
   readonly leads: () => boolean
   readonly leader: () => Promise<LeaderFacts | null>
+  /** Why alerts do not arrive; null: they do, or there are none. */
+  readonly alerts?: (() => string | null) | undefined
   readonly doorbells: { readonly clinic: ClinicDoorbell; readonly portal: PortalDoorbell }
 }
 
@@ -50,15 +52,20 @@ async function ingressPart(self: StatusSelf, startedAt: string): Promise<Reachab
     return { doorbell, heard: isHeardHere ? reason === null : null, reason, lastRang: changes.lastRang(side) }
   }
   const { checks } = state.read()
+  // Not among the checks: what cannot tell of the sync does not keep it from working.
+  const alerts = self.alerts?.() ?? null
   return {
     reachable: true,
     lead: leading ? 'leads' : state.reason('lead') === null ? 'standby' : 'connecting',
     leader: await leader(),
     startedAt,
     doorbells: { clinic: bell('clinic'), portal: bell('portal') },
-    lacks: Object.keys(checks).flatMap((name) => {
-      const reason = state.reason(name)
-      return reason === null ? [] : [{ name, reason }]
-    }),
+    lacks: [
+      ...Object.keys(checks).flatMap((name) => {
+        const reason = state.reason(name)
+        return reason === null ? [] : [{ name, reason }]
+      }),
+      ...(alerts === null ? [] : [{ name: 'alerts', reason: alerts }]),
+    ],
   }
 }
