@@ -34,8 +34,8 @@ const there = (own: Partial<DirectionFacts>): AlertFacts => ({
 })
 const verified = { through: '2026-11-23T14:32:00.000Z', rows: 1523, differences: 0, tables: [] }
 const differs = [
-  { table: 'aligner_notes', clinicRows: 9, portalRows: 8, differences: 2, stuck: 0, inFlight: 0 },
-  { table: 'patients', clinicRows: 9, portalRows: 9, differences: 0, stuck: 0, inFlight: 0 },
+  { table: 'aligner_notes', clinicRows: 9, portalRows: 8, kept: 0, differences: 2, stuck: 0, inFlight: 0 },
+  { table: 'patients', clinicRows: 9, portalRows: 9, kept: 0, differences: 0, stuck: 0, inFlight: 0 },
 ]
 
 const CASES: readonly (readonly [what: string, facts: AlertFacts, keys: readonly string[], says?: RegExp])[] = [
