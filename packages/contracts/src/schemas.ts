@@ -47,6 +47,11 @@ export const VerificationRequest = {
 } as unknown as typeof defined.VerificationRequest
 export type VerificationRequest = defined.VerificationRequest
 
+export const AlertCondition = {
+  enum: ['rabbitmq', 'clinic', 'portal', 'restored', 'doorbell', 'stalled', 'dead-letters', 'verification', 'test'],
+} as unknown as typeof defined.AlertCondition
+export type AlertCondition = defined.AlertCondition
+
 export const VerificationStarted = {
   type: 'object',
   required: ['startedAt'],
@@ -188,6 +193,18 @@ export const PageFailure = {
   },
 } as unknown as typeof defined.PageFailure
 export type PageFailure = defined.PageFailure
+
+export const AlertTestResponse = {
+  type: 'object',
+  required: ['sent', 'status', 'ms', 'message'],
+  properties: {
+    sent: { type: 'boolean' },
+    status: { anyOf: [{ type: 'integer' }, { type: 'null' }] },
+    ms: { type: 'integer', minimum: 0 },
+    message: { anyOf: [{ type: 'string' }, { type: 'null' }] },
+  },
+} as unknown as typeof defined.AlertTestResponse
+export type AlertTestResponse = defined.AlertTestResponse
 
 export const DeadLetterDiscard = {
   type: 'object',
@@ -589,6 +606,41 @@ export const OutcomeBatch = {
   properties: { direction: Direction, outcomes: { type: 'array', items: Outcome, maxItems: 10000 }, latency: Latency },
 } as unknown as typeof defined.OutcomeBatch
 export type OutcomeBatch = defined.OutcomeBatch
+
+export const AlertMessage = {
+  type: 'object',
+  required: [
+    'id',
+    'text',
+    'state',
+    'condition',
+    'side',
+    'direction',
+    'since',
+    'until',
+    'lastedSeconds',
+    'problems',
+    'at',
+    'version',
+    'host',
+  ],
+  properties: {
+    id: { type: 'string', minLength: 1, maxLength: 64 },
+    text: { type: 'string', minLength: 1, maxLength: 8000 },
+    state: { enum: ['problem', 'recovered', 'test'] },
+    condition: AlertCondition,
+    side: { anyOf: [Side, { type: 'null' }] },
+    direction: { anyOf: [Direction, { type: 'null' }] },
+    since: { type: 'string', minLength: 1, maxLength: 40 },
+    until: { anyOf: [{ type: 'string', minLength: 1, maxLength: 40 }, { type: 'null' }] },
+    lastedSeconds: { anyOf: [{ type: 'integer', minimum: 0 }, { type: 'null' }] },
+    problems: { type: 'array', items: { type: 'string', maxLength: 4000 }, maxItems: 20 },
+    at: { type: 'string', minLength: 1, maxLength: 40 },
+    version: { type: 'string', maxLength: 64 },
+    host: { type: 'string', maxLength: 255 },
+  },
+} as unknown as typeof defined.AlertMessage
+export type AlertMessage = defined.AlertMessage
 
 export const DeadLetterFacts = {
   type: 'object',
