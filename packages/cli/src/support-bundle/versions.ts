@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs'
 import { arch, cpus, platform, release, totalmem } from 'node:os'
 import { inspectBroker } from '@clinic-sync/broker'
+import { bounded, type Bounded } from '@clinic-sync/operations'
 import { askClinic } from '../doctor/clinic/facts.ts'
-import { bounded, type Found } from '../doctor/bounded.ts'
 import { askPortal } from '../doctor/portal/facts.ts'
 import { migrationFiles } from '../migrate/files.ts'
 import { type Missing, json, needed, type Part, reasonOf, type Sources } from './part.ts'
@@ -26,7 +26,7 @@ export const versionsPart = (own: string): Part => ({
       migrationsHere(),
     ])
     const missing: Missing[] = []
-    const of = <T>(what: string, found: Found<T>) => {
+    const of = <T>(what: string, found: Bounded<T>) => {
       if ('facts' in found) return found.facts
       missing.push({ what, why: reasonOf(found.error) })
       return { missing: reasonOf(found.error) }

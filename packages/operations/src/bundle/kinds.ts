@@ -18,7 +18,7 @@ const KINDS = [
   ['other characters beyond U+FFFF', /(?!\p{Extended_Pictographic})[\u{10000}-\u{10FFFF}]/u],
   ['marks of direction', /[\u200e\u200f\u202a-\u202e\u2066-\u2069]/],
   ['joiners and other invisible ones', /(?![\u200e\u200f\u202a-\u202e\u2066-\u2069])\p{Default_Ignorable_Code_Point}/u],
-  ['punctuation', /[\p{P}\p{S}]/u],
+  ['punctuation', /(?!\p{Extended_Pictographic})[\p{P}\p{S}]/u],
   ['unpaired surrogate', /\p{Surrogate}/u],
   ['not in the composed form (NFC)', null],
 ] as const
