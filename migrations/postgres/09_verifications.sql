@@ -60,6 +60,28 @@ AS $function$
   SELECT v.result::text FROM sync.verifications AS v WHERE v.complete ORDER BY v.verification_id DESC LIMIT 1
 $function$;
 
+-- For verify --repair, as the tables' owner: of records that are not in the portal, forgets edits in flight (deletes) of which nothing is on
+-- its way: the clinic will never rule on them, and they would keep the record away when the clinic sends it. An array of {table, key}.
+-- Returns how many.
+CREATE OR REPLACE FUNCTION sync.forget_deletes(records jsonb) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  forgotten bigint;
+BEGIN
+  UPDATE sync.row_state AS s SET since = NULL, base = NULL
+  FROM jsonb_array_elements(records) AS e
+  WHERE s.table_name = e.value ->> 'table' AND s.record_id = (e.value ->> 'key')::integer AND s.since IS NOT NULL
+    AND NOT EXISTS (
+      SELECT FROM sync.queue AS q
+      WHERE q.table_name = s.table_name AND q.record_id = s.record_id AND q.status <> 'Synced' AND q.status <> 'Failed'
+    );
+  GET DIAGNOSTICS forgotten = ROW_COUNT;
+  RETURN forgotten;
+END
+$function$;
+
 -- About how many rows there are, as Postgres has them in its statistics: for a progress bar. A JSON object of tables; one that was never
 -- looked at has none.
 CREATE OR REPLACE FUNCTION sync.row_estimates() RETURNS text

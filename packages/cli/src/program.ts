@@ -18,6 +18,7 @@ import { addRequeue } from './requeue/command.ts'
 import { addStatus } from './status/command.ts'
 import { addSupportBundle } from './support-bundle/command.ts'
 import { addTakeOver } from './take-over/command.ts'
+import { addVerify } from './verify/command.ts'
 
 /** The version that is installed: this package's, which all packages share. */
 export const VERSION = versionIn(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
@@ -119,6 +120,7 @@ export function syncProgram(): Command {
   addAfterRestore(program, environment)
   addSupportBundle(program, environment, VERSION)
   addTakeOver(program, environment)
+  addVerify(program, environment)
   return program
 }
 

@@ -49,7 +49,7 @@ t.test('the other side is named than the one that went back: its rows would be t
 })
 
 t.test('two at once: the second one is told of the first, and may look', async (t) => {
-  await alone(url, async () => {
+  await alone(url, 'after-restore', async () => {
     await t.rejects(run({ yes: true }), { code: 'SYNC_USAGE', message: /is running already/ })
     t.match((await run({ dryRun: true })).said, /Nothing was changed\.$/)
   })

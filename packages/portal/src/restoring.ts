@@ -1,5 +1,12 @@
 import type { Key, Row, Version } from '@clinic-sync/contracts'
-import { type Bookkeeping, type Comparable, type Connections, DatabaseError, type RecordName } from '@clinic-sync/sync'
+import {
+  type Bookkeeping,
+  type Comparable,
+  type Connections,
+  DatabaseError,
+  type RecordName,
+  storable,
+} from '@clinic-sync/sync'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from './pool.ts'
 
@@ -30,6 +37,8 @@ export interface Restorable {
   keepRows(rows: readonly KeptRow[], why: string): Promise<number>
   /** Sends rows as edits, which the clinic merges with what it has. @returns how many are still there */
   sendRows(rows: readonly SentRow[]): Promise<number>
+  /** Of records that are not there: forgets a delete in flight of which nothing is on its way. For verify's repair. @returns how many */
+  forgetDeletes(records: readonly RecordName[]): Promise<number>
 }
 
 const PORTION = 500
@@ -70,12 +79,18 @@ export const restorable = (database: Database): Restorable => ({
     let kept = 0
     for (let i = 0; i < rows.length; i += PORTION) {
       const [row] = await database.query('SELECT sync.keep_rows($1, $2) AS kept', [
-        JSON.stringify(rows.slice(i, i + PORTION)),
+        asJsonb(rows.slice(i, i + PORTION)),
         why,
       ])
       kept += Number(row?.kept)
     }
     return kept
+  },
+
+  async forgetDeletes(records) {
+    const asked = JSON.stringify(records.map(({ table, key }) => ({ table, key })))
+    const [row] = await database.query('SELECT sync.forget_deletes($1) AS forgotten', [asked])
+    return Number(row?.forgotten)
   },
 
   async sendRows(rows) {
@@ -100,7 +115,11 @@ async function unlessHeld<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+/** A jsonb takes no U+0000 and no half a character, and the clinic's texts may hold either. */
+const asJsonb = (value: unknown): string =>
+  JSON.stringify(value, (_, part: unknown) => (typeof part === 'string' ? storable(part) : part))
+
 async function sendPortion(database: Database, rows: readonly SentRow[]): Promise<number> {
-  const [row] = await database.query('SELECT sync.send_rows($1) AS sent', [JSON.stringify(rows)])
+  const [row] = await database.query('SELECT sync.send_rows($1) AS sent', [asJsonb(rows)])
   return Number(row?.sent)
 }

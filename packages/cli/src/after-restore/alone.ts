@@ -6,23 +6,24 @@ import pg from 'pg'
 const LOCK = '495857635842'
 
 /**
- * Runs one repair at a time: a second one would go by what it saw before the first had ended. The lock goes with its connection.
+ * Runs one repair at a time, of whichever kind: a second one would go by what it saw before the first had ended. The lock goes with its connection.
  *
  * @param url of the portal, with the login that installs
+ * @param name the command that repairs
  * @throws SyncError SYNC_USAGE where another one runs; DatabaseError
  */
-export async function alone<T>(url: string, work: () => Promise<T>): Promise<T> {
+export async function alone<T>(url: string, name: string, work: () => Promise<T>): Promise<T> {
   const client = new pg.Client({
     ...portalAddress(url, 'POSTGRES_ADMIN_URL'),
-    application_name: 'clinic-sync after-restore',
+    application_name: `clinic-sync ${name}`,
   })
   client.on('error', () => undefined)
   try {
-    const { rows } = await taken(client)
+    const { rows } = await taken(client, name)
     if (rows[0]?.mine !== true)
       throw new SyncError(
         'SYNC_USAGE',
-        'after-restore is running already, here or elsewhere: wait for it, then run this again.',
+        'A repair is running already, here or elsewhere (after-restore, or verify --repair): wait for it, then run this again.',
       )
     return await work()
   } finally {
@@ -30,12 +31,12 @@ export async function alone<T>(url: string, work: () => Promise<T>): Promise<T> 
   }
 }
 
-async function taken(client: pg.Client): Promise<pg.QueryResult<{ mine: boolean }>> {
+async function taken(client: pg.Client, name: string): Promise<pg.QueryResult<{ mine: boolean }>> {
   try {
     await client.connect()
     return await client.query('SELECT pg_try_advisory_lock($1) AS mine', [LOCK])
   } catch (cause) {
     // Postgres's own message may quote the address.
-    throw new DatabaseError('down', 'The portal failed while after-restore began.', { cause })
+    throw new DatabaseError('down', `The portal failed while ${name} began.`, { cause })
   }
 }

@@ -65,7 +65,7 @@ export async function afterRestoreCommand(command: AfterRestoreCommand): Promise
   const portal = await openPortal({ url: portalAdminUrl(environment), log })
   try {
     if (dryRun) return await lookAndRepair(command, clinic, portal)
-    return await alone(portalAdminUrl(environment), () => lookAndRepair(command, clinic, portal))
+    return await alone(portalAdminUrl(environment), 'after-restore', () => lookAndRepair(command, clinic, portal))
   } finally {
     await Promise.all([clinic.close(), portal.close()])
   }

@@ -67,7 +67,7 @@ function lines(out: NodeJS.WriteStream): Progress & { stop(): void } {
 }
 
 /** Rows a second since the start of the table, and the time left at that rate. */
-class Rate {
+export class Rate {
   readonly #from: number
   readonly #started = performance.now()
   constructor(from: number) {
@@ -80,4 +80,4 @@ class Rate {
   }
 }
 
-const padded = (name: string) => name.padEnd('aligner_set_payments'.length)
+export const padded = (name: string) => name.padEnd('aligner_set_payments'.length)

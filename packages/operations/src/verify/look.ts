@@ -24,7 +24,11 @@ export interface Found {
 }
 
 /** `kept`: the clinic has deleted it, and the mapping lets the portal keep it. `flying`: something of it is on its way, or was just now. */
-export type Seen = { readonly is: 'equal' | 'kept' | 'flying' } | { readonly is: 'found'; readonly found: Found }
+export type Seen =
+  | { readonly is: 'equal' }
+  | { readonly is: 'kept' }
+  | { readonly is: 'flying' }
+  | { readonly is: 'found'; readonly found: Found }
 
 /**
  * Looks at records of a table once more: what is known of them, their rows, and again what is known. A record differs only if nothing of

@@ -1,0 +1,175 @@
+import { connectBroker } from '@clinic-sync/broker'
+import { openClinic, openScriptConnection } from '@clinic-sync/clinic'
+import { testClinic, testPostgres, testVhost } from '@clinic-sync/dev-services/testing'
+import { serve } from '@clinic-sync/ingress'
+import { openPortal } from '@clinic-sync/portal'
+import { start as startPostgresToSql } from '@clinic-sync/postgres-to-sql'
+import { createLogger } from '@clinic-sync/runtime'
+import { start as startSqlToPostgres } from '@clinic-sync/sql-to-postgres'
+import { SERVICE_LOGIN, SERVICE_PASSWORD } from '@clinic-sync/sqlserver-simulator'
+import pg from 'pg'
+import t from 'tap'
+import { askStatus } from '../src/status/ask.ts'
+import { statusLines } from '../src/status/lines.ts'
+import { migrate } from '../src/migrate/index.ts'
+import { type VerifyCommand, verifyCommand } from '../src/verify/verify.ts'
+
+// The command, with the services' own logins, beside the real services. What it finds and repairs is tried in packages/operations.
+
+const TOKEN = 'operator-token-0123456789'
+const [simulator, postgres, vhost] = await Promise.all([testClinic(t), testPostgres(t), testVhost(t)])
+await migrate({ side: 'portal', url: postgres.url, withPortalTables: true })
+const portalSql = new pg.Client({ connectionString: postgres.url })
+await portalSql.connect()
+const staff = openScriptConnection(simulator.url)
+const log = createLogger({ name: 'test', level: 'silent' })
+const url = new URL(postgres.url)
+const name = `verify_${Math.random().toString(36).slice(2, 10)}`
+await portalSql.query(`CREATE ROLE ${name} LOGIN PASSWORD 'secret' IN ROLE clinic_sync`)
+;[url.username, url.password] = [name, 'secret']
+const environment = {
+  SQLSERVER_URL: Object.assign(new URL(simulator.url), { username: SERVICE_LOGIN, password: SERVICE_PASSWORD }).href,
+  SQLSERVER_ADMIN_URL: simulator.url,
+  POSTGRES_URL: url.href,
+  POSTGRES_ADMIN_URL: postgres.url,
+  RABBITMQ_URL: vhost.url,
+  CLINIC_TIME_ZONE: 'Asia/Baghdad',
+  SYNC_OPERATOR_TOKEN: TOKEN,
+  HEALTH_PORT: '0',
+  INGRESS_URL: 'http://127.0.0.1:9',
+}
+t.teardown(async () => {
+  await Promise.all([staff.close()])
+  await portalSql.query(`DROP ROLE ${name}`)
+  await portalSql.end()
+})
+
+async function run(options: Partial<VerifyCommand> = {}) {
+  const [texts, progress]: [string[], string[]] = [[], []]
+  const write = (to: string[]) => ({ write: (text: string) => to.push(text) > 0 })
+  const code = await verifyCommand({
+    environment,
+    repair: false,
+    dryRun: false,
+    yes: false,
+    json: false,
+    showValues: false,
+    patienceMs: 300,
+    out: write(texts),
+    progressOn: write(progress) as unknown as NodeJS.WriteStream,
+    signal: new AbortController().signal,
+    ...options,
+  })
+  return { code, text: texts.join(''), progress: progress.join('') }
+}
+const behind = (statement: string) =>
+  portalSql.query(`SET session_replication_role = replica; ${statement}; RESET session_replication_role`)
+
+await staff.batch(`SET IDENTITY_INSERT dbo.AlignerDoctors ON;
+  INSERT INTO dbo.AlignerDoctors (DrID, DoctorName, DoctorEmail) VALUES (1, N'Dr Secret', N'secret@example.org');
+  SET IDENTITY_INSERT dbo.AlignerDoctors OFF`)
+
+t.test('what is on its way is in flight; nobody has to run for it to be compared', async (t) => {
+  const { code, text } = await run()
+  t.equal(code, 3)
+  t.match(text, /aligner_doctors +1 +0 +0 +0 +1\n/)
+  t.match(text, /Verified through \d{4}-\d\d-\d\d \d\d:\d\d UTC, 0 of 1 row differ, 1 was still on its way\.\n$/)
+  const partial = await run({ tables: ['patients'] })
+  t.equal(partial.code, 0)
+  t.match(partial.text, /Not all tables were compared: the status goes on telling/)
+})
+
+t.test('an interruption says how far it was; nothing of it is kept', async (t) => {
+  const stop = new AbortController()
+  const going = run({ patienceMs: 60_000, signal: stop.signal })
+  const before = await portalSql.query('SELECT count(*) AS n FROM sync.verifications')
+  setTimeout(() => stop.abort(), 300)
+  const { code, progress } = await going
+  t.equal(code, 130)
+  t.match(progress, /^Interrupted after 1 rows, in aligner_doctors\. Nothing of it is kept\.\n$/)
+  t.strictSame((await portalSql.query('SELECT count(*) AS n FROM sync.verifications')).rows, before.rows)
+})
+
+t.test('a database that is down is named', async (t) => {
+  for (const setting of ['SQLSERVER_URL', 'POSTGRES_URL'] as const) {
+    const down = new URL(environment[setting])
+    down.port = '9'
+    await t.rejects(run({ environment: { ...environment, [setting]: down.href } }), {
+      code: /SYNC_DATABASE/,
+      message: setting === 'POSTGRES_URL' ? /portal/ : /SQL Server/,
+    })
+  }
+})
+
+t.test('beside the services: found, told, repaired, and in the status', async (t) => {
+  const clinic = await openClinic({ url: environment.SQLSERVER_URL, timeZone: 'Asia/Baghdad', log })
+  const portal = await openPortal({ url: environment.POSTGRES_URL, log })
+  const broker = await connectBroker({ url: vhost.url, log, name: 'ingress' })
+  const stop = new AbortController()
+  const ingress = await serve({
+    clinic,
+    portal,
+    broker,
+    log,
+    onFatal: (error) => t.fail('the ingress ended', { error }),
+    clinicDoorbell: 'service-broker',
+    portalDoorbell: 'listen',
+    host: '127.0.0.1',
+    port: 0,
+    webhookSecret: 'webhook-secret-0123456789',
+    webhookKeys: [],
+    operatorToken: TOKEN,
+    status: { clinic, portal, broker, rabbitmqUrl: vhost.url },
+  })
+  const context = { environment, log, signal: stop.signal, fail: (error: unknown) => t.fail('it ended', { error }) }
+  const consumers = await Promise.all([startSqlToPostgres(context), startPostgresToSql(context)])
+  t.teardown(async () => {
+    stop.abort()
+    await Promise.all([ingress, ...consumers].map((each) => each.close()))
+    await broker.close()
+    await Promise.all([clinic.close(), portal.close()])
+  })
+  const beside = { environment: { ...environment, INGRESS_URL: ingress.url }, patienceMs: 30_000 }
+  const status = () => askStatus({ url: ingress.url, token: TOKEN }, new AbortController().signal)
+  t.match((await status()).verification, { last: { inFlight: 1 } })
+
+  const well = await run(beside)
+  t.equal(well.code, 0, well.text)
+  t.match((await status()).verification, { last: { rows: 1, differences: 0, inFlight: 0 }, running: null })
+  t.match(statusLines(await status()).join('\n'), /Verified through .* UTC, 0 of 1 row differ\./)
+
+  await behind("UPDATE aligner_doctors SET doctor_name = 'planted' WHERE dr_id = 1")
+  const found = await run(beside)
+  t.equal(found.code, 1)
+  t.match(found.text, /^aligner_doctors\/1 differs: doctor_name\n/)
+  t.notMatch(found.text, /planted|Secret/)
+  t.match(await status(), { ok: false, problems: [/The two databases are not equal: .*1 of 1 row differs/] })
+  t.match((await run({ ...beside, showValues: true })).text, /doctor_name: clinic "Dr Secret", portal "planted"/)
+  const json = JSON.parse((await run({ ...beside, json: true })).text) as object
+  t.match(json, {
+    verification: { differences: 1, complete: true },
+    differences: [{ table: 'aligner_doctors', key: 1, kind: 'different', columns: ['doctor_name'] }],
+  })
+  t.notMatch(JSON.stringify(json), /planted|Secret/)
+
+  const dry = await run({ ...beside, repair: true, dryRun: true })
+  t.equal(dry.code, 1)
+  t.match(dry.text, /aligner_doctors: 1 sent from the clinic to the portal \(doctor_name 1\)\.\nNothing was sent\.\n$/)
+  const refused = await run({ ...beside, repair: true, ask: () => Promise.resolve(false) })
+  t.match(refused.text, /Nothing was sent\.\n$/)
+  await t.rejects(run({ ...beside, repair: true }), { code: 'SYNC_USAGE', message: /add --yes, or --dry-run/ })
+  await t.rejects(run({ ...beside, yes: true }), { code: 'SYNC_USAGE' })
+
+  const repaired = await run({ ...beside, repair: true, yes: true })
+  t.equal(repaired.code, 0, repaired.text)
+  t.match(repaired.text, /1 queued in the clinic, 0 sent by the portal, 1 of the portal's rows put on record/)
+  t.match(repaired.text, /Repaired: all 1 are equal now\.\n$/)
+  t.match((await portalSql.query('SELECT doctor_name FROM aligner_doctors')).rows, [{ doctor_name: 'Dr Secret' }])
+  t.match(await status(), { ok: true, verification: { last: { differences: 0 } } })
+
+  await portalSql.query(
+    "INSERT INTO sync.row_state (table_name, record_id, clinic_version) VALUES ('work', 1, 99999999)",
+  )
+  await t.rejects(run({ ...beside, repair: true, yes: true }), { code: 'SYNC_RESTORED' })
+  t.equal((await run(beside)).code, 0, 'and it is compared all the same')
+})
