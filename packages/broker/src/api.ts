@@ -2,6 +2,7 @@ import type {
   Direction,
   LeaderAnswer,
   LeaderQuestion,
+  Minute,
   Outcome,
   OutcomeBatch,
   Side,
@@ -191,6 +192,8 @@ export interface Candidate {
   standing(): void
   /** Another has heard this side's doorbell. Told only to who leads. */
   rang(side: Side): void
+  /** Another says what it has counted. Told to all. */
+  counted?(minutes: readonly Minute[]): void
   /** Another asks. Told only to who leads; what it rejects with is told the asker, if it is a SyncError. */
   asked(question: LeaderQuestion): Promise<LeaderAnswer>
 }
@@ -213,6 +216,8 @@ export interface Lead {
    * @throws SyncError SYNC_NO_LEADER, SYNC_BROKER_DOWN, or what the leader rejected it with
    */
   ask(question: LeaderQuestion): Promise<LeaderAnswer>
+  /** Tells all others what was counted here. Resolves once RabbitMQ has it. @throws PublishError */
+  tell(minutes: readonly Minute[]): Promise<void>
   /** Gives the lead away: another has it some milliseconds later. Waits for rings on their way, 3 s at most. */
   close(): Promise<void>
 }

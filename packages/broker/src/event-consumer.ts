@@ -2,6 +2,7 @@ import type { Direction, Outcome } from '@clinic-sync/contracts'
 import type { Observer, SyncDatabase } from '@clinic-sync/sync'
 import type { BadDelivery, Broker, ConsumeOptions, Consumer, Log } from './api.ts'
 import { applyBatch, PATIENCE_MS, recordOf, type Ruling } from './apply-batch.ts'
+import { latencyOf } from './latency.ts'
 import { appliedOf } from './observe.ts'
 
 /** The instants between which a crash must lose nothing and apply nothing twice. The next batch may be applied from `applied` on. */
@@ -49,11 +50,12 @@ export function startEventConsumer(options: EventConsumerOptions): Consumer {
       const since = performance.now()
       const rulings = await applyBatch(events, { target, room, patienceMs, willDie })
       const seconds = (performance.now() - since) / 1000
+      const latency = latencyOf(rulings, Date.now())
       await onStep('applied')
       const outcomes = [...rulings.flatMap(({ outcome }) => outcome ?? []), ...bad.flatMap(outcomeOfBad)]
       report(log, direction, rulings, bad)
       const publish = async () => {
-        if (outcomes.length > 0) await broker.publishOutcomes({ direction, outcomes })
+        if (outcomes.length > 0) await broker.publishOutcomes({ direction, outcomes, ...(latency && { latency }) })
         observer?.applied?.({ direction, seconds, events: appliedOf(rulings, bad) })
         await onStep('outcomes-published')
       }

@@ -1,4 +1,4 @@
-import type { LeaderAnswer, LeaderQuestion, Side } from '@clinic-sync/contracts'
+import type { LeaderAnswer, LeaderQuestion, Minute, Side } from '@clinic-sync/contracts'
 import type { Channel, ConsumeMessage } from 'amqplib'
 import type { Candidate, Lead, LeadState, LeadTiming, Log } from './api.ts'
 import { keepChannel, type Watched } from './channel.ts'
@@ -85,6 +85,10 @@ export class Leadership implements Lead {
 
   ask(question: LeaderQuestion): Promise<LeaderAnswer> {
     return this.#rings.ask(question)
+  }
+
+  tell(minutes: readonly Minute[]): Promise<void> {
+    return this.#rings.tell(minutes)
   }
 
   async close(): Promise<void> {

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import {
+  countedMinutesValidator,
   leaderAnswerValidator,
   leaderQuestionValidator,
   passedRingValidator,
   type LeaderAnswer,
   type LeaderQuestion,
+  type Minute,
   type Side,
 } from '@clinic-sync/contracts'
 import { ADVICE, type ErrorCode, SyncError } from '@clinic-sync/sync'
@@ -16,6 +18,8 @@ import type { OutgoingMessage, Publisher } from './publisher.ts'
 import { RINGS } from './topology.ts'
 
 const RING = 'sync.ring.v1'
+/** Services of 1.0 do not know it: the one of them that leads passes over it with a line in its log. */
+const COUNTED = 'sync.counted.v1'
 const QUESTION = 'sync.question.v1'
 const ANSWER = 'sync.answer.v1'
 
@@ -31,7 +35,7 @@ export interface RingsOptions {
   readonly name: string
   readonly patienceMs: number
   readonly leads: () => boolean
-  readonly candidate: Pick<Candidate, 'rang' | 'asked'>
+  readonly candidate: Pick<Candidate, 'rang' | 'asked' | 'counted'>
 }
 
 interface Asked {
@@ -104,6 +108,11 @@ export class Rings {
     return next
   }
 
+  /** Tells all others. @throws PublishError */
+  tell(minutes: readonly Minute[]): Promise<void> {
+    return this.#options.publisher.publish([this.#message(RINGS, '', COUNTED, { minutes })])
+  }
+
   /** @throws SyncError SYNC_NO_LEADER, SYNC_BROKER_DOWN, or what the leader says */
   async ask(question: LeaderQuestion): Promise<LeaderAnswer> {
     const { publisher, patienceMs } = this.#options
@@ -148,8 +157,10 @@ export class Rings {
     const { type, replyTo, correlationId } = message.properties as unknown as Record<string, unknown>
     const said = parse(message)
     if (type === ANSWER && typeof correlationId === 'string') return this.#answered(correlationId, said)
-    // What it said itself; and a standby leaves everything to the leader.
-    if (replyTo === this.#inbox || !this.#options.leads()) return
+    if (replyTo === this.#inbox) return
+    if (type === COUNTED && countedMinutesValidator.Check(said)) return this.#options.candidate.counted?.(said.minutes)
+    // A standby leaves everything else to the leader.
+    if (!this.#options.leads()) return
     if (type === RING && passedRingValidator.Check(said)) this.#options.candidate.rang(said.side)
     else if (type === QUESTION && leaderQuestionValidator.Check(said)) {
       if (typeof correlationId === 'string') void this.#reply(said, correlationId)

@@ -1,4 +1,4 @@
-import type { Outcome, OutcomeBatch, SyncEvent } from '@clinic-sync/contracts'
+import { type Outcome, type OutcomeBatch, outcomeBatchValidator, type SyncEvent } from '@clinic-sync/contracts'
 import { DatabaseError, SyncError } from '@clinic-sync/sync'
 import t from 'tap'
 import {
@@ -65,6 +65,35 @@ t.test('a batch is applied, reported, and only then done with', async (t) => {
     ],
   )
   t.strictSame(steps, ['received', 'applied', 'outcomes-published'])
+})
+
+t.test('a batch says how long its changes took that have arrived with it, by its source’s clock', async (t) => {
+  const { handle, published } = handlerFor((events) =>
+    Promise.resolve(
+      events.map(({ data: { table, key, version } }) => ({
+        table,
+        key,
+        version,
+        outcome: key === 9 ? ('stale' as const) : ('applied' as const),
+      })),
+    ),
+  )
+  const ago = (key: number, ms: number) => ({ ...note(key, 1), time: new Date(Date.now() - ms).toISOString() })
+  await handle({
+    events: [ago(1, 9_000), ago(2, 2_000), ago(3, 1_000), ago(9, 500_000)].map((each) => delivery(each)),
+    bad: [],
+  })
+  const { medianMs = 0, worstMs = 0 } = published[0]?.latency ?? {}
+  t.ok(medianMs >= 2_000 && medianMs < 3_000, `${medianMs} ms`)
+  t.ok(worstMs >= 9_000 && worstMs < 10_000, `${worstMs} ms`)
+  await handle({ events: [delivery(ago(1, -60_000))], bad: [] })
+  t.same(published[1]?.latency, { medianMs: 0, worstMs: 0 }, 'a clock that is ahead')
+  await handle({ events: [delivery(ago(9, 1))], bad: [] })
+  t.notOk(published[2] !== undefined && 'latency' in published[2], 'nothing has arrived')
+  await handle({ events: [delivery({ ...note(1, 1), time: 'some time' })], bad: [] })
+  t.notOk(published[3] !== undefined && 'latency' in published[3], 'nobody knows')
+  t.ok(published.every((batch) => outcomeBatchValidator.Check(batch)))
+  t.ok(outcomeBatchValidator.Check({ ...published[0], another: 1 }), 'and a field of a later version is passed over')
 })
 
 t.test('a database that is down stops the batch: nothing is reported, nothing done', async (t) => {

@@ -1,4 +1,4 @@
-import type { LeaderAnswer, LeaderQuestion, Side } from '@clinic-sync/contracts'
+import type { LeaderAnswer, LeaderQuestion, Minute, Side } from '@clinic-sync/contracts'
 import { SyncError } from '@clinic-sync/sync'
 import t, { type Test } from 'tap'
 import type { Lead, LeadTiming } from '../src/index.ts'
@@ -13,6 +13,7 @@ type Story = string[]
 interface Stood {
   readonly lead: Lead
   readonly rings: Side[]
+  readonly minutes: Minute[]
   readonly lines: ReturnType<typeof keepLines>['lines']
   asked: (question: LeaderQuestion) => Promise<LeaderAnswer>
   close(): Promise<void>
@@ -25,8 +26,10 @@ async function stand(t: Test, url: string, name: string, story: Story = [], timi
   const broker = await testBroker(t, url, { name, log })
   await broker.ready()
   const rings: Side[] = []
+  const minutes: Minute[] = []
   const stood = {
     rings,
+    minutes,
     lines: log.lines,
     asked: async (): Promise<LeaderAnswer> => WHO,
     lead: broker.standForLead(
@@ -35,6 +38,7 @@ async function stand(t: Test, url: string, name: string, story: Story = [], timi
         lost: () => void story.push(`${name} lost`),
         standing: () => void story.push(`${name} standing`),
         rang: (side) => void rings.push(side),
+        counted: (those) => void minutes.push(...those),
         asked: (question): Promise<LeaderAnswer> => (stood as Stood).asked(question),
       },
       timing,
@@ -184,6 +188,34 @@ t.test('a ring of a standby reaches the leader, and nobody else; rings in a hurr
   await until('the last is heard', () => a.rings.at(-1) === 'portal' && a.rings.length > 2)
   t.ok(a.rings.length <= 5, `${a.rings.length - 3} for 500`)
   t.same([b.rings, c.rings], [[], []])
+})
+
+t.test('what one has counted all others are told, the leader or not', async (t) => {
+  const { url, channel } = await rabbit()
+  const a = await stand(t, url, 'a')
+  await until('a leads', () => a.lead.leads)
+  const [b, c] = [await stand(t, url, 'b'), await stand(t, url, 'c')]
+  await until('they stand by', () => b.lead.state === 'standby' && c.lead.state === 'standby')
+  const minute: Minute = {
+    at: '2026-01-31T08:00:00.000Z',
+    direction: 'sql-to-postgres',
+    changes: 3,
+    medianMs: 12,
+    worstMs: null,
+  }
+  await b.lead.tell([minute])
+  await until('both are told', () => a.minutes.length + c.minutes.length === 2)
+  t.same([a.minutes, b.minutes, c.minutes], [[minute], [], [minute]])
+  // What a later version might say, and what is none of ours.
+  for (const said of [{ minutes: [{ ...minute, changes: -1 }] }, { minutes: 1 }, {}])
+    channel.publish('sync.rings', '', Buffer.from(JSON.stringify(said)), { type: 'sync.counted.v1' })
+  channel.publish('sync.rings', '', Buffer.from('{}'), { type: 'sync.unheard-of.v1' })
+  await c.lead.tell([minute])
+  await until('the next is heard', () => a.minutes.length === 2)
+  await b.lead.ring('clinic')
+  await until('a ring is heard after all of it', () => a.rings.length === 1)
+  t.equal(b.minutes.length, 1)
+  t.equal(a.lines.filter(({ message }) => /is not understood/.test(message)).length, 4, 'the leader says so')
 })
 
 t.test('a question is answered by the leader, however long it takes; failures are told in its words', async (t) => {

@@ -59,6 +59,13 @@ export const VerificationStarted = {
 } as unknown as typeof defined.VerificationStarted
 export type VerificationStarted = defined.VerificationStarted
 
+export const HistoryQuery = {
+  type: 'object',
+  properties: { hours: { type: 'string', pattern: '^([1-9]|1[0-9]|2[0-4])$' } },
+  additionalProperties: false,
+} as unknown as typeof defined.HistoryQuery
+export type HistoryQuery = defined.HistoryQuery
+
 export const TriggerRequest = {
   type: 'object',
   properties: { direction: { enum: ['sql-to-postgres', 'postgres-to-sql', 'both'] } },
@@ -355,19 +362,6 @@ export const DeadLetterExplanations = {
 } as unknown as typeof defined.DeadLetterExplanations
 export type DeadLetterExplanations = defined.DeadLetterExplanations
 
-export const Minute = {
-  type: 'object',
-  required: ['at', 'direction', 'changes', 'medianMs', 'worstMs'],
-  properties: {
-    at: { type: 'string' },
-    direction: Direction,
-    changes: { type: 'integer', minimum: 0 },
-    medianMs: { anyOf: [{ type: 'integer', minimum: 0 }, { type: 'null' }] },
-    worstMs: { anyOf: [{ type: 'integer', minimum: 0 }, { type: 'null' }] },
-  },
-} as unknown as typeof defined.Minute
-export type Minute = defined.Minute
-
 export const VerifiedTable = {
   type: 'object',
   required: ['table', 'clinicRows', 'portalRows', 'kept', 'differences', 'stuck', 'inFlight'],
@@ -382,6 +376,19 @@ export const VerifiedTable = {
   },
 } as unknown as typeof defined.VerifiedTable
 export type VerifiedTable = defined.VerifiedTable
+
+export const Minute = {
+  type: 'object',
+  required: ['at', 'direction', 'changes', 'medianMs', 'worstMs'],
+  properties: {
+    at: { type: 'string', pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d[.]\\d{3}Z$' },
+    direction: Direction,
+    changes: { type: 'integer', minimum: 0 },
+    medianMs: { anyOf: [{ type: 'integer', minimum: 0 }, { type: 'null' }] },
+    worstMs: { anyOf: [{ type: 'integer', minimum: 0 }, { type: 'null' }] },
+  },
+} as unknown as typeof defined.Minute
+export type Minute = defined.Minute
 
 export const LeaderQuestion = {
   anyOf: [
@@ -419,13 +426,6 @@ export const Versions = {
   },
 } as unknown as typeof defined.Versions
 export type Versions = defined.Versions
-
-export const History = {
-  type: 'object',
-  required: ['startedAt', 'minutes'],
-  properties: { startedAt: { type: 'string' }, minutes: { type: 'array', items: Minute } },
-} as unknown as typeof defined.History
-export type History = defined.History
 
 export const QueuesPart = {
   anyOf: [
@@ -470,6 +470,20 @@ export const DoorbellTestResponse = {
   properties: { clinic: DoorbellTest, portal: DoorbellTest },
 } as unknown as typeof defined.DoorbellTestResponse
 export type DoorbellTestResponse = defined.DoorbellTestResponse
+
+export const CountedMinutes = {
+  type: 'object',
+  required: ['minutes'],
+  properties: { minutes: { type: 'array', items: Minute, maxItems: 100 } },
+} as unknown as typeof defined.CountedMinutes
+export type CountedMinutes = defined.CountedMinutes
+
+export const History = {
+  type: 'object',
+  required: ['startedAt', 'minutes'],
+  properties: { startedAt: { type: 'string' }, minutes: { type: 'array', items: Minute } },
+} as unknown as typeof defined.History
+export type History = defined.History
 
 export const Outcome = {
   type: 'object',

@@ -1,5 +1,6 @@
 import {
   AlertTestResponse,
+  CountedMinutes,
   DoorbellTestResponse,
   LeaderAnswer,
   LeaderQuestion,
@@ -20,6 +21,7 @@ export const outcomeBatchValidator = validatorFor<OutcomeBatch>(OutcomeBatch)
 /** What ingresses say to each other. */
 export const passedRingValidator = validatorFor<PassedRing>(PassedRing)
 export const leaderQuestionValidator = validatorFor<LeaderQuestion>(LeaderQuestion)
+export const countedMinutesValidator = validatorFor<CountedMinutes>(CountedMinutes)
 export const leaderAnswerValidator = validatorFor<LeaderAnswer>(LeaderAnswer)
 
 /** For callers without Fastify: its routes validate with the schemas themselves. */

@@ -19,6 +19,7 @@ import { pageRoutes } from './routes/page.ts'
 import { sessionRoutes } from './routes/session.ts'
 import { statusRoutes } from './routes/status.ts'
 import { describeApi } from './openapi/describe.ts'
+import type { MinuteHistory } from './page/history.ts'
 import type { StatusBoard } from './status/board.ts'
 import { type TriggerRouteOptions, triggerRoute } from './routes/trigger.ts'
 import { type VerificationsRouteOptions, verificationsRoute } from './routes/verifications.ts'
@@ -33,6 +34,7 @@ export interface AppOptions {
   readonly state: Pick<KnownState, 'read'>
   /** Missing: no status is told. */
   readonly board?: Pick<StatusBoard, 'read' | 'watch'> | undefined
+  readonly history?: Pick<MinuteHistory, 'read' | 'listen'> | undefined
   /** Missing: nothing is compared here. */
   readonly verifying?: VerificationsRouteOptions['verifying'] | undefined
   /** What the status page asks for beyond the status; missing: its routes are not there. */
@@ -106,7 +108,8 @@ export const app: FastifyPluginAsyncTypebox<AppOptions> = async (fastify, option
   await fastify.register(triggerRoute, { prefix, drains, observer: metrics?.observer, token: operatorToken })
   await fastify.register(doorbellTestRoute, { prefix, testDoorbell, token: operatorToken })
   await fastify.register(alertTestRoute, { prefix, test: options.testAlert, token: operatorToken })
-  if (options.board) await fastify.register(statusRoutes, { prefix, board: options.board, token: operatorToken })
+  const { board, history } = options
+  if (board) await fastify.register(statusRoutes, { prefix, board, history, token: operatorToken })
   const { recent, verifying } = options
   if (verifying !== undefined) await fastify.register(verificationsRoute, { prefix, verifying, token: operatorToken })
   if (recent !== undefined) await fastify.register(logsRoute, { prefix, recent, token: operatorToken })

@@ -1,5 +1,12 @@
 import type { Broker, Consumer } from '@clinic-sync/broker'
-import { directionFrom, type DoorbellTest, type LeaderFacts, type Side } from '@clinic-sync/contracts'
+import {
+  directionFrom,
+  type DoorbellTest,
+  type LeaderFacts,
+  type Minute,
+  type OutcomeBatch,
+  type Side,
+} from '@clinic-sync/contracts'
 import {
   Backoff,
   DatabaseError,
@@ -40,6 +47,10 @@ export interface IngressOptions {
   readonly onFatal: (error: SyncError) => void
   /** When to look once more after the start and after the last HTTP doorbell of the clinic, in milliseconds. */
   readonly secondLookMs?: number
+  /** Told of outcomes that were settled here. */
+  readonly onSettled?: (batches: readonly OutcomeBatch[]) => void
+  /** Told of what another ingress has counted. */
+  readonly onCounted?: (minutes: readonly Minute[]) => void
   /** Both sides' bookkeeping; missing: a restored database is not noticed. */
   readonly bookkeeping?: Sides
 }
@@ -99,6 +110,7 @@ export class Ingress {
       onGained: () => this.#lead(),
       onLost: () => this.#standDown(),
       onRang: (side, passed) => this.#onRang(side, passed),
+      onCounted: (minutes) => options.onCounted?.(minutes),
       drain: (side) => this.drains[side].request(),
       test: (side) => this.#test(side),
     })
@@ -164,7 +176,9 @@ export class Ingress {
           if (outbox.side === 'portal') await this.#lookForRulings()
           if (batches.some(({ outcomes }) => outcomes.some(({ outcome }) => outcome === 'stale')))
             this.#restored?.suspect()
-          return settle(batches)
+          const refused = await settle(batches)
+          this.#options.onSettled?.(batches)
+          return refused
         },
         { check: () => outbox.check() },
       )
@@ -181,6 +195,11 @@ export class Ingress {
       else void this.#leader.pass(side).catch(() => undefined)
     },
     refused: (side, status) => this.#ears.refused(side, status),
+  }
+
+  /** Tells all other ingresses what was counted here; if RabbitMQ is away, they do not learn of it. */
+  share(minutes: readonly Minute[]): void {
+    this.#leader.share(minutes)
   }
 
   /** Asks a side's database to ring, and says whether it was heard by who leads. */

@@ -1,5 +1,5 @@
 import { type Broker, type Candidate, type Lead, PublishError } from '@clinic-sync/broker'
-import type { DoorbellTest, LeaderAnswer, LeaderFacts, LeaderQuestion, Side } from '@clinic-sync/contracts'
+import type { DoorbellTest, LeaderAnswer, LeaderFacts, LeaderQuestion, Minute, Side } from '@clinic-sync/contracts'
 import { Backoff, type Delays, type Observer, SyncError } from '@clinic-sync/sync'
 import type { FastifyBaseLogger } from 'fastify'
 import { hostname } from 'node:os'
@@ -18,6 +18,8 @@ export interface LeaderOptions {
   readonly onLost: () => void
   /** Another ingress has heard a doorbell, or RabbitMQ is there again: the outbox is to be looked into. Only who leads is told. */
   readonly onRang: (side: Side, passed: boolean) => void
+  /** Another ingress says what it has counted. */
+  readonly onCounted: (minutes: readonly Minute[]) => void
   readonly drain: (side: Side) => Promise<{ readonly published: number }>
   readonly test: (side: Side) => Promise<DoorbellTest>
 }
@@ -56,7 +58,7 @@ export class Leader {
   }
 
   start(): void {
-    const { broker, log, observer, onGained, onLost, onRang, drain, test } = this.#options
+    const { broker, log, observer, onGained, onLost, onRang, onCounted, drain, test } = this.#options
     const candidate: Candidate = {
       gained: () => {
         this.#since = new Date().toISOString()
@@ -76,6 +78,7 @@ export class Leader {
         this.#lookAround()
       },
       rang: (side) => onRang(side, true),
+      counted: onCounted,
       asked: (question) => answer(question, { drain, test, facts: () => this.#facts() }),
     }
     observer?.leads?.(false)
@@ -103,6 +106,13 @@ export class Leader {
       )
       throw error instanceof PublishError ? new SyncError(error.code, error.message, { cause: error }) : error
     }
+  }
+
+  /** Tells all others what was counted here. It is said once: a chart that lacks a minute is no loss. */
+  share(minutes: readonly Minute[]): void {
+    this.#lead?.tell(minutes).catch((error: unknown) => {
+      this.#options.log.debug(describe(error), 'what was counted could not be told to other ingresses')
+    })
   }
 
   /** The drain of whoever leads. @throws SyncError */

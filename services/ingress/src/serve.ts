@@ -6,6 +6,7 @@ import { app, options, type PageParts } from './app.ts'
 import { limitConnections } from './connections.ts'
 import { Ingress, type IngressOptions } from './ingress.ts'
 import { PageDeadLetters, type PageDeadLettersOptions } from './page/dead-letters.ts'
+import { type HistoryOptions, MinuteHistory } from './page/history.ts'
 import { startLines } from './start-lines.ts'
 import { StatusBoard } from './status/board.ts'
 import { Changes } from './status/changes.ts'
@@ -28,6 +29,8 @@ export interface ServeOptions extends IngressOptions {
   readonly recent?: Pick<RecentLines, 'text'> | undefined
   /** Missing: `GET /api/sync/status` is not there. */
   readonly status?: StatusOptions | undefined
+  /** For tests: shorter minutes. */
+  readonly history?: Pick<HistoryOptions, 'minuteMs' | 'now'>
   /** Missing: the status page's own routes are not there. */
   readonly page?: PageOptions | undefined
   /** Missing: nobody is alerted. Its senses must be among those that `observer`, the broker's and the databases' tell. */
@@ -52,7 +55,16 @@ export async function serve(settings: ServeOptions): Promise<Served> {
   const { host, port, log, webhookSecret, webhookKeys, operatorToken } = settings
   const { metrics } = settings
   const changes = new Changes()
-  const ingress = new Ingress({ ...settings, observer: changes.observerBeside(settings.observer ?? metrics?.observer) })
+  const history = new MinuteHistory({ share: (minutes) => ingress.share(minutes), ...settings.history })
+  const ingress: Ingress = new Ingress({
+    ...settings,
+    observer: changes.observerBeside(settings.observer ?? metrics?.observer),
+    onSettled: (batches) => {
+      history.heard(batches)
+      changes.changed()
+    },
+    onCounted: (minutes) => history.told(minutes),
+  })
   const verifying = settings.status && new Verifying({ ...settings.status, changed: () => changes.changed(), log })
   const alerts = settings.alerts && alertWatch(ingress, verifying, settings, settings.alerts)
   const board =
@@ -75,6 +87,7 @@ export async function serve(settings: ServeOptions): Promise<Served> {
     metrics,
     recent: settings.recent,
     board,
+    history,
     verifying,
     page: settings.page && pageParts(settings.page, log),
   })
@@ -92,6 +105,7 @@ export async function serve(settings: ServeOptions): Promise<Served> {
     /** Answers the requests in flight, finishes the batches in flight. */
     async close() {
       await alerts?.close()
+      history.stop()
       const closed = server.close()
       await Promise.all([closed, ingress.stop(closed)])
     },

@@ -35,6 +35,7 @@ export function leadAlone() {
       return state === 'leads'
     },
     ring: async () => undefined,
+    tell: async () => undefined,
     ask: () => Promise.reject(new Error('there is nobody to ask')),
     close: async () => void (state = 'connecting'),
   }

@@ -17,6 +17,7 @@ interface Hardening {
   board?: AppOptions['board']
   verifying?: AppOptions['verifying']
   page?: AppOptions['page']
+  history?: AppOptions['history']
   level?: string
 }
 
@@ -25,7 +26,7 @@ export async function start(
   t: Test,
   answers: { clinic?: Answer; portal?: Answer } = {},
   webhookKeys: readonly WebhookKey[] = [],
-  { limits, server = {}, board, verifying, page, level = 'trace' }: Hardening = {},
+  { limits, server = {}, board, verifying, page, history, level = 'trace' }: Hardening = {},
 ) {
   const rings: string[] = []
   const lines: string[] = []
@@ -64,6 +65,7 @@ export async function start(
     board,
     verifying,
     page,
+    history,
   })
 
   async function send(url: string, request: InjectOptions = {}) {

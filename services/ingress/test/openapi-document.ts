@@ -22,6 +22,7 @@ export async function describedApp() {
     testDoorbell: nobody,
     state: new KnownState(),
     board: { read: nobody, watch: nobody as never },
+    history: { read: nobody as never, listen: () => () => undefined },
     verifying: { start: () => null, kept: () => undefined, stop: async () => undefined },
     page: {
       deadLetters: { list: nobody, explain: nobody, rehearse: nobody, replay: nobody, discard: nobody },

@@ -2,6 +2,7 @@ import {
   LeaderAnswer,
   LeaderQuestion,
   OutcomeBatch,
+  CountedMinutes,
   PassedRing,
   RowDeleted,
   RowUpserted,
@@ -116,6 +117,12 @@ const MESSAGES = {
     headers(namesOf, ['deadId', ...DISCARDS]),
   ),
   passedRing: message('A side has rung', 'Whoever leads drains its outbox.', 'PassedRing', 'sync.ring.v1'),
+  counted: message(
+    'What has arrived, by the minute',
+    'Said by who settled it, to all others.',
+    'CountedMinutes',
+    'sync.counted.v1',
+  ),
   question: message('A question to whoever leads', 'Answered to replyTo.', 'LeaderQuestion', 'sync.question.v1'),
   answer: message('Its answer', 'or a word that it is at work.', 'LeaderAnswer', 'sync.answer.v1'),
   token: message('The token of who leads', 'Whoever has it delivered, and not acknowledged, drains.', 'AnyBody'),
@@ -169,7 +176,7 @@ const PUBLISHED: readonly Channel[] = [
   {
     address: '',
     title: 'What the ingresses say to each other',
-    messages: ['passedRing', 'question', 'answer'],
+    messages: ['passedRing', 'counted', 'question', 'answer'],
     exchange: RINGS,
   },
 ]
@@ -348,6 +355,7 @@ export function asyncApi(): object {
         RowDeleted: plain(RowDeleted),
         OutcomeBatch: plain(OutcomeBatch),
         PassedRing: plain(PassedRing),
+        CountedMinutes: plain(CountedMinutes),
         LeaderQuestion: plain(LeaderQuestion),
         LeaderAnswer: plain(LeaderAnswer),
         AnyBody: { description: 'Carried on byte for byte, whatever it is.' },

@@ -34,13 +34,24 @@ export type Session = Static<typeof Session>
  * the two machines' clocks; `medianMs` is the median of the batches' medians, weighted by their changes. Null: no consumer said.
  */
 export const Minute = Type.Object({
-  at: Instant,
+  at: Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d[.]\\d{3}Z$' }),
   direction: Direction,
   changes: Count,
   medianMs: orNull(Count),
   worstMs: orNull(Count),
 })
 export type Minute = Static<typeof Minute>
+
+/** How many hours back; 6 where it is not said. */
+export const HistoryQuery = Type.Object(
+  { hours: Type.Optional(Type.String({ pattern: '^([1-9]|1[0-9]|2[0-4])$' })) },
+  { additionalProperties: false },
+)
+export type HistoryQuery = Static<typeof HistoryQuery>
+
+/** Said to all ingresses by the one that settled the outcomes: what it has counted in minutes that have ended. */
+export const CountedMinutes = Type.Object({ minutes: Type.Array(Minute, { maxItems: 100 }) })
+export type CountedMinutes = Static<typeof CountedMinutes>
 
 /** The minutes with changes, the oldest first, since `startedAt`: before it nothing was counted. */
 export const History = Type.Object({ startedAt: Instant, minutes: Type.Array(Minute) })

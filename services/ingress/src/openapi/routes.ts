@@ -139,7 +139,8 @@ export const ROUTES: Readonly<Record<string, Described>> = {
     operationId: 'statusStream',
     tags: ['operator'],
     summary: 'How the sync does, as it changes',
-    description: 'Server-sent events: `event: status` with the JSON of GET /api/sync/status, and a comment every 15 s.',
+    description:
+      'Server-sent events: `event: status` with the JSON of GET /api/sync/status, `event: minute` with a row of GET /api/sync/history when a minute with changes has ended, and a comment every 15 s.',
     security: PAGE,
     answers: { 200: text('A stream without an end.', 'text/event-stream'), ...LOOKS },
   },
@@ -207,6 +208,19 @@ export const ROUTES: Readonly<Record<string, Described>> = {
       'A JSON object a line, at most 1,000 of them: what standard output got, which holds no value of a patient.',
     security: OPERATOR,
     answers: { 200: text('The oldest first.', 'application/x-ndjson'), ...FORBIDDEN },
+  },
+  'GET /api/sync/history': {
+    operationId: 'history',
+    tags: ['page'],
+    summary: 'What has arrived, by the minute',
+    description:
+      'Of the last 24 hours at most, in the memory of this ingress; only minutes with changes. No database is asked.',
+    security: PAGE,
+    answers: {
+      200: { description: 'The oldest first; the last may be running.' },
+      ...LOOKS,
+      400: failure('hours is 1 to 24.'),
+    },
   },
   'GET /api/sync/dead-letters': {
     operationId: 'deadLetters',

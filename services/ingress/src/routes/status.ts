@@ -1,8 +1,9 @@
-import { SyncStatus } from '@clinic-sync/contracts'
+import { History, HistoryQuery, SyncStatus } from '@clinic-sync/contracts'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Readable } from 'node:stream'
 import { requireOperator, sessionOf } from '../auth.ts'
 import { allowOnly } from '../methods.ts'
+import type { MinuteHistory } from '../page/history.ts'
 import type { StatusBoard } from '../status/board.ts'
 
 /** A comment so often, so that who listens and what is in between know that the line is alive. */
@@ -13,11 +14,16 @@ export interface StatusRoutesOptions {
   /** SYNC_OPERATOR_TOKEN */
   readonly token: string
   readonly heartbeatMs?: number
+  /** Missing: nothing is counted. */
+  readonly history?: Pick<MinuteHistory, 'read' | 'listen'> | undefined
 }
 
-/** How the sync does: once, or as server-sent events whenever something changes (`event: status`, the same JSON). Always 200. */
+/**
+ * How the sync does: once, or as server-sent events whenever something changes (`event: status`, the same JSON). Always 200. And what has
+ * arrived, by the minute: of the last hours, or in the same stream (`event: minute`) when one has ended.
+ */
 export const statusRoutes: FastifyPluginAsyncTypebox<StatusRoutesOptions> = async (app, options) => {
-  const { board, token, heartbeatMs = HEARTBEAT_MS } = options
+  const { board, token, heartbeatMs = HEARTBEAT_MS, history } = options
   const onRequest = requireOperator(token)
   const closing = new AbortController()
   app.addHook('preClose', async () => closing.abort())
@@ -35,6 +41,7 @@ export const statusRoutes: FastifyPluginAsyncTypebox<StatusRoutesOptions> = asyn
     request.raw.on('close', () => gone.abort())
     const session = sessionOf(request)
     const over = session && setTimeout(() => gone.abort(), session.expiresAt.getTime() - Date.now())
+    const forget = history?.listen((minute) => latest.add(`event: minute\ndata: ${JSON.stringify(minute)}\n\n`))
     const heartbeat = setInterval(() => latest.say(': here\n\n'), heartbeatMs)
     void (async () => {
       try {
@@ -42,6 +49,7 @@ export const statusRoutes: FastifyPluginAsyncTypebox<StatusRoutesOptions> = asyn
       } finally {
         clearInterval(heartbeat)
         clearTimeout(over)
+        forget?.()
         latest.push(null)
       }
     })()
@@ -50,12 +58,21 @@ export const statusRoutes: FastifyPluginAsyncTypebox<StatusRoutesOptions> = asyn
     reply.header('x-accel-buffering', 'no').header('connection', 'close')
     return reply.type('text/event-stream').send(latest)
   })
+  if (history !== undefined) {
+    const schema = { querystring: HistoryQuery, response: { 200: History } }
+    app.get('/history', { onRequest, schema }, async ({ query: { hours = '6' } }) => history.read(Number(hours)))
+    allowOnly(app, '/history', ['GET', 'HEAD'])
+  }
   allowOnly(app, '/status', ['GET', 'HEAD'])
   allowOnly(app, '/status/stream', ['GET'])
 }
 
+/** Minutes that wait for who reads too slowly. What is older the page asks for when it comes back. */
+const MOST_MINUTES = 20
+
 /** Who reads too slowly gets the latest, when the line is free again: nothing piles up. */
 class Latest extends Readable {
+  #minutes: string[] = []
   #wanted = false
   #text: string | null = null
 
@@ -65,14 +82,21 @@ class Latest extends Readable {
     this.#flush()
   }
 
+  /** Something that a later one does not replace. */
+  add(text: string): void {
+    this.#minutes = [...this.#minutes, text].slice(-MOST_MINUTES)
+    this.#flush()
+  }
+
   override _read(): void {
     this.#wanted = true
     this.#flush()
   }
 
   #flush(): void {
-    if (!this.#wanted || this.#text === null || this.destroyed) return
-    const text = this.#text
+    const text = [...this.#minutes, this.#text ?? ''].join('')
+    if (!this.#wanted || text === '' || this.destroyed) return
+    this.#minutes = []
     this.#text = null
     this.#wanted = false
     this.push(text)
