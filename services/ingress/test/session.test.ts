@@ -21,6 +21,7 @@ const status = {
   outboxes: { clinic: off, portal: off },
   queues: off,
   deadLetters: off,
+  verification: off,
 }
 
 /** What our own page sends, as a browser makes it of it. */
