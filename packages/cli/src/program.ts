@@ -11,6 +11,7 @@ import { addDeadLetters } from './dead-letters/command.ts'
 import { doctorCommand } from './doctor/command.ts'
 import { doorbellCommand } from './doorbell/command.ts'
 import { environmentFrom } from './environment.ts'
+import { addExplain } from './explain/command.ts'
 import { addInit } from './init/command.ts'
 import { migrateBroker, namesBroker } from './migrate/broker.ts'
 import { migrate } from './migrate/index.ts'
@@ -115,6 +116,7 @@ export function syncProgram(): Command {
 
   addAlertTest(program, environment)
   addDeadLetters(program, environment)
+  addExplain(program, environment)
   addStatus(program, environment)
   addRequeue(program, environment)
   addAfterRestore(program, environment)

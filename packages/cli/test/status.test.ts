@@ -1,103 +1,16 @@
-import { connectBroker } from '@clinic-sync/broker'
-import { openClinic, openScriptConnection } from '@clinic-sync/clinic'
 import type { SyncStatus } from '@clinic-sync/contracts'
-import { testClinic, testPostgres, testVhost } from '@clinic-sync/dev-services/testing'
-import { serve, type Served } from '@clinic-sync/ingress'
-import { openPortal } from '@clinic-sync/portal'
-import { start as startPostgresToSql } from '@clinic-sync/postgres-to-sql'
-import { createLogger, type Running } from '@clinic-sync/runtime'
-import { start as startSqlToPostgres } from '@clinic-sync/sql-to-postgres'
-import { SERVICE_LOGIN, SERVICE_PASSWORD } from '@clinic-sync/sqlserver-simulator'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import pg from 'pg'
-import t, { type Test } from 'tap'
-import { migrate } from '../src/migrate/index.ts'
+import t from 'tap'
 import { requeueCommand, secondsOf } from '../src/requeue/command.ts'
 import { askStatus } from '../src/status/ask.ts'
 import { statusCommand, watchCommand } from '../src/status/command.ts'
+import { paper, TOKEN, until, world } from './support/whole-sync.ts'
 
 // The commands against the whole sync, in this process.
-const TOKEN = 'operator-token-0123456789'
 const SECRETS = /operator-token|Ali Hassan|please check/
-
-async function world(t: Test) {
-  const [simulator, postgres, vhost] = await Promise.all([testClinic(t), testPostgres(t), testVhost(t)])
-  await migrate({ side: 'portal', url: postgres.url, withPortalTables: true })
-  const login = Object.assign(new URL(simulator.url), { username: SERVICE_LOGIN, password: SERVICE_PASSWORD })
-  const environment = {
-    SQLSERVER_URL: login.href,
-    POSTGRES_URL: postgres.url,
-    RABBITMQ_URL: vhost.url,
-    CLINIC_TIME_ZONE: 'Asia/Baghdad',
-    SYNC_OPERATOR_TOKEN: TOKEN,
-    HEALTH_PORT: '0',
-    INGRESS_URL: 'http://127.0.0.1:9',
-  }
-  const log = createLogger({ name: 'test', level: 'silent' })
-  const clinic = await openClinic({ url: login.href, timeZone: environment.CLINIC_TIME_ZONE, log })
-  const portal = await openPortal({ url: postgres.url, log })
-  const broker = await connectBroker({ url: vhost.url, log, name: 'ingress' })
-  const keeper = broker.keepDeadLetters()
-  const stop = new AbortController()
-  const consumers: Running[] = []
-  const served: Served[] = []
-  const onPortal = new pg.Client(postgres.url)
-  await onPortal.connect()
-  const onClinic = openScriptConnection(simulator.url)
-  t.teardown(async () => {
-    stop.abort()
-    await Promise.all([...consumers, ...served].map((each) => each.close()))
-    await keeper.close()
-    await broker.close()
-    await Promise.all([clinic.close(), portal.close(), onPortal.end(), onClinic.close()])
-  })
-  return {
-    environment,
-    simulator,
-    clinicSql: (text: string) => onClinic.batch(text),
-    portalSql: (text: string) => onPortal.query<Record<string, unknown>>(text),
-    async startIngress(port = 0) {
-      const ingress = await serve({
-        clinic,
-        portal,
-        broker,
-        log,
-        onFatal: (error) => t.fail('the ingress ended', { error }),
-        clinicDoorbell: 'service-broker',
-        portalDoorbell: 'listen',
-        host: '127.0.0.1',
-        port,
-        webhookSecret: 'webhook-secret-0123456789',
-        webhookKeys: [],
-        operatorToken: TOKEN,
-        status: { clinic, portal, broker, rabbitmqUrl: vhost.url },
-      })
-      served.push(ingress)
-      return ingress
-    },
-    async startConsumers() {
-      const context = { environment, log, signal: stop.signal, fail: (error: unknown) => t.fail('it ended', { error }) }
-      consumers.push(...(await Promise.all([startSqlToPostgres(context), startPostgresToSql(context)])))
-    },
-  }
-}
-
-/** What a command writes. */
-function paper() {
-  const texts: string[] = []
-  return { texts, out: { write: (text: string) => texts.push(text) > 0 }, text: () => texts.join('') }
-}
-
-async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 30_000
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`not within 30 s: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-}
 
 const signal = new AbortController().signal
 

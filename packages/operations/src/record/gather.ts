@@ -82,7 +82,11 @@ async function lettersOf(
   ports: RecordPorts,
   table: TableName,
   key: Key,
-  { clinic, portal, queues }: { clinic: RecordFacts['clinic']; portal: RecordFacts['portal']; queues: Reachable<QueuesPart> },
+  {
+    clinic,
+    portal,
+    queues,
+  }: { clinic: RecordFacts['clinic']; portal: RecordFacts['portal']; queues: Reachable<QueuesPart> },
 ): Promise<Letters> {
   const failed = [clinic, portal].reduce((sum, side) => sum + (side.reachable ? failedRows(side.history) : 0), 0)
   // Letters that somebody has in hand are not counted: where a row has failed, it is looked all the same.

@@ -4,7 +4,8 @@ import { duration } from '../status/problems.ts'
 
 /** How two values that differ do so, without saying them: kinds, lengths and distances. */
 export function howDiffers({ type }: Pick<Column, 'type'>, clinic: Value, portal: Value): string {
-  if (clinic === null || portal === null) return `the clinic's is ${kindOf(clinic)}, the portal's ${kindOf(portal)}`
+  if (clinic === null || portal === null)
+    return `the clinic's is ${kindOf(type, clinic)}, the portal's ${kindOf(type, portal)}`
   switch (type) {
     case 'text':
       return ofTexts(String(clinic), String(portal))
@@ -18,11 +19,11 @@ export function howDiffers({ type }: Pick<Column, 'type'>, clinic: Value, portal
   }
 }
 
-/** What a value is. A text's length is in characters. */
-function kindOf(value: Value): string {
+/** What a value is, without saying it. */
+function kindOf(type: Column['type'], value: Value): string {
   if (value === null) return 'NULL'
-  if (typeof value !== 'string') return 'not'
-  return value === '' ? 'empty' : `a text of ${value.length}`
+  if (value === '') return 'empty'
+  return type === 'text' && typeof value === 'string' ? `a text of ${counted(value)}` : 'a value'
 }
 
 /** Ways in which texts may differ that nobody sees, from the slightest on: what both are alike without. */

@@ -30,7 +30,7 @@ export interface StatusSources {
 }
 
 /** For one part; SQL Server and Postgres answer in milliseconds, and a line that is dead is noticed elsewhere. */
-const PATIENCE_MS = 10_000
+export const PATIENCE_MS = 10_000
 
 /** Asks everybody at once, and says what is wrong. Never rejects. @param patienceMs for each part */
 export async function gatherStatus(sources: StatusSources, patienceMs = PATIENCE_MS): Promise<SyncStatus> {
@@ -62,7 +62,7 @@ export async function gatherStatus(sources: StatusSources, patienceMs = PATIENCE
 }
 
 /** The reason is our own error's sentence; of any other, which may hold anything, nothing is repeated. */
-async function answered<T extends { readonly reachable: true }>(
+export async function answered<T extends { readonly reachable: true }>(
   what: () => Promise<T>,
   patienceMs: number,
 ): Promise<T | Unreachable> {
@@ -104,7 +104,7 @@ function outboxPart({
   }
 }
 
-function queuesPart(depths: readonly QueueDepth[]): Reachable<QueuesPart> {
+export function queuesPart(depths: readonly QueueDepth[]): Reachable<QueuesPart> {
   if (depths.length === 0) throw new SyncError('SYNC_BROKER_DOWN', 'RabbitMQ cannot be asked now.')
   const known = new Set(depths.map(({ queue }) => queue))
   return {

@@ -1,0 +1,5 @@
+export type { ColumnStory } from './columns.ts'
+export { explainRecord, type ExplainOptions } from './explain-record.ts'
+export type { RecordPorts, RecordSide } from './gather.ts'
+export type { RecordStory, StorySection } from './story.ts'
+export type { Verdict } from './verdict.ts'
