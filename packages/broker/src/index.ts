@@ -54,4 +54,5 @@ export {
   UNROUTED,
 } from './topology.ts'
 export { inSpan } from './trace.ts'
+export { type RecordSight, type RecordWatch, watchRecord, type WatchRecordOptions } from './watch-record.ts'
 export { watchOutcomes, type OutcomeWatch, type WatchOutcomesOptions } from './watch-outcomes.ts'

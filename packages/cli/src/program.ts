@@ -20,6 +20,7 @@ import { addStatus } from './status/command.ts'
 import { addSupportBundle } from './support-bundle/command.ts'
 import { addTakeOver } from './take-over/command.ts'
 import { addVerify } from './verify/command.ts'
+import { addTrace } from './trace/command.ts'
 
 /** The version that is installed: this package's, which all packages share. */
 export const VERSION = versionIn(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
@@ -121,6 +122,7 @@ export function syncProgram(): Command {
   addRequeue(program, environment)
   addAfterRestore(program, environment)
   addSupportBundle(program, environment, VERSION)
+  addTrace(program, environment)
   addTakeOver(program, environment)
   addVerify(program, environment)
   return program
