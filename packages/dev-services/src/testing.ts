@@ -15,6 +15,7 @@ import type { BrowserService, DevService, RabbitService, ServiceOptions } from '
 
 export { type Authority, type Identity, makeAuthority, makeSelfSigned } from './certificates.ts'
 export { tdsWithTls } from './tds-tls.ts'
+export { type Wire, wireTo } from './wire.ts'
 
 /** The part of tap's test object that is used. */
 export type Test = { teardown(finish: () => unknown): unknown }

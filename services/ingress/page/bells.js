@@ -32,6 +32,7 @@ async function test() {
 /** @param {Direction} direction */
 async function ring(direction) {
   const result = byId('bells-result')
+  say(result, `The ${sourceOf(direction)}’s outbox is looked at …`)
   try {
     const answer = await post('/trigger', { direction })
     const sent = answer[direction].published

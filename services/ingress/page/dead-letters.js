@@ -1,8 +1,8 @@
 import { ask, reasonOf } from './api.js'
 import { button, byId, el, fill, say } from './dom.js'
-import { discardLetters, explainLetters, rehearseLetters, replayLetters } from './letter-work.js'
+import { clear, discardLetters, explainLetters, rehearseLetters, replayLetters } from './letter-work.js'
 import { clock, counted } from './time.js'
-import { wayOf } from './words.js'
+import { DIRECTIONS, sourceOf, wayOf } from './words.js'
 
 /** @import { DeadCause, DeadLetterFacts, DeadLetterList, SyncStatus } from './types.d.ts' */
 
@@ -12,6 +12,7 @@ import { wayOf } from './words.js'
  * @typedef {object} Group
  * @property {HTMLElement} element
  * @property {(cause: DeadCause) => void} update
+ * @property {() => void} missing nobody sees its letters now
  */
 
 /** @type {Map<string, Group>} */
@@ -24,10 +25,11 @@ const nameOf = ({ direction, cause }) => `${direction}/${cause}`
 const groupOf = ({ direction, cause }) => nameOf({ direction, cause: /^\w{1,64}$/.test(cause) ? cause : 'other' })
 
 /** @param {SyncStatus} status */
-export function showDeadLetters({ deadLetters, queues }) {
+export function showDeadLetters(status) {
+  const { deadLetters, queues } = status
   const summary = byId('dead-summary')
   if (!deadLetters.reachable) {
-    // What was seen before may be gone by now: it stays, and the sentence says from when the page is.
+    // What was seen before stays: it may be there yet.
     return fill(
       summary,
       queues.reachable
@@ -36,15 +38,16 @@ export function showDeadLetters({ deadLetters, queues }) {
     )
   }
   const { letters, causes } = deadLetters
-  fill(
-    summary,
-    letters === 0
-      ? 'None: everything could be applied.'
-      : `${counted(letters, 'change')} could not be applied, and ${letters === 1 ? 'is' : 'are'} kept.`,
-  )
+  const failed = failures(status)
+  fill(summary, summaryOf(letters, failed.size))
   const names = new Set(causes.map(nameOf))
-  for (const [name, { element }] of groups) {
+  for (const [name, { element, missing }] of groups) {
     if (names.has(name)) continue
+    // Whoever works on letters has them in hand, and RabbitMQ counts none meanwhile: then this one is not over.
+    if (failed.has(name) || element.querySelector('[aria-disabled="true"]') !== null) {
+      missing()
+      continue
+    }
     if (element.contains(document.activeElement)) byId('main').focus()
     element.remove()
     groups.delete(name)
@@ -57,6 +60,28 @@ export function showDeadLetters({ deadLetters, queues }) {
     group.update(cause)
   }
 }
+
+/** What the outboxes say has failed, by group. @param {SyncStatus} status */
+const failures = ({ outboxes }) =>
+  new Set(
+    DIRECTIONS.flatMap((direction) => {
+      const outbox = outboxes[sourceOf(direction)]
+      const open = outbox.reachable ? outbox.failed.filter(({ discarded, rows }) => !discarded && rows > 0) : []
+      return open.map(({ cause }) => nameOf({ direction, cause }))
+    }),
+  )
+
+/**
+ * @param {number} letters
+ * @param {number} causes that the outboxes know of
+ */
+function summaryOf(letters, causes) {
+  if (letters > 0)
+    return `${counted(letters, 'change')} could not be applied, and ${letters === 1 ? 'is' : 'are'} kept.`
+  return causes === 0 ? 'None: everything could be applied.' : IN_HAND
+}
+
+const IN_HAND = 'Somebody has the letters in hand at this moment, or they are gone.'
 
 export function forgetDeadLetters() {
   for (const { element } of groups.values()) element.remove()
@@ -140,9 +165,11 @@ function newGroup(first) {
   )
   return {
     element,
+    missing: () => fill(figures, IN_HAND),
     update({ letters, superseded }) {
       const over = superseded === 0 ? '' : `; ${superseded} superseded by a later change that has arrived`
       fill(figures, `${counted(letters, 'letter')}${over}.`)
+      if (seen !== letters) clear(detail)
       if (isOpen && seen !== letters) void reload()
       seen = letters
     },

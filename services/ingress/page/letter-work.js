@@ -24,7 +24,7 @@ const recordOf = ({ id, table, key }) => (table === null ? id : `${table}/${key}
  * @param {HTMLElement} place
  */
 export async function explainLetters(letters, place) {
-  if (place.dataset['shows'] === 'explanation') return hide(place)
+  if (place.dataset['shows'] === 'explanation') return clear(place)
   try {
     /** @type {DeadLetterExplanations} */
     const { explanations } = await post('/dead-letters/explain', { ids: letters.map(({ id }) => id) })
@@ -50,7 +50,7 @@ export async function explainLetters(letters, place) {
  * @param {HTMLElement} place
  */
 export async function rehearseLetters(letters, place) {
-  if (place.dataset['shows'] === 'rehearsal') return hide(place)
+  if (place.dataset['shows'] === 'rehearsal') return clear(place)
   place.dataset['shows'] = 'rehearsal'
   place.replaceChildren(el('p', {}, `Trying ${counted(letters.length, 'letter')} …`))
   try {
@@ -208,8 +208,8 @@ export async function discardLetters(letters) {
 /** @param {readonly DeadLetterFacts[]} letters */
 const namesOf = (letters) => letters.map(recordOf).join(', ')
 
-/** @param {HTMLElement} place */
-function hide(place) {
+/** Takes away what was told of letters. @param {HTMLElement} place */
+export function clear(place) {
   delete place.dataset['shows']
   place.replaceChildren()
 }

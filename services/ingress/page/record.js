@@ -20,7 +20,7 @@ export function forgetRecord() {
 
 /** Offers the tables by name. @param {SyncStatus} status */
 export function offerTables({ verification }) {
-  if (verification === undefined || !verification.reachable || verification.last === null) return
+  if (!verification.reachable || verification.last === null) return
   const names = verification.last.tables.map(({ table }) => table)
   const list = byId('tables')
   if (list.childElementCount === names.length) return

@@ -119,12 +119,10 @@ function hindranceOf({ queues, ingress, outboxes }, direction) {
   if (!queues.reachable) return 'RabbitMQ, which carries the changes, does not answer.'
   if (ingress.reachable && ingress.lacks.some(({ name }) => name === 'restored'))
     return 'A database was restored from a backup: the sync stands still until somebody says how to go on.'
+  if (!outboxes[target].reachable) return `The ${target}’s database does not answer.`
   const takers = queues.queues.filter(({ name }) => new RegExp(`^sync[.]${direction}[.]p\\d+$`).test(name))
-  if (takers.length === 0 || takers.some(({ consumers }) => consumers === 0)) {
-    return outboxes[target].reachable
-      ? `The service that writes to the ${target} does not run.`
-      : `The ${target}’s database does not answer.`
-  }
+  if (takers.length === 0 || takers.some(({ consumers }) => consumers === 0))
+    return `The service that writes to the ${target} does not run.`
   return null
 }
 
@@ -140,7 +138,6 @@ const lastChange = ({ last }) =>
  * @returns {Part[]}
  */
 export function verified(verification) {
-  if (verification === undefined) return []
   if (!verification.reachable) return ['Whether it was verified cannot be asked now.']
   const { last } = verification
   if (last === null) return ['Not verified yet.']

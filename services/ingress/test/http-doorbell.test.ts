@@ -1,12 +1,11 @@
 import { openClinic, openScriptConnection } from '@clinic-sync/clinic'
 import type { SyncEvent } from '@clinic-sync/contracts'
-import { testClinic } from '@clinic-sync/dev-services/testing'
+import { testClinic, wireTo } from '@clinic-sync/dev-services/testing'
 import type { Simulator } from '@clinic-sync/sqlserver-simulator'
 import t, { type Test } from 'tap'
 import { serve } from '../src/serve.ts'
 import { Fake } from './fake-outbox.ts'
 import { leadAlone, recordingLog, until } from './help.ts'
-import { wireTo } from './wire.ts'
 
 // A clinic that rings by HTTP, from within the statement and before the commit. RabbitMQ and the portal are in memory.
 const SECRET = 'http-doorbell-test-secret-0123456789'

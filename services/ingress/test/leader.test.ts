@@ -6,8 +6,7 @@ import { Drain } from '../src/drain.ts'
 import { Ingress, type IngressOptions } from '../src/ingress.ts'
 import { databaseDown, Fake } from './fake-outbox.ts'
 import { recordingLog, until } from './help.ts'
-import { testVhost } from '@clinic-sync/dev-services/testing'
-import { wireTo } from './wire.ts'
+import { testVhost, wireTo } from '@clinic-sync/dev-services/testing'
 
 /** A database that two ingresses share, with a doorbell that gives each ring to one of those who wait, as Service Broker does. */
 class Shared extends Fake {

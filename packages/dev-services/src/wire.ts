@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
-import type { Test } from 'tap'
+import type { Test } from './testing.ts'
 
 /** A wire to a server, which can be cut, and counts what clients send. */
 export interface Wire {
