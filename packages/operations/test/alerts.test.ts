@@ -17,6 +17,7 @@ const still: DirectionFacts = {
   heldSeconds: 0,
   unattended: { messages: 0, seconds: 0 },
   unsettled: null,
+  unsure: false,
   dead: [],
 }
 const well: AlertFacts = {
@@ -160,15 +161,16 @@ t.test('what cannot be known now is neither well nor wrong', async (t) => {
 })
 
 const gone: Finding = { condition: 'portal', side: 'portal', direction: null, problems: ['It is gone.'] }
-const nothing = { findings: [], unknown: new Set<string>() }
-const holding = (...findings: Finding[]) => ({ findings, unknown: new Set<string>() })
+const none: ReadonlySet<string> = new Set()
+const nothing = { findings: [], doubtful: none, unknown: none }
+const holding = (...findings: Finding[]) => ({ ...nothing, findings })
 
 /** Steps through seconds; `holds` says for each whether the condition does. */
 function run(book: AlertBook, seconds: number, holds: (second: number) => boolean | null, from = 0) {
   const said: string[] = []
   for (let second = from; second < from + seconds; second++) {
     const is = holds(second)
-    const judgement = is === null ? { findings: [], unknown: new Set(['portal']) } : is ? holding(gone) : nothing
+    const judgement = is === null ? { ...nothing, unknown: new Set(['portal']) } : is ? holding(gone) : nothing
     for (const { state } of book.step(judgement, second * 1000)) said.push(`${second} ${state}`)
   }
   return said
@@ -237,6 +239,33 @@ t.test('what was told before a restart, or by another ingress, is not told anew;
   other.take(kept)
   const [event] = [...other.step(nothing, 200_000), ...other.step(nothing, 240_000)]
   t.match(event, { state: 'recovered', since: 0, until: 200_000, finding: gone })
+})
+
+t.test('what is not well is not over, and what a cause has held up gets its time', async (t) => {
+  const doubtful = (own: Partial<DirectionFacts>) => [...judgeAlerts(there(own)).doubtful]
+  t.strictSame(doubtful({}), [])
+  t.strictSame(doubtful({ waitingSeconds: 1 }), [])
+  for (const own of [{ unsure: true }, { waitingSeconds: 10 }, { unattended: { messages: 1, seconds: 0 } }])
+    t.strictSame(doubtful(own), ['stalled/sql-to-postgres'])
+
+  const book = new AlertBook()
+  const said: string[] = []
+  const at = (second: number, facts: AlertFacts) => {
+    for (const { state, finding } of book.step(judgeAlerts(facts), second * 1000))
+      said.push(`${second} ${keyOf(finding)} ${state}`)
+  }
+  const stuck = { waitingSeconds: 300 }
+  for (let second = 0; second < 100; second += 5)
+    at(second, { ...there(stuck), databases: { clinic: null, portal: 'It is gone' } })
+  for (let second = 100; second < 200; second += 5) at(second, there(stuck))
+  for (let second = 200; second < 300; second += 5) at(second, there({ unattended: { messages: 9, seconds: 1 } }))
+  for (let second = 300; second < 400; second += 5) at(second, well)
+  t.strictSame(said, [
+    '30 portal problem',
+    '130 portal recovered',
+    '155 stalled/sql-to-postgres problem',
+    '330 stalled/sql-to-postgres recovered',
+  ])
 })
 
 t.test(

@@ -7,6 +7,8 @@ export interface AlertTiming {
   readonly holdMs: number
   /** How long it must be gone before that is told. */
   readonly quietMs: number
+  /** How long it must have been known first: what a cause has held up needs some time when that is over. Default: none. */
+  readonly settleMs?: number
 }
 
 export interface AlertRules {
@@ -23,8 +25,8 @@ export interface AlertRules {
 const MINUTE = 60_000
 /** A service or a RabbitMQ that is restarted is back within half a minute. */
 const OUTAGE: AlertTiming = { holdMs: 30_000, quietMs: 30_000 }
-/** The facts themselves have waited: see judge.ts. */
-const WAITED: AlertTiming = { holdMs: 0, quietMs: 30_000 }
+/** The facts themselves have waited: see judge.ts. Whoever connects again does so after half a minute at most. */
+const WAITED: AlertTiming = { holdMs: 0, quietMs: 30_000, settleMs: MINUTE }
 const AT_ONCE: AlertTiming = { holdMs: 0, quietMs: 0 }
 
 const TIMING: Readonly<Record<Subject['condition'], AlertTiming>> = {
@@ -84,21 +86,23 @@ interface Entry {
 export class AlertBook {
   readonly #rules: AlertRules
   readonly #entries = new Map<string, Entry>()
+  /** When it was not known last. */
+  readonly #unknownAt = new Map<string, number>()
 
   constructor(rules: AlertRules = ALERT_RULES) {
     this.#rules = rules
   }
 
   /** @param now milliseconds since 1970 */
-  step({ findings, unknown }: AlertJudgement, now: number): AlertEvent[] {
+  step({ findings, doubtful, unknown }: AlertJudgement, now: number): AlertEvent[] {
+    for (const key of unknown) this.#unknownAt.set(key, now)
     const found = new Map(findings.map((finding) => [keyOf(finding), finding]))
     const events = findings.flatMap((finding) => this.#holds(keyOf(finding), finding, now))
     for (const [key, entry] of this.#entries) {
       if (found.has(key)) continue
-      if (unknown.has(key)) {
-        entry.heldSince = null
-        entry.goneSince = null
-      } else events.push(...this.#isGone(key, entry, now))
+      if (unknown.has(key)) entry.heldSince = null
+      if (unknown.has(key) || doubtful.has(key)) entry.goneSince = null
+      else events.push(...this.#isGone(key, entry, now))
     }
     return events
   }
@@ -119,7 +123,7 @@ export class AlertBook {
 
   #holds(key: string, finding: Finding, now: number): AlertEvent[] {
     const { timing, gapMs, moreMs, flappingMs, mostQuietMs } = this.#rules
-    const { holdMs, quietMs } = timing(finding.condition)
+    const { holdMs, quietMs, settleMs = 0 } = timing(finding.condition)
     const entry = this.#entries.get(key) ?? { told: null, heldSince: null, seenAt: 0, goneSince: null }
     this.#entries.set(key, entry)
     if (entry.heldSince === null || now - entry.seenAt > gapMs) entry.heldSince = now
@@ -133,7 +137,8 @@ export class AlertBook {
       entry.told = { ...told, finding: { ...finding, aspects }, at: now }
       return [{ state: 'problem', finding, since: told.since, until: null }]
     }
-    if (now - entry.heldSince < holdMs) return []
+    const unknownAt = this.#unknownAt.get(key) ?? Number.NEGATIVE_INFINITY
+    if (now - entry.heldSince < holdMs || now - unknownAt < settleMs) return []
     const isFlapping = told !== null && told.endedAt !== null && now - told.endedAt < flappingMs
     const quiet = isFlapping ? Math.max(quietMs, Math.min(mostQuietMs, Math.max(told.quietMs, 1_000) * 2)) : quietMs
     const since = Math.min(entry.heldSince, now - Math.round((finding.seconds ?? 0) * 1000))

@@ -10,6 +10,8 @@ export interface DirectionFacts {
   readonly unattended: { readonly messages: number; readonly seconds: number } | null
   /** Changes that were sent and have no outcome, by the outbox itself, which was asked since none had come; null: no such finding. */
   readonly unsettled: { readonly rows: number; readonly oldestSeconds: number } | null
+  /** Nothing has come back yet since this ingress leads, and the outbox has not been asked: what was sent before may be stuck. */
+  readonly unsure: boolean
   /** Dead letters that nothing has superseded, by cause; null: not known. */
   readonly dead: readonly Pick<DeadCause, 'cause' | 'letters'>[] | null
 }
@@ -21,7 +23,8 @@ export interface AlertFacts {
   /** `seconds`: for how long it is known to have been so. */
   readonly rabbitmq: { readonly reason: string; readonly seconds: number } | null
   readonly databases: Readonly<Record<Side, string | null>>
-  readonly restored: string | null
+  /** Undefined: nobody has compared yet. */
+  readonly restored: string | null | undefined
   /** Of doorbells that ring on a connection; one that calls by HTTP is missed by nobody. */
   readonly doorbells: Readonly<Record<Side, string | null>>
   readonly directions: Readonly<Record<Direction, DirectionFacts>>

@@ -1,6 +1,6 @@
 import { browseDeadLetters, DIRECTIONS } from '@clinic-sync/broker'
 import { type DeadCause, type Direction, type Side, sourceOf } from '@clinic-sync/contracts'
-import { deadCauses, type DirectionFacts, UNSETTLED_SECONDS } from '@clinic-sync/operations'
+import { deadCauses, type DirectionFacts } from '@clinic-sync/operations'
 import { Backoff, type Delays, type Operable } from '@clinic-sync/sync'
 import type { Senses } from './senses.ts'
 
@@ -19,7 +19,8 @@ export interface DoubtsOptions {
   readonly outboxes: Readonly<Record<Side, Pick<Operable, 'outboxStatus'>>>
   readonly now?: () => number
   readonly repeat?: Delays
-  readonly unsettledSeconds?: number
+  /** From when on a change without an outcome is one. */
+  readonly unsettledSeconds: number
 }
 
 /**
@@ -48,7 +49,7 @@ export class Doubts {
 
   /** Whether what was sent has got no outcome. */
   outcomes(direction: Direction): void {
-    const { senses, outboxes, unsettledSeconds = UNSETTLED_SECONDS } = this.#options
+    const { senses, outboxes, unsettledSeconds } = this.#options
     const isDoubtful = senses.isDoubtful(direction, unsettledSeconds)
     // An outcome that has come since is a reason to ask again as well.
     this.#ask(`outcomes ${direction}`, isDoubtful || this.unsettled(direction) !== null, async () => {

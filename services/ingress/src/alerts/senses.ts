@@ -1,6 +1,5 @@
 import { deadQueue, DIRECTIONS, eventQueues, type QueueDepth } from '@clinic-sync/broker'
 import { type Direction, directionFrom, sourceOf } from '@clinic-sync/contracts'
-import { UNSETTLED_SECONDS } from '@clinic-sync/operations'
 import { OutboxAge } from '@clinic-sync/runtime'
 import type { Observer } from '@clinic-sync/sync'
 
@@ -11,6 +10,8 @@ const FRESH_MS = 60_000
 interface Seen {
   /** Events that were published, less those of which an outcome came; more or less: a retry has several. */
   open: number
+  /** No outcome has come since this ingress leads. */
+  unsure: boolean
   /** When the last outcome came, or, if later, when the first of `open` was published. */
   movedAt: number
   /** Since when events lie in a queue without a consumer. */
@@ -30,11 +31,20 @@ export class Senses {
   terms = 0
   /** When RabbitMQ answered last. */
   #askedAt = Number.NEGATIVE_INFINITY
+  #isCompared = false
 
   constructor(now: () => number = Date.now) {
     this.#now = now
     this.#ages = new OutboxAge(now)
-    const seen = (): Seen => ({ open: 0, movedAt: now(), unattendedSince: null, unattended: 0, dead: 0, standing: 0 })
+    const seen = (): Seen => ({
+      open: 0,
+      unsure: true,
+      movedAt: now(),
+      unattendedSince: null,
+      unattended: 0,
+      dead: 0,
+      standing: 0,
+    })
     this.#seen = { 'sql-to-postgres': seen(), 'postgres-to-sql': seen() }
   }
 
@@ -48,16 +58,23 @@ export class Senses {
       const seen = this.#seen[direction]
       const settled = outcomes.reduce((sum, { outcome }) => sum + (outcome === 'retry' ? 0 : 1), 0)
       seen.open = Math.max(0, seen.open - settled)
-      seen.movedAt = this.#now()
+      Object.assign(seen, { movedAt: this.#now(), unsure: false })
     },
+    restored: () => (this.#isCompared = true),
     standing: (direction, records) => void (this.#seen[direction].standing = records),
     leads: (leads) => {
       if (leads) this.terms++
       this.#ages.forget()
       // What was published before is not known here: it is asked for once, if nothing is heard of it.
       for (const direction of DIRECTIONS)
-        Object.assign(this.#seen[direction], { open: leads ? 1 : 0, movedAt: this.#now() })
+        Object.assign(this.#seen[direction], {
+          open: leads ? 1 : 0,
+          unsure: true,
+          unattendedSince: null,
+          movedAt: this.#now(),
+        })
       this.#askedAt = Number.NEGATIVE_INFINITY
+      this.#isCompared = false
     },
   }
 
@@ -89,14 +106,24 @@ export class Senses {
   }
 
   /** Something was sent, and for minutes nothing has been heard of it: reason enough to ask the outbox, once. */
-  isDoubtful(direction: Direction, seconds = UNSETTLED_SECONDS): boolean {
+  isDoubtful(direction: Direction, seconds: number): boolean {
     const { open, movedAt } = this.#seen[direction]
     return open > 0 && this.#now() - movedAt >= seconds * 1000
   }
 
   /** The outbox was asked: nothing waits that should not. */
   answered(direction: Direction): void {
-    Object.assign(this.#seen[direction], { open: 0, movedAt: this.#now() })
+    Object.assign(this.#seen[direction], { open: 0, unsure: false, movedAt: this.#now() })
+  }
+
+  /** What was sent before this ingress led may be stuck: nothing has come back, and nobody has asked. */
+  isUnsure(direction: Direction): boolean {
+    return this.#seen[direction].unsure
+  }
+
+  /** Whether both sides have been compared since this ingress leads, to notice a restore. */
+  get isCompared(): boolean {
+    return this.#isCompared
   }
 
   /** Changes whenever the dead letters may have changed; null: RabbitMQ has not said. */

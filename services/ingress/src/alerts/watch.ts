@@ -2,9 +2,11 @@ import type { Broker } from '@clinic-sync/broker'
 import { DIRECTIONS } from '@clinic-sync/broker'
 import type { AlertTestResponse, Direction, Side, Verification } from '@clinic-sync/contracts'
 import {
+  ALERT_LIMITS,
   ALERT_RULES,
   AlertBook,
   type AlertFacts,
+  type AlertLimits,
   alertMessage,
   type AlertRules,
   type AlertSender,
@@ -74,7 +76,7 @@ export interface AlertWatchOptions {
   readonly timing?: Partial<AlertWatchTiming>
   readonly rules?: AlertRules
   readonly repeat?: Delays
-  readonly unsettledSeconds?: number
+  readonly limits?: AlertLimits
   readonly retry?: Delays
   readonly patienceMs?: number
 }
@@ -95,6 +97,7 @@ export class AlertWatch {
   readonly #doubts: Doubts
   readonly #memory: Recollection
   readonly #rules: AlertRules
+  readonly #limits: AlertLimits
   #timer: NodeJS.Timeout | undefined
   #looking: Promise<void> = Promise.resolve()
   #busy = false
@@ -118,7 +121,8 @@ export class AlertWatch {
     this.#timing = { ...TIMING, ...options.timing }
     this.#rules = options.rules ?? ALERT_RULES
     this.#book = new AlertBook(this.#rules)
-    const { url, log, observer, retry, patienceMs, senses, rabbitmqUrl, outboxes, repeat, unsettledSeconds } = options
+    const { url, log, observer, retry, patienceMs, senses, rabbitmqUrl, outboxes, repeat } = options
+    this.#limits = options.limits ?? ALERT_LIMITS
     this.#outgoing = new Outgoing({
       url,
       log,
@@ -133,7 +137,7 @@ export class AlertWatch {
       outboxes,
       probe: (side) => ingress.probe(side),
       ...(repeat && { repeat }),
-      ...(unsettledSeconds && { unsettledSeconds }),
+      unsettledSeconds: this.#limits.unsettled,
     })
     this.#memory = new Recollection(options.memory, log)
   }
@@ -187,7 +191,7 @@ export class AlertWatch {
     if (this.#closed) return
     if (leads) this.#sense()
     const now = Date.now()
-    const events = this.#book.step(judgeAlerts(this.#facts(leads, now)), now)
+    const events = this.#book.step(judgeAlerts(this.#facts(leads, now), this.#limits), now)
     for (const event of events) this.#outgoing.send(alertMessage(event, this.#options.sender, newId(), now))
   }
 
@@ -268,7 +272,8 @@ export class AlertWatch {
       leads,
       rabbitmq: this.#rabbitmq(now),
       databases: { clinic: state.reason('clinic'), portal: state.reason('portal') },
-      restored: state.reason('restored'),
+      // Said before that, it would be of the ingress that led before.
+      restored: this.#options.senses.isCompared ? state.reason('restored') : undefined,
       doorbells: { clinic: state.reason('clinic-doorbell'), portal: state.reason('portal-doorbell') },
       directions: {
         'sql-to-postgres': this.#direction('sql-to-postgres'),
@@ -284,6 +289,7 @@ export class AlertWatch {
       ...senses.waiting(direction),
       unattended: senses.unattended(direction),
       unsettled: this.#doubts.unsettled(direction),
+      unsure: senses.isUnsure(direction),
       dead: this.#doubts.dead(direction),
     }
   }
