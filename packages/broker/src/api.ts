@@ -261,6 +261,8 @@ export interface Broker {
   /** Resolves when publishing is possible; rejects when closed or `signal` aborts. */
   ready(signal?: AbortSignal): Promise<void>
   state(): BrokerState
+  /** RabbitMQ's version, of the connection that there is; null: there is none now. */
+  serverVersion(): string | null
   /** Every queue of ours that RabbitMQ knows, within 3 s: none while it cannot be asked. Never rejects. */
   queueDepths(): Promise<readonly QueueDepth[]>
   /**

@@ -226,6 +226,10 @@ class RabbitBroker implements Broker {
     return { ready: publisher === 'up' && consumers.every((state) => state === 'consuming'), publisher, consumers }
   }
 
+  serverVersion(): string | null {
+    return this.#publishing.serverVersion
+  }
+
   queueDepths(): Promise<readonly QueueDepth[]> {
     this.#startConsuming()
     return this.#depths.read()

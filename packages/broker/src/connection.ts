@@ -5,6 +5,7 @@ import { watchAnswers } from './answers.ts'
 import type { Log } from './api.ts'
 import { sleep, within } from './wait.ts'
 import { reasonOf } from './errors.ts'
+import { versionOf } from './server-version.ts'
 import { WRITES, writeTogether } from './write-together.ts'
 
 /** A connection that lived this long was a good one: the next attempt comes soon again. */
@@ -49,6 +50,11 @@ export class Connection {
 
   get blocked(): boolean {
     return this.#blocked
+  }
+
+  /** RabbitMQ's version, of the connection that there is; null: there is none now. */
+  get serverVersion(): string | null {
+    return this.#model === null ? null : versionOf(this.#model)
   }
 
   /** Starts connecting, and never stops until `close`. */

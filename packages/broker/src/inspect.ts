@@ -3,6 +3,7 @@ import { connect, type ChannelModel } from 'amqplib'
 import { brokerAddress } from './address.ts'
 import { attempt } from './attempt.ts'
 import { reasonOf } from './errors.ts'
+import { versionOf } from './server-version.ts'
 import { type QueueDefinition, queueDefinitions, RETRY_DELAYS_MS } from './topology.ts'
 import { within } from './wait.ts'
 
@@ -77,9 +78,4 @@ async function inspectQueue(model: ChannelModel, { name, options }: QueueDefinit
     messages: found.answer.messageCount,
     consumers: found.answer.consumerCount,
   }
-}
-
-function versionOf(model: ChannelModel): string | null {
-  const { serverProperties } = model.connection as unknown as { serverProperties?: { version?: unknown } }
-  return typeof serverProperties?.version === 'string' ? serverProperties.version : null
 }

@@ -160,6 +160,13 @@ export const DeadLetterRequest = {
 } as unknown as typeof defined.DeadLetterRequest
 export type DeadLetterRequest = defined.DeadLetterRequest
 
+export const RulingParams = {
+  type: 'object',
+  required: ['side', 'id'],
+  properties: { side: Side, id: { type: 'string', pattern: '^[0-9]{1,18}$' } },
+} as unknown as typeof defined.RulingParams
+export type RulingParams = defined.RulingParams
+
 export const RunningVerification = {
   type: 'object',
   required: ['startedAt', 'rows', 'of'],
@@ -200,6 +207,16 @@ export const PageFailure = {
   },
 } as unknown as typeof defined.PageFailure
 export type PageFailure = defined.PageFailure
+
+export const RulingsQuery = {
+  type: 'object',
+  properties: {
+    max: { type: 'string', pattern: '^([1-9][0-9]?|1[0-9][0-9]|200)$' },
+    before: { type: 'string', pattern: '^(clinic/[0-9]{1,18})?,(portal/[0-9]{1,18})?$' },
+  },
+  additionalProperties: false,
+} as unknown as typeof defined.RulingsQuery
+export type RulingsQuery = defined.RulingsQuery
 
 export const AlertTestResponse = {
   type: 'object',
@@ -288,20 +305,6 @@ export const LastEvent = {
 } as unknown as typeof defined.LastEvent
 export type LastEvent = defined.LastEvent
 
-export const Ruling = {
-  type: 'object',
-  required: ['id', 'table', 'key', 'columns', 'ruling', 'at'],
-  properties: {
-    id: { type: 'string' },
-    table: { type: 'string' },
-    key: Key,
-    columns: { anyOf: [{ type: 'array', items: { type: 'string' } }, { type: 'null' }] },
-    ruling: { type: 'string' },
-    at: { type: 'string' },
-  },
-} as unknown as typeof defined.Ruling
-export type Ruling = defined.Ruling
-
 export const DeadCause = {
   type: 'object',
   required: ['direction', 'cause', 'letters', 'superseded'],
@@ -361,6 +364,21 @@ export const DeadLetterExplanations = {
   },
 } as unknown as typeof defined.DeadLetterExplanations
 export type DeadLetterExplanations = defined.DeadLetterExplanations
+
+export const Ruling = {
+  type: 'object',
+  required: ['id', 'table', 'key', 'columns', 'ruling', 'version', 'at'],
+  properties: {
+    id: { type: 'string' },
+    table: { type: 'string' },
+    key: Key,
+    columns: { anyOf: [{ type: 'array', items: { type: 'string' } }, { type: 'null' }] },
+    ruling: { type: 'string' },
+    version: { type: 'string' },
+    at: { type: 'string' },
+  },
+} as unknown as typeof defined.Ruling
+export type Ruling = defined.Ruling
 
 export const VerifiedTable = {
   type: 'object',
@@ -454,17 +472,6 @@ export const QueuesPart = {
 } as unknown as typeof defined.QueuesPart
 export type QueuesPart = defined.QueuesPart
 
-export const Rulings = {
-  type: 'object',
-  required: ['rulings', 'next', 'unasked'],
-  properties: {
-    rulings: { type: 'array', items: Ruling },
-    next: { anyOf: [{ type: 'string' }, { type: 'null' }] },
-    unasked: { type: 'array', items: { type: 'string' } },
-  },
-} as unknown as typeof defined.Rulings
-export type Rulings = defined.Rulings
-
 export const DoorbellTestResponse = {
   type: 'object',
   properties: { clinic: DoorbellTest, portal: DoorbellTest },
@@ -477,6 +484,17 @@ export const CountedMinutes = {
   properties: { minutes: { type: 'array', items: Minute, maxItems: 100 } },
 } as unknown as typeof defined.CountedMinutes
 export type CountedMinutes = defined.CountedMinutes
+
+export const Rulings = {
+  type: 'object',
+  required: ['rulings', 'next', 'unasked'],
+  properties: {
+    rulings: { type: 'array', items: Ruling },
+    next: { anyOf: [{ type: 'string' }, { type: 'null' }] },
+    unasked: { type: 'array', items: { type: 'string' } },
+  },
+} as unknown as typeof defined.Rulings
+export type Rulings = defined.Rulings
 
 export const History = {
   type: 'object',
@@ -533,6 +551,23 @@ export const DeadLetterReplay = {
 } as unknown as typeof defined.DeadLetterReplay
 export type DeadLetterReplay = defined.DeadLetterReplay
 
+export const RulingValues = {
+  type: 'object',
+  required: ['id', 'values'],
+  properties: {
+    id: { type: 'string' },
+    values: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['column', 'clinic', 'portal', 'base'],
+        properties: { column: { type: 'string' }, clinic: Value, portal: Value, base: Value },
+      },
+    },
+  },
+} as unknown as typeof defined.RulingValues
+export type RulingValues = defined.RulingValues
+
 export const DeadLettersPart = {
   anyOf: [
     {
@@ -548,28 +583,6 @@ export const DeadLettersPart = {
   ],
 } as unknown as typeof defined.DeadLettersPart
 export type DeadLettersPart = defined.DeadLettersPart
-
-export const RulingValues = {
-  type: 'object',
-  required: ['id', 'values'],
-  properties: {
-    id: { type: 'string' },
-    values: {
-      type: 'array',
-      items: {
-        type: 'object',
-        required: ['column', 'clinic', 'portal', 'base'],
-        properties: {
-          column: { anyOf: [{ type: 'string' }, { type: 'null' }] },
-          clinic: Value,
-          portal: Value,
-          base: Value,
-        },
-      },
-    },
-  },
-} as unknown as typeof defined.RulingValues
-export type RulingValues = defined.RulingValues
 
 export const TriggerFailure = {
   type: 'object',

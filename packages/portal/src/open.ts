@@ -15,6 +15,7 @@ import {
 import { applyChanges } from './apply.ts'
 import { traceable } from './canary.ts'
 import { check } from './check.ts'
+import { MIGRATIONS } from './inspect-queries.ts'
 import { operating } from './operating.ts'
 import { recorded } from './records.ts'
 import { readRows, settleChanges, takeChanges } from './outbox.ts'
@@ -49,6 +50,8 @@ export interface Portal
     Verifiable,
     Verifications {
   readonly side: 'portal'
+  /** The names of those that were applied. */
+  migrations(): Promise<readonly string[]>
 }
 
 /** Opens the portal's database. Connects when first used: call `check()` to know that it can be. */
@@ -73,6 +76,9 @@ export async function openPortal(options: PortalOptions): Promise<Portal> {
     ...traceable(database),
     rehearse: (event) => rehearse(database, log, event),
     waitForChanges: (signal) => connections.listening(() => waiting.wait(signal)),
+    async migrations() {
+      return (await database.query(MIGRATIONS)).map(({ name }) => String(name))
+    },
     ringDoorbell: () => (doorbell === 'listen' ? notify(database) : post(database)),
     async close() {
       await Promise.all([waiting.close(), database.close()])

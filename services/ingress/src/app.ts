@@ -11,6 +11,8 @@ import { type Limits, limitSources } from './limits.ts'
 import { type AlertTestRouteOptions, alertTestRoute } from './routes/alert-test.ts'
 import { type DoorbellTestRouteOptions, doorbellTestRoute } from './routes/doorbell-test.ts'
 import { type DoorbellRoutesOptions, doorbellRoutes } from './routes/doorbells.ts'
+import { type ConflictRoutesOptions, conflictRoutes } from './routes/conflicts.ts'
+import { type VersionsRouteOptions, versionsRoute } from './routes/versions.ts'
 import { type DeadLetterRoutesOptions, deadLetterRoutes } from './routes/dead-letters.ts'
 import { healthRoutes } from './routes/health.ts'
 import { logsRoute } from './routes/logs.ts'
@@ -52,6 +54,8 @@ export interface AppOptions {
 
 export interface PageParts {
   readonly deadLetters: DeadLetterRoutesOptions['deadLetters']
+  readonly databases: ConflictRoutesOptions['databases']
+  readonly versions: VersionsRouteOptions['versions']
 }
 
 /** The status page allows itself what it needs: `helmet` of its routes. */
@@ -114,7 +118,12 @@ export const app: FastifyPluginAsyncTypebox<AppOptions> = async (fastify, option
   if (verifying !== undefined) await fastify.register(verificationsRoute, { prefix, verifying, token: operatorToken })
   if (recent !== undefined) await fastify.register(logsRoute, { prefix, recent, token: operatorToken })
   await fastify.register(pageRoutes)
-  if (options.page) await fastify.register(deadLetterRoutes, { prefix, ...options.page, token: operatorToken })
+  if (options.page) {
+    const own = { prefix, ...options.page, token: operatorToken }
+    await fastify.register(deadLetterRoutes, own)
+    await fastify.register(conflictRoutes, own)
+    await fastify.register(versionsRoute, own)
+  }
   await fastify.register(healthRoutes, { state })
   if (metrics !== undefined) await fastify.register(metricsRoute, { metrics, token: operatorToken })
 }

@@ -12,6 +12,7 @@ import {
 } from '@clinic-sync/runtime'
 import { alertSender } from './alerts/sender.ts'
 import { observers, Senses } from './alerts/senses.ts'
+import { migrationsOf } from './page/versions.ts'
 import { keepDeadLetters } from './dead-letters.ts'
 import { serve } from './serve.ts'
 import { refuseTransactionMode } from './transaction-mode.ts'
@@ -67,7 +68,15 @@ runService({
       recent,
       bookkeeping: { clinic, portal },
       status: { clinic, portal, broker, rabbitmqUrl: settings.RABBITMQ_URL },
-      page: { databases: { clinic, portal }, rabbitmqUrl: settings.RABBITMQ_URL },
+      page: {
+        databases: { clinic, portal },
+        rabbitmqUrl: settings.RABBITMQ_URL,
+        migrations: {
+          clinic: async () => migrationsOf(await clinic.inspect()),
+          portal: () => portal.migrations(),
+        },
+        rabbitmqVersion: () => broker.serverVersion(),
+      },
       alerts: senses && {
         url: settings.ALERT_WEBHOOK_URL,
         rabbitmqUrl: settings.RABBITMQ_URL,

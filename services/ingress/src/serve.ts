@@ -7,6 +7,9 @@ import { limitConnections } from './connections.ts'
 import { Ingress, type IngressOptions } from './ingress.ts'
 import { PageDeadLetters, type PageDeadLettersOptions } from './page/dead-letters.ts'
 import { type HistoryOptions, MinuteHistory } from './page/history.ts'
+import { PageVersions, type PageVersionsOptions } from './page/versions.ts'
+import type { YardDatabase } from '@clinic-sync/operations'
+import type { Recorded } from '@clinic-sync/sync'
 import { startLines } from './start-lines.ts'
 import { StatusBoard } from './status/board.ts'
 import { Changes } from './status/changes.ts'
@@ -38,7 +41,11 @@ export interface ServeOptions extends IngressOptions {
 }
 
 /** Whom the page's routes ask. */
-export type PageOptions = Omit<PageDeadLettersOptions, 'log'>
+export interface PageOptions extends Omit<PageDeadLettersOptions, 'log' | 'databases'> {
+  readonly databases: Readonly<Record<Side, YardDatabase & Recorded>>
+  readonly migrations: PageVersionsOptions['migrations']
+  readonly rabbitmqVersion: () => string | null
+}
 
 export interface Served extends Running {
   readonly ingress: Ingress
@@ -89,7 +96,7 @@ export async function serve(settings: ServeOptions): Promise<Served> {
     board,
     history,
     verifying,
-    page: settings.page && pageParts(settings.page, log),
+    page: settings.page && pageParts(settings.page, settings),
   })
   const url = await server
     .listen({ host, port, listenTextResolver: (address) => `listening at ${address}` })
@@ -112,9 +119,15 @@ export async function serve(settings: ServeOptions): Promise<Served> {
   }
 }
 
-const pageParts = (page: PageOptions, log: ServeOptions['log']): PageParts => ({
-  deadLetters: new PageDeadLetters({ ...page, log }),
-})
+function pageParts(page: PageOptions, { log, clinicDoorbell, portalDoorbell }: ServeOptions): PageParts {
+  const { databases, migrations, rabbitmqVersion: rabbitmq } = page
+  const doorbells = { clinic: clinicDoorbell, portal: portalDoorbell }
+  return {
+    databases,
+    deadLetters: new PageDeadLetters({ ...page, log }),
+    versions: new PageVersions({ migrations, rabbitmq, doorbells }),
+  }
+}
 
 function alertWatch(
   ingress: Ingress,

@@ -25,6 +25,11 @@ export async function describedApp() {
     history: { read: nobody as never, listen: () => () => undefined },
     verifying: { start: () => null, kept: () => undefined, stop: async () => undefined },
     page: {
+      databases: {
+        clinic: { rulings: nobody, ruledValues: nobody },
+        portal: { rulings: nobody, ruledValues: nobody },
+      },
+      versions: { read: nobody },
       deadLetters: { list: nobody, explain: nobody, rehearse: nobody, replay: nobody, discard: nobody },
     },
     webhookSecret: 'nobody-knows-this-one',

@@ -14,6 +14,7 @@ import { testClinic, testPostgres, testRabbitServer } from '@clinic-sync/dev-ser
 import { openPortal } from '@clinic-sync/portal'
 import pg from 'pg'
 import type { Test } from 'tap'
+import { migrationsOf } from '../src/page/versions.ts'
 import { keepDeadLetters } from '../src/dead-letters.ts'
 import { serve, type ServeOptions } from '../src/serve.ts'
 import { recordingLog, until } from './help.ts'
@@ -80,7 +81,14 @@ export async function pageStage(t: Test, more: Partial<ServeOptions> = {}) {
     webhookKeys: [],
     operatorToken: TOKEN,
     status: { clinic, portal, broker, rabbitmqUrl },
-    page: { databases: { clinic, portal }, rabbitmqUrl, waitMs: 3_000, patienceMs: 4_000 },
+    page: {
+      databases: { clinic, portal },
+      rabbitmqUrl,
+      waitMs: 3_000,
+      patienceMs: 4_000,
+      migrations: { clinic: async () => migrationsOf(await clinic.inspect()), portal: () => portal.migrations() },
+      rabbitmqVersion: () => broker.serverVersion(),
+    },
     ...more,
   }
   const served = await serve(options)

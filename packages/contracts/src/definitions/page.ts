@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox'
-import { Direction, Key, Value } from './value.ts'
+import { Direction, Key, Side, Value } from './value.ts'
 
 const Count = Type.Integer({ minimum: 0 })
 const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(type: T) => Type.Union([type, Type.Null()])
@@ -161,9 +161,25 @@ export const Ruling = Type.Object({
   key: Key,
   columns: orNull(Type.Array(Type.String())),
   ruling: Type.String(),
+  /** Of the portal's change that was ruled on; 0: it was none. Lines of one ruling have the same. */
+  version: Type.String(),
   at: Instant,
 })
 export type Ruling = Static<typeof Ruling>
+
+/** `max`: 1 to 200, 50 where it is not said. `before`: `next` of the answer before. */
+export const RulingsQuery = Type.Object(
+  {
+    max: Type.Optional(Type.String({ pattern: '^([1-9][0-9]?|1[0-9][0-9]|200)$' })),
+    before: Type.Optional(Type.String({ pattern: '^(clinic/[0-9]{1,18})?,(portal/[0-9]{1,18})?$' })),
+  },
+  { additionalProperties: false },
+)
+export type RulingsQuery = Static<typeof RulingsQuery>
+
+/** A ruling's id, `clinic/17`, in a path. */
+export const RulingParams = Type.Object({ side: Side, id: Type.String({ pattern: '^[0-9]{1,18}$' }) })
+export type RulingParams = Static<typeof RulingParams>
 
 /** Both sides' rulings, the newest first. `next`: what to ask with as `before` for older ones; null: there are none. */
 export const Rulings = Type.Object({
@@ -173,10 +189,10 @@ export const Rulings = Type.Object({
 })
 export type Rulings = Static<typeof Rulings>
 
-/** A ruling's values: patients' data, for whoever asks for them. A column null: the whole row, as JSON. */
+/** A ruling's values: patients' data, for whoever asks for them. Of a whole row each of its columns. */
 export const RulingValues = Type.Object({
   id: Type.String(),
-  values: Type.Array(Type.Object({ column: orNull(Type.String()), clinic: Value, portal: Value, base: Value })),
+  values: Type.Array(Type.Object({ column: Type.String(), clinic: Value, portal: Value, base: Value })),
 })
 export type RulingValues = Static<typeof RulingValues>
 

@@ -262,6 +262,41 @@ export const ROUTES: Readonly<Record<string, Described>> = {
     security: PAGE,
     answers: { 200: { description: 'How many, and which are gone already.' }, ...HANGS_UP, ...ACTS, ...YARD },
   },
+  'GET /api/sync/conflicts': {
+    operationId: 'conflicts',
+    tags: ['page'],
+    summary: 'Where the two sides did not agree',
+    description:
+      'Rulings of the clinic and lost edits of the portal, the newest first, without values. `next` is the `before` of the older ones.',
+    security: PAGE,
+    answers: {
+      200: { description: 'Of the sides that could be asked; `unasked` names the other.' },
+      ...LOOKS,
+      400: failure('max is 1 to 200; before is `next` of another answer.'),
+    },
+  },
+  'GET /api/sync/conflicts/:side/:id/values': {
+    operationId: 'conflictValues',
+    tags: ['page'],
+    summary: 'Both values of one ruling',
+    description: "Patients' data, for who asks for it; the log says that somebody did.",
+    security: PAGE,
+    answers: {
+      200: { description: 'Column by column.' },
+      ...LOOKS,
+      400: failure('No id of a ruling.'),
+      404: failure('It is not on record any more.'),
+      503: AWAY,
+    },
+  },
+  'GET /api/sync/versions': {
+    operationId: 'versions',
+    tags: ['page'],
+    summary: 'What runs here, and beside it',
+    description: 'The databases are asked at most once in ten minutes. Null: not known now.',
+    security: PAGE,
+    answers: { 200: { description: 'Versions, and the last migration of each side.' }, ...LOOKS },
+  },
   'GET /metrics': {
     operationId: 'metrics',
     tags: ['operator'],
