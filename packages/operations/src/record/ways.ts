@@ -219,9 +219,7 @@ function lostEdit({ clinic, portal, table, key }: RecordFacts, direction: Direct
   if (editing === null || BigInt(clinic.history.applied) >= BigInt(editing.local)) return NOTHING
   return {
     state: 'failed',
-    next: [
-      `A doctor's edit (version ${editing.local}) has not arrived in the clinic, and no outbox row is to send it.`,
-    ],
+    next: [`It (version ${editing.local}) has not arrived in the clinic, and no outbox row is to send it.`],
     todo: [requeue({ table, key }, 'portal', 'synced')],
   }
 }
