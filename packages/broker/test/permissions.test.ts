@@ -251,6 +251,16 @@ t.test('with its own login the ingress watches outcomes, and replays and discard
   await t.rejects(refused, { code: 'SYNC_BROKER_RIGHTS' }, 'whoever may not listen is told so at once')
 })
 
+t.test('with its own login the ingress keeps what its alerts have told; no consumer reads or writes it', async (t) => {
+  const ingress = await testBroker(t, urlOf('ingress'), { retryDelaysMs, name: 'ingress', log: keepLines() })
+  await ingress.note.write('told')
+  t.equal(await ingress.note.read(), 'told')
+  const consumer = await testBroker(t, urlOf(own), { retryDelaysMs, name: own, log: keepLines() })
+  await t.rejects(consumer.note.read(), { code: 'SYNC_BROKER_DOWN' })
+  await t.rejects(consumer.note.write('false'), { code: 'SYNC_BROKER_DOWN' })
+  t.equal(await ingress.note.read(), 'told')
+})
+
 t.test('a consumer reads its own queues, and nobody else’s', async (t) => {
   const others = definitions.queues.map(({ name }) => name).filter((name) => !/^sync[.]sql-to-postgres[.]p/.test(name))
   t.ok(others.length > 10)
