@@ -39,7 +39,7 @@ const environment = {
   INGRESS_URL: 'http://127.0.0.1:9',
 }
 t.teardown(async () => {
-  await Promise.all([staff.close()])
+  await staff.close()
   await portalSql.query(`DROP ROLE ${name}`)
   await portalSql.end()
 })
