@@ -1,3 +1,4 @@
+import './small-heap.ts'
 import { SyncError } from '@clinic-sync/sync'
 import { adviceOf } from './advice.ts'
 import { syncProgram } from './program.ts'

@@ -28,6 +28,8 @@ const PAGE = 1_000
  * exception: U+0000, which Postgres cannot store, counts as equal to nothing in its place. A portal row whose clinic
  * record is gone or out of scope is a difference.
  *
+ * Written apart from the command verify, on purpose: it is the referee of the demo, the proof and the benchmark, and of that command too.
+ *
  * @throws DatabaseError if a side cannot be read.
  */
 export async function compareSides(clinic: Readable, portal: Readable): Promise<TableComparison[]> {

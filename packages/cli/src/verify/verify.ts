@@ -15,6 +15,7 @@ import { findRestored, SyncError } from '@clinic-sync/sync'
 import { adminUrl, portalAdminUrl } from '../admin-url.ts'
 import { alone } from '../after-restore/alone.ts'
 import { ringIngress } from '../backfill/ring.ts'
+import { keepSmall } from '../small-heap.ts'
 import { tellIngress } from './tell.ts'
 import { verifyBar } from './progress.ts'
 import { planLines, repairedLines, SHOWN, SHOWN_JSON, told, type ToldDifference, verificationLines } from './report.ts'
@@ -152,6 +153,7 @@ async function compare(command: VerifyCommand, clinic: Clinic, portal: Portal): 
     .filter(([name]) => tables?.includes(name) ?? true)
     .reduce((sum, [name, rows]) => sum + of(name, rows), 0)
   const bar = verifyBar(command.progressOn)
+  const small = keepSmall()
   const differences: ToldDifference[] = []
   const plan = new RepairPlan()
   let far: VerifyProgress | undefined
@@ -164,6 +166,7 @@ async function compare(command: VerifyCommand, clinic: Clinic, portal: Portal): 
         signal,
         progress(progress) {
           far = progress
+          small(progress.rows)
           bar.at(progress, total)
         },
         found(found) {

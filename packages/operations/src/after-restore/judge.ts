@@ -1,6 +1,7 @@
 import { sharedColumns, syncsBack, type Table } from '@clinic-sync/mapping'
 import type { Row } from '@clinic-sync/contracts'
-import { type Differing, same } from './differing.ts'
+import { same } from '../verify/same.ts'
+import type { Differing } from './differing.ts'
 
 /** What both sides' bookkeeping knows of a record. */
 export interface Known {

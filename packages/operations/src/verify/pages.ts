@@ -5,7 +5,7 @@ import type { Readable } from '../rows.ts'
 import { type Patiently } from './patiently.ts'
 
 /** Rows a page at most. Two of a side are in memory at a time: the one that is compared and the next. */
-const PAGE = 1_000
+export const PAGE = 1_000
 /** Characters of texts without a limit that a page is to have, by what the one before had. */
 const CHARACTERS = 1_000_000
 /** The first page of a table that has such texts. */
@@ -15,18 +15,20 @@ const FIRST = 100
 export class Pages {
   readonly #read: (after: Key | null, max: number) => Promise<readonly KeyedRow[]>
   readonly #unbounded: readonly string[]
+  readonly #most: number
   #size: number
   #page: readonly KeyedRow[] = []
   #at = 0
   #next: Promise<readonly KeyedRow[]> | null
   #ended = false
 
-  constructor(side: Readable, table: Table, patiently: Patiently) {
+  constructor(side: Readable, table: Table, patiently: Patiently, most: number) {
     this.#read = (after, max) => patiently(() => side.readRows(table.name, after, max))
     this.#unbounded = table.columns.flatMap(({ name, type, portalType }) =>
       type === 'text' && portalType === 'text' ? [name] : [],
     )
-    this.#size = this.#unbounded.length === 0 ? PAGE : FIRST
+    this.#most = most
+    this.#size = this.#unbounded.length === 0 ? most : Math.min(most, FIRST)
     this.#next = this.#ahead(null)
   }
 
@@ -68,10 +70,10 @@ export class Pages {
   }
 
   #sizeAfter(page: readonly KeyedRow[]): number {
-    if (this.#unbounded.length === 0) return PAGE
+    if (this.#unbounded.length === 0) return this.#most
     const characters = page.reduce((sum, { row }) => sum + lengthOf(row, this.#unbounded), 0)
     const fitting = Math.floor((page.length * CHARACTERS) / Math.max(1, characters))
-    return Math.max(1, Math.min(PAGE, fitting, 4 * this.#size))
+    return Math.max(1, Math.min(this.#most, fitting, 4 * this.#size))
   }
 }
 

@@ -15,6 +15,8 @@ export interface VerifyOptions {
   readonly tables?: readonly TableName[]
   /** How long changes on their way are waited for at the end, and somebody's transaction that holds a row. Milliseconds. */
   readonly patienceMs?: number
+  /** Rows a page at most, of which four are in memory at a time. */
+  readonly page?: number
   readonly signal?: AbortSignal
   readonly progress?: (progress: VerifyProgress) => void
   /** Each record that differs, once, in no order. It holds values. */
@@ -55,11 +57,11 @@ export async function verify({ clinic, portal }: VerifyPorts, options: VerifyOpt
 
   for (const [table, tally] of tallies) {
     let unequal: Key[] = []
-    for await (const stretch of scan(clinic, portal, table, patient)) {
+    for await (const stretch of scan(clinic, portal, table, patient, options.page)) {
       signal?.throwIfAborted()
       rows += stretch.rows
       tally.count(stretch)
-      unequal.push(...stretch.unequal)
+      for (const { key } of stretch.unequal) unequal.push(key)
       while (unequal.length >= PORTION) {
         await settle(tally, unequal.slice(0, PORTION))
         unequal = unequal.slice(PORTION)
@@ -105,12 +107,13 @@ export async function verify({ clinic, portal }: VerifyPorts, options: VerifyOpt
 
   async function settle(tally: Tally, keys: readonly Key[]): Promise<void> {
     const seen = await lookAt(tally.table, keys, patient)
-    const remembered = waiting()
+    let room = REMEMBERED - waiting()
     seen.forEach((each, i) => {
       const key = keys[i] as Key
-      if (each.is === 'flying' && remembered + tally.flying.length >= REMEMBERED) tally.lost++
-      else if (each.is === 'flying') tally.flying.push(key)
-      else if (each.is === 'kept') tally.kept++
+      if (each.is === 'flying') {
+        if (room-- > 0) tally.flying.push(key)
+        else tally.lost++
+      } else if (each.is === 'kept') tally.kept++
       else if (each.is === 'found') {
         tally.differences++
         if (each.found.stuck !== null) tally.stuck++

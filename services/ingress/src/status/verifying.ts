@@ -7,6 +7,9 @@ import { describe } from '../describe.ts'
 /** Between two times at which those who watch are told how far it is: each makes them look at the status. Milliseconds. */
 const TOLD_MS = 2_000
 
+/** Rows a page: the ingress has little memory, and no hurry. */
+const PAGE = 250
+
 export interface VerifyingOptions {
   readonly clinic: VerifyPorts['clinic']
   readonly portal: VerifyPorts['portal'] & Verifications
@@ -76,6 +79,7 @@ export class Verifying {
         { clinic, portal },
         {
           signal,
+          page: PAGE,
           ...(patienceMs !== undefined && { patienceMs }),
           progress: ({ rows }) => {
             this.#running = { startedAt, rows, of: estimates === 0 ? null : Math.max(estimates, rows) }
