@@ -20,5 +20,5 @@ t.test('all is well: there, back, and the ruling', async (t) => {
   )
   t.ok(hops.every(({ ms }) => ms >= 0 && ms < 3_000))
   t.equal(hops.at(-1)?.atMs, totalMs)
-  await world.clean()
+  await world.clean(t)
 })

@@ -6,9 +6,9 @@ const WIDTH = 110
 const WORDS = 52
 
 const HEADINGS = {
-  there: 'The clinic’s change goes to the portal',
-  back: 'The portal’s change goes to the clinic',
-  ruling: 'The clinic’s ruling goes back',
+  there: "The clinic's change goes to the portal",
+  back: "The portal's change goes to the clinic",
+  ruling: "The clinic's ruling goes back",
 } as const
 
 /** A hop that has come, under its leg's heading where it is the first. */
@@ -17,13 +17,9 @@ export function hopLines({ leg, what, ms }: Hop, isFirst: boolean): string[] {
   return isFirst ? [HEADINGS[leg], line] : [line]
 }
 
-export const faultLines = ({ what, todo }: Fault): string[] => [
-  ...wrapped(`  ✗ ${what}`, WIDTH, '    '),
-  ...wrapped(`    → ${todo}`, WIDTH, '      '),
-]
+export const faultLines = ({ what, todo }: Fault): string[] => [...marked('  ✗ ', what), ...marked('    → ', todo)]
 
-export const untriedLines = ({ leg, why }: Untried): string[] =>
-  wrapped(`  – ${HEADINGS[leg]}: not tried, ${why}.`, WIDTH, '    ')
+export const untriedLines = ({ leg, why }: Untried): string[] => marked('  – ', `${HEADINGS[leg]}: not tried, ${why}.`)
 
 /** The verdict. */
 export function endLines({ ok, totalMs, faults, untried, notes }: TraceResult): string[] {
@@ -37,6 +33,12 @@ export function endLines({ ok, totalMs, faults, untried, notes }: TraceResult): 
       ? `The canary came round in ${duration(totalMs)}. ${count}: see above.`
       : `The canary did not come round. ${count}: see above.`,
   ]
+}
+
+/** A text behind its mark, further lines as far in. */
+const marked = (mark: string, text: string): string[] => {
+  const blanks = ' '.repeat(mark.length)
+  return wrapped(text, WIDTH - mark.length, '').map((line, i) => `${i === 0 ? mark : blanks}${line}`)
 }
 
 const duration = (ms: number): string =>

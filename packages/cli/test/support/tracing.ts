@@ -46,7 +46,7 @@ export interface World {
   /** Runs the command for people. */
   say(seconds?: number): Promise<string>
   /** Waits until nothing of either outbox is on its way, or has failed, and no dead letter is there. */
-  clean(): Promise<void>
+  clean(t: Test): Promise<void>
 }
 
 export async function tracing(t: Test): Promise<World> {
@@ -143,7 +143,7 @@ export async function tracing(t: Test): Promise<World> {
       await traceCommand({ environment, json: false, within, out: writer(texts) })
       return texts.join('')
     },
-    async clean() {
+    async clean(t) {
       await until('both outboxes are settled', async () => {
         const open = await world.clinicSql("SELECT COUNT(*) AS n FROM dbo.SyncQueue WHERE Status <> 'Synced'")
         const [theirs] = await world.portalSql("SELECT count(*)::int AS n FROM sync.queue WHERE status <> 'Synced'")

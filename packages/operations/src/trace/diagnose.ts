@@ -97,6 +97,8 @@ export async function unsettled(ports: TracePorts, direction: Direction): Promis
         : { ...why, what: `${what} ${why.what}` }
     }
   }
+  const why = await ingressFault(ports, source)
+  if (why !== null) return { ...why, what: `It was applied, and nobody says so in the ${source}'s outbox. ${why.what}` }
   return {
     kind: 'not-settled',
     what: `It was applied, and its row in the ${source}'s outbox does not say so.`,

@@ -1,10 +1,10 @@
 import { type Direction, type Outcome, type Side, sourceOf, type Version } from '@clinic-sync/contracts'
 import { CANARY, CANARY_KEY } from '@clinic-sync/mapping'
-import { ADVICE, type CanaryRow, type CanaryState, explainFailure } from '@clinic-sync/sync'
+import { type CanaryRow, type CanaryState, explainFailure } from '@clinic-sync/sync'
 import { ingressFault, unapplied, unsettled } from './diagnose.ts'
 import type { Sightings } from './sightings.ts'
 import type { HopName, TracePorts } from './types.ts'
-import { deafTo, type Diagnosis, ofError, otherSide, refused, sentence } from './words.ts'
+import { type Diagnosis, drainFails, ofError, otherSide, refused, sentence, unheard } from './words.ts'
 
 /** Between two looks at a database, where nothing else tells: milliseconds. An operator waits for it. */
 const LOOK_MS = 10
@@ -17,7 +17,7 @@ export interface LegContext {
   /** Why RabbitMQ cannot be listened to; null: it is. */
   readonly deaf: Diagnosis | null
   /** Sides whose doorbell was found dead on this trace: they are rung by hand at once. */
-  readonly unheard: Set<Side>
+  readonly silent: Set<Side>
   /** How long a hop may take. Milliseconds. */
   readonly patienceMs: number
   /** Told of each hop that came, with `performance.now()` of it. */
@@ -49,9 +49,9 @@ export class Journey {
   }
 
   async #published(): Promise<boolean> {
-    const { ports, patienceMs, deaf, unheard, onHop, onFault } = this.#context
+    const { ports, patienceMs, deaf, silent, onHop, onFault } = this.#context
     // Where RabbitMQ cannot be reached from here either, the ingress hardly reaches it.
-    if (unheard.has(this.#source)) await ports.ring(this.#direction).catch(() => undefined)
+    if (silent.has(this.#source)) await ports.ring(this.#direction).catch(() => undefined)
     let at = await this.#until(() => this.#hasGone(), deaf === null ? patienceMs : Math.min(patienceMs, 3_000))
     if (at !== undefined) return this.#came('published', at)
     if (this.#error !== null) return this.#stuck('published', ofError(this.#error, this.#source))
@@ -62,14 +62,13 @@ export class Journey {
       await ports.ring(this.#direction)
     } catch (error) {
       if (known !== null) return this.#stuck('published', known)
-      const why = ofError(error, this.#source)
-      return this.#stuck('published', { kind: 'drain-fails', what: why.what, todo: ADVICE.SYNC_INGRESS })
+      return this.#stuck('published', drainFails(error, this.#source))
     }
     at = await this.#until(() => this.#hasGone(), Math.min(patienceMs, 5_000))
     if (at === undefined) return this.#stuck('published', known ?? this.#notTaken())
     const test = await ports.testDoorbell(this.#source).catch(() => null)
-    unheard.add(this.#source)
-    onFault('published', deafTo(this.#source, test, null))
+    silent.add(this.#source)
+    onFault('published', unheard(this.#source, test))
     onHop('published', at)
     return true
   }

@@ -36,7 +36,7 @@ class Trace {
   readonly #faults: Fault[] = []
   readonly #untried: Untried[] = []
   readonly #notes: string[] = []
-  readonly #unheard = new Set<Side>()
+  readonly #silent = new Set<Side>()
   #deaf: Diagnosis | null = null
   /** `performance.now()` of the last hop that was applied. */
   #appliedAt = 0
@@ -113,7 +113,7 @@ class Trace {
       ports: this.#ports,
       sightings: this.#sightings,
       deaf: this.#deaf,
-      unheard: this.#unheard,
+      silent: this.#silent,
       patienceMs,
       onHop: (hop, at) => {
         // Two connections tell of it: what came first may be told second.

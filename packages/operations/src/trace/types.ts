@@ -33,6 +33,7 @@ export type FaultKind =
   | 'trigger-disabled'
   | 'trigger-missing'
   | 'not-captured'
+  | 'not-written'
   | 'locked'
   | 'ingress-unreachable'
   | 'no-leader'

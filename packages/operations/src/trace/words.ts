@@ -46,11 +46,17 @@ export function ofError(error: unknown, side: Side): Diagnosis {
   if (!(error instanceof SyncError))
     return { kind: 'database-unreachable', what: `${SERVER[side]} could not be asked.`, todo: ADVICE.SYNC_UNFORESEEN }
   const what = sentence(`The ${side}: ${error.message}`)
-  if (error instanceof DatabaseError && (error.number === '1222' || error.number === '55P03'))
+  if (error instanceof DatabaseError && LOCKS.has(error.number ?? ''))
     return {
       kind: 'locked',
       what: `Somebody's open transaction holds the canary's row in the ${side}.`,
       todo: 'End that transaction, then trace again.',
+    }
+  if (error instanceof DatabaseError && error.failure !== 'down')
+    return {
+      kind: 'not-written',
+      what: sentence(`The canary cannot be written in the ${side}: ${error.message}`),
+      todo: 'See what refuses it, a constraint or a trigger of its own: it may refuse others, too. Then trace again.',
     }
   return { kind: KINDS[error.code] ?? 'database-unreachable', what, todo: error.advice }
 }
@@ -99,36 +105,61 @@ const FILES: Readonly<Record<Side, string>> = {
 }
 
 /** It went when it was rung for by hand. @param test what the ingress says of a ring that it has asked for; null: nothing */
-export function deafTo(side: Side, test: DoorbellTest | null, reason: string | null): Diagnosis {
-  const why = test !== null && !test.heard && test.message !== null ? test.message : reason
-  const other =
-    test?.heard === true
-      ? ` A ring that the ingress asked for was heard (${test.doorbell}): what the change itself rings is not it.`
-      : ''
+export function unheard(side: Side, test: DoorbellTest | null): Diagnosis {
+  const { bell, cure } = BELLS[side]
+  const why =
+    test === null
+      ? ''
+      : test.heard
+        ? ` A ring that the ingress asked of the database was heard (${test.doorbell}): so it is the trigger on the outbox that is off or gone.`
+        : ` ${sentence(test.message ?? 'Nor was a ring that the ingress asked for')}`
   return {
     kind: 'doorbell',
-    what: `The ${side}'s doorbell was not heard: the change lay in the outbox until the ingress was rung by hand. ${
-      why === null ? '' : `${sentence(why)} `
-    }${other}`.trim(),
-    todo: `${side === 'clinic' ? '`npm run sync -- doorbell`, and `npm run sync -- doctor` says why.' : '`npm run sync -- doctor` says why.'} Until then changes wait for the next ring.`,
+    what: `The ${side}'s doorbell was not heard: the change lay in ${bell} until the ingress was rung by hand.${why}`,
+    todo: `${cure} Until then changes wait for the next ring.`,
   }
 }
 
+const BELLS: Readonly<Record<Side, { readonly bell: string; readonly cure: string }>> = {
+  clinic: {
+    bell: 'dbo.SyncQueue',
+    cure: '`npm run sync -- doorbell` switches it on, `npm run sync -- doctor` says why it does not ring.',
+  },
+  portal: {
+    bell: 'sync.queue',
+    cure: '`npm run sync -- doctor` says why; where its trigger is off: ALTER TABLE sync.queue ENABLE TRIGGER ALL;',
+  },
+}
+
+/** The drain that a ring by hand has started did not end well. */
+export const drainFails = (error: unknown, side: Side): Diagnosis => ({
+  kind: 'drain-fails',
+  what:
+    error instanceof SyncError
+      ? sentence(error.message)
+      : `The ingress was rung by hand, and has not drained the ${side}'s outbox in time.`,
+  todo: 'See the log of the ingress, and `npm run sync -- doctor`.',
+})
+
 /** Refused by the target, for now or for good. */
-export function refused({ outcome, code, reason }: Outcome, direction: Direction): Diagnosis {
+export function refused({ outcome, code = '', reason = '' }: Outcome, direction: Direction): Diagnosis {
   const target = otherSide(sourceOf(direction))
-  const { words, advice } =
-    code === undefined ? { words: '', advice: ADVICE.SYNC_UNFORESEEN } : explainFailure(code, target)
-  const told = [reason, words].filter((part): part is string => part !== undefined && part !== '')
-  const why = told.length === 0 ? '' : `: ${told[0]}`
-  const named = code === undefined || why.includes(code) ? '' : ` (${code})`
+  const { words, failure, advice } = explainFailure(code, target)
+  const told = reason === '' ? words : reason
+  const why = `${told === '' ? '' : `: ${told}`}${code === '' || told.includes(code) ? '' : ` (${code})`}`
+  const todo = LOCKS.has(code)
+    ? `End the transaction in the ${target} that holds the canary's row.`
+    : failure === 'permanent'
+      ? `See what in the ${target} refuses the row of sync.canary, a constraint or a trigger of its own: it may refuse others, too. Then trace again.`
+      : advice
   return outcome === 'dead'
-    ? { kind: 'dead', what: sentence(`The ${target} refuses it for good${why}${named}`), todo: advice }
+    ? { kind: 'dead', what: sentence(`The ${target} refuses it for good${why}`), todo }
     : {
         kind: 'retrying',
-        what: sentence(
-          `The ${target} has not taken it yet${why}${named}; ${consumerOf(direction)} tries again by itself`,
-        ),
-        todo: advice,
+        what: sentence(`The ${target} has not taken it yet${why}; ${consumerOf(direction)} tries again by itself`),
+        todo,
       }
 }
+
+/** A lock that is not let go, as each side tells it. */
+const LOCKS: ReadonlySet<string> = new Set(['1222', '55P03'])
