@@ -1,26 +1,4 @@
 import './small-heap.ts'
-import { SyncError } from '@clinic-sync/sync'
-import { adviceOf } from './advice.ts'
-import { syncProgram } from './program.ts'
-import { speakAs } from './spoken.ts'
-import { takenByNpm } from './taken-by-npm.ts'
 
-speakAs(process.env.SYNC_COMMAND, [process.stdout, process.stderr])
-const program = syncProgram()
-const taken = takenByNpm(program, process.argv.slice(2), process.env)
-try {
-  if (taken === null) await program.parseAsync()
-  else {
-    process.stderr.write(`${taken}\n`)
-    process.exitCode = 1
-  }
-} catch (error) {
-  // Our own errors are sentences for people; anything else is a defect whose message may hold a value.
-  if (error instanceof SyncError)
-    process.stderr.write(`${error.message.replace(/[.]$/, '')}. ${adviceOf(error, program.args[0])}\n`)
-  else
-    process.stderr.write(
-      `An unforeseen error: ${error instanceof Error ? (error.stack ?? '').replace(error.message, error.name) : typeof error}\n`,
-    )
-  process.exitCode = 1
-}
+// Not before: what is read to load all commands would have made the heap large already.
+await import('./run.ts')

@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs'
 import type { Side } from '@clinic-sync/contracts'
 import { TABLE_NAMES, type TableName } from '@clinic-sync/mapping'
 import { readSettings } from '@clinic-sync/runtime'
-import { Argument, Command, InvalidArgumentError } from 'commander'
+import { Argument, type Command, InvalidArgumentError } from 'commander'
 import { adminUrl, asAdministrator, installsAsService, portalAdminUrl } from './admin-url.ts'
 import { addAfterRestore } from './after-restore/command.ts'
 import { addAlertTest } from './alert-test/command.ts'
@@ -10,34 +9,24 @@ import { backfillCommand, summaryLines } from './backfill/command.ts'
 import { addDeadLetters } from './dead-letters/command.ts'
 import { doctorCommand } from './doctor/command.ts'
 import { doorbellCommand } from './doorbell/command.ts'
-import { environmentFrom } from './environment.ts'
 import { addExplain } from './explain/command.ts'
 import { addInit } from './init/command.ts'
 import { migrateBroker, namesBroker } from './migrate/broker.ts'
 import { migrate } from './migrate/index.ts'
 import { addRequeue } from './requeue/command.ts'
+import { rootProgram, VERSION } from './root.ts'
 import { addStatus } from './status/command.ts'
 import { addSupportBundle } from './support-bundle/command.ts'
 import { addTakeOver } from './take-over/command.ts'
 import { addVerify } from './verify/command.ts'
 import { addTrace } from './trace/command.ts'
 
-/** The version that is installed: this package's, which all packages share. */
-export const VERSION = versionIn(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
-
 /** All commands of `npm run sync --`, with what each does. Reads no setting before a command is run. */
 export function syncProgram(): Command {
   const out = process.stdout
   const say = (line: string) => void out.write(`${line}\n`)
 
-  const program = new Command('sync')
-    .version(VERSION, '-V, --version', 'say which version of clinic-sync this is')
-    .description('Commands for the operator of clinic-sync. Settings come from the environment and .env.')
-    .option('--env-file <file>', 'read the settings that the environment lacks from this file (default: .env)')
-    .showHelpAfterError()
-
-  /** Read once a command runs: the option may stand before or behind the command's name. */
-  const environment = () => environmentFrom(program.opts<{ envFile?: string }>().envFile)
+  const { program, environment } = rootProgram()
 
   addInit(program)
 
@@ -132,9 +121,4 @@ function tableNames(value: string, before: TableName[] = []): TableName[] {
   const known = TABLE_NAMES.find((name) => name === value)
   if (known === undefined) throw new InvalidArgumentError(`Known are ${TABLE_NAMES.join(', ')}.`)
   return [...before, known]
-}
-
-function versionIn(text: string): string {
-  const { version } = JSON.parse(text) as { version: string }
-  return version
 }

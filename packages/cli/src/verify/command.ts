@@ -31,7 +31,6 @@ export function addVerify(program: Command, environment: () => Environment): voi
       const stop = new AbortController()
       process.once('SIGINT', () => stop.abort())
       process.once('SIGTERM', () => stop.abort())
-      const { confirm } = await import('@inquirer/prompts')
       process.exitCode = await verifyCommand({
         ...options,
         ...(table !== undefined && { tables: table }),
@@ -40,9 +39,14 @@ export function addVerify(program: Command, environment: () => Environment): voi
         out: process.stdout,
         progressOn: process.stderr,
         signal: stop.signal,
-        ...(process.stdin.isTTY && { ask: () => confirm({ message: 'Send it now?', default: false }) }),
+        ...(process.stdin.isTTY && { ask }),
       })
     })
+}
+
+async function ask(): Promise<boolean> {
+  const { confirm } = await import('@inquirer/prompts')
+  return confirm({ message: 'Send it now?', default: false })
 }
 
 function tableNames(value: string, before: TableName[] = []): TableName[] {

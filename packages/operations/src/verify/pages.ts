@@ -5,7 +5,7 @@ import type { Readable } from '../rows.ts'
 import { type Patiently } from './patiently.ts'
 
 /** Rows a page at most. Two of a side are in memory at a time: the one that is compared and the next. */
-export const PAGE = 1_000
+export const PAGE = 500
 /** Characters of texts without a limit that a page is to have, by what the one before had. */
 const CHARACTERS = 1_000_000
 /** The first page of a table that has such texts. */
