@@ -92,6 +92,8 @@ async function stayUp(demo: Demo): Promise<void> {
   screen.pair('Postgres', addresses.portal)
   screen.pair('RabbitMQ', addresses.rabbit)
   if (demo.managementUrl !== undefined) screen.pair('its UI', managementFor(demo.managementUrl))
+  screen.pair('status page', `${services.ingressUrl}/`)
+  screen.pair('its token', services.operatorToken)
   screen.pair('ingress', `${services.ingressUrl}/readyz`)
   screen.pair('logs', `${demo.folder}/*.log`)
   screen.line('\n  From another terminal:')

@@ -161,7 +161,11 @@ function axisText(width, most, worst, high) {
   return [
     svg('text', { x: LEFT - 6, y: 11, 'text-anchor': 'end' }, number(most)),
     svg('text', { x: LEFT - 6, y: BARS, 'text-anchor': 'end' }, number(most)),
-    svg('text', { x: LEFT + 4, y: 11 }, '↑ clinic to portal, changes'),
+    svg(
+      'text',
+      { x: LEFT + 4, y: 11 },
+      `↑ clinic to portal, changes in ${Math.round(((shown[0]?.to ?? 0) - (shown[0]?.from ?? 0)) / 60_000)} min`,
+    ),
     svg('text', { x: LEFT + 4, y: BARS }, '↓ portal to clinic'),
     svg('text', { x: LEFT + 4, y: BARS + GAP - 12 }, 'took: ● clinic to portal, ◆ portal to clinic'),
     ...lines.flatMap((ms) => [

@@ -1,5 +1,5 @@
 import { ask, reasonOf } from './api.js'
-import { button, byId, el, onPress, say, table } from './dom.js'
+import { button, byId, el, onPress, say, shownValue, table } from './dom.js'
 import { clock, counted } from './time.js'
 
 /** @import { Ruling, RulingValues, Rulings } from './types.d.ts' */
@@ -101,10 +101,9 @@ function rowsOf({ id, table: name, key, columns, ruling, at }) {
  */
 function valuesOf(told, record) {
   if (told === null) return el('p', {}, 'It is not on record any more.')
-  const shown = (/** @type {unknown} */ value) => (value === null || value === undefined ? '–' : String(value))
   const rows = told.values.map(({ column, clinic, portal, base }) => [
     column ?? 'the whole row',
-    ...[clinic, portal, base].map((value) => el('span', { class: 'values' }, shown(value))),
+    ...[clinic, portal, base].map((value) => el('span', { class: 'values' }, shownValue(value))),
   ])
   return table(`Values of ${record}`, ['Column', 'Clinic', 'Portal', 'Before either changed it'], rows)
 }

@@ -155,3 +155,10 @@ export function say(place, text, tone = '') {
   if (place.textContent === text) place.textContent = ''
   place.textContent = text
 }
+
+/**
+ * A record's value, for whoever asked for it: NULL is no text.
+ *
+ * @param {unknown} value
+ */
+export const shownValue = (value) => (value === null || value === undefined ? '–' : String(value))

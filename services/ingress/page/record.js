@@ -1,8 +1,8 @@
 import { ask, reasonOf } from './api.js'
-import { byId, el, say } from './dom.js'
+import { byId, el, say, shownValue, table } from './dom.js'
 import { withCode } from './overview.js'
 
-/** @import { ExplanationPart, SyncStatus } from './types.d.ts' */
+/** @import { Story, SyncStatus } from './types.d.ts' */
 
 export function startRecord() {
   const form = byId('record-form', HTMLFormElement)
@@ -36,21 +36,33 @@ async function look() {
   say(result, `Asking both databases about ${record} …`)
   try {
     const path = `/records/${encodeURIComponent(value('record-table'))}/${encodeURIComponent(value('record-key'))}`
-    /** @type {{ parts: ExplanationPart[] }} */
-    const { parts } = await ask(`${path}${values ? '?values=true' : ''}`)
-    place.replaceChildren(
-      el(
-        'dl',
-        {},
-        ...parts.flatMap(({ heading, sentences }) => [
-          el('dt', {}, heading),
-          ...sentences.map((text) => el('dd', {}, ...withCode(text))),
-        ]),
-      ),
-    )
+    /** @type {Story} */
+    const { sections, columns } = await ask(`${path}${values ? '?values=true' : ''}`)
+    const told = sections.flatMap(({ heading, sentences }) => [
+      el('dt', {}, heading),
+      ...sentences.map((text) => el('dd', {}, ...withCode(text))),
+    ])
+    place.replaceChildren(el('dl', {}, ...told), ...(columns.length > 0 ? [columnTable(columns, values)] : []))
     say(result, `${record}:`)
   } catch (error) {
     place.replaceChildren()
     say(result, reasonOf(error), 'bad')
   }
+}
+
+/**
+ * @param {Story['columns']} columns
+ * @param {boolean} values whether they were asked for
+ */
+function columnTable(columns, values) {
+  const heads = ['Column', 'Whose', 'Equal', ...(values ? ['Clinic', 'Portal'] : []), 'How it differs']
+  const rows = columns.map(({ column, whose, equal, how, clinic, portal }) => [
+    column,
+    whose,
+    equal === null ? 'not known' : equal ? 'yes' : 'no',
+    ...(values ? [clinic, portal].map((value) => el('span', { class: 'values' }, shownValue(value))) : []),
+    how,
+  ])
+  const attributes = { class: 'scroll', role: 'region', 'aria-label': 'Columns', tabindex: 0 }
+  return el('div', attributes, table('The record, column by column', heads, rows))
 }

@@ -29,6 +29,8 @@ export function showVerification({ verification }) {
   const progress = byId('verify-progress', HTMLProgressElement)
   if (!verification.reachable) {
     progress.hidden = true
+    if (begun !== null) say(byId('verify-result'), `What came of it cannot be told: ${verification.reason}`, 'bad')
+    begun = null
     return fill(byId('verified'), `It cannot be asked now: ${verification.reason}`)
   }
   const { last, running: now } = verification

@@ -25,6 +25,7 @@ const HELP = [
   '  docker compose run --rm sync status',
   '  docker compose exec demo-postgres psql -U postgres portal',
   '  docker compose exec demo-sqlserver /opt/mssql-tools18/bin/sqlcmd -C -U sa -P Demo_only_1 -d clinic',
+  '  http://127.0.0.1:3000/ is the status page (its token: deploy/demo/secrets/operator_token)',
   '  http://127.0.0.1:15672 is RabbitMQ’s management UI (user operator, password demo-only)',
 ]
 

@@ -40,7 +40,6 @@ export async function openPage(
   page.on('request', (request) => void requests.push(request))
   page.on('pageerror', (error) => void complaints.push(String(error)))
   page.on('console', (message) => {
-    if (message.location().url.includes('/history')) return
     if (['error', 'warning'].includes(message.type())) complaints.push(message.text())
   })
   await page.goto(url)
