@@ -1,8 +1,11 @@
 import { deadQueue } from '@clinic-sync/broker'
 import type { Direction } from '@clinic-sync/contracts'
 import amqp from 'amqplib'
-import t from 'tap'
-import { addCase, startPipeline } from './pipeline.ts'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import t, { type Test } from 'tap'
+import { addCase, preparePipeline } from './pipeline.ts'
 
 /** Values that stand for a patient's data; each is written somewhere below, some of them where they cannot be applied. */
 const SECRETS = {
@@ -16,8 +19,9 @@ const SECRETS = {
   days: '424242',
 }
 
-t.test('no value of a patient is in a log line, an outbox error or a dead letter’s headers', async (t) => {
-  const pipeline = await startPipeline(t, 'debug')
+t.test('no value of a patient is in a log line, an outbox error, a dead letter’s headers or an alert', async (t) => {
+  const alerts = await startReceiver(t)
+  const pipeline = await (await preparePipeline(t)).start('debug', { ALERT_WEBHOOK_URL: alerts.url })
   const { clinic, portal } = pipeline
   const run = (sql: string) => clinic.request().query(sql)
   await addCase(clinic, 1, SECRETS.name)
@@ -100,12 +104,22 @@ t.test('no value of a patient is in a log line, an outbox error or a dead letter
     'the set and the CHECK are named',
   )
 
+  const toldOf = (direction: string) =>
+    alerts.got.some((text) => text.includes('"dead-letters"') && text.includes(`"direction":"${direction}"`))
+  await pipeline.until('the alerts are sent', async () => toldOf('sql-to-postgres') && toldOf('postgres-to-sql'))
+  t.notMatch(await pipeline.logs(), 'ALERT-PATH', "nor is the alerts' address in a log line")
+
   const headers = [
     ...(await deadLetterHeaders(pipeline.rabbitUrl, 'sql-to-postgres')),
     ...(await deadLetterHeaders(pipeline.rabbitUrl, 'postgres-to-sql')),
   ]
   t.ok(headers.length >= 5, 'the failures are dead letters')
-  const places = { logs: await pipeline.logs(), reasons: reasons.join('\n'), headers: JSON.stringify(headers) }
+  const places = {
+    logs: await pipeline.logs(),
+    reasons: reasons.join('\n'),
+    headers: JSON.stringify(headers),
+    alerts: alerts.got.join('\n'),
+  }
   t.match(places.logs, /"level":"debug"/, 'the services did log at debug level')
   for (const [place, text] of Object.entries(places)) {
     for (const [what, value] of Object.entries(SECRETS)) {
@@ -114,6 +128,26 @@ t.test('no value of a patient is in a log line, an outbox error or a dead letter
     }
   }
 })
+
+/** Takes alerts. */
+async function startReceiver(t: Test) {
+  const got: string[] = []
+  const server = createServer((request, response) => {
+    let text = ''
+    request.setEncoding('utf8').on('data', (part: string) => (text += part))
+    request.on('end', () => {
+      got.push(text)
+      response.end()
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return { got, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/ALERT-PATH` }
+}
 
 async function deadLetterHeaders(url: string, direction: Direction): Promise<unknown[]> {
   const connection = await amqp.connect(url)
