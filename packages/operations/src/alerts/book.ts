@@ -33,7 +33,8 @@ const TIMING: Readonly<Record<Subject['condition'], AlertTiming>> = {
   rabbitmq: OUTAGE,
   clinic: OUTAGE,
   portal: OUTAGE,
-  restored: AT_ONCE,
+  // Who has just taken the lead compares within seconds.
+  restored: { holdMs: 0, quietMs: 30_000 },
   doorbell: { holdMs: MINUTE, quietMs: 30_000 },
   stalled: WAITED,
   // They come in bursts: one message for all of it.

@@ -32,6 +32,8 @@ export class Doubts {
   readonly #now: () => number
   readonly #asking = new Map<string, { backoff: Backoff; notBefore: number; busy: boolean }>()
   readonly #unsettled = new Map<Direction, DirectionFacts['unsettled']>()
+  /** Found late by the last look. */
+  readonly #late = new Set<Direction>()
   readonly #dead = new Map<Direction, readonly Pick<DeadCause, 'cause' | 'letters'>[]>()
   #looked = ''
   #lookNotBefore = 0
@@ -52,13 +54,16 @@ export class Doubts {
     const { senses, outboxes, unsettledSeconds } = this.#options
     const isDoubtful = senses.isDoubtful(direction, unsettledSeconds)
     // An outcome that has come since is a reason to ask again as well.
-    this.#ask(`outcomes ${direction}`, isDoubtful || this.unsettled(direction) !== null, async () => {
+    this.#ask(`outcomes ${direction}`, isDoubtful || this.#late.has(direction), async () => {
       const { rows, retrying, oldestQueued, now } = await outboxes[sourceOf(direction)].outboxStatus()
       const seconds = oldestQueued === null ? 0 : Math.floor((Date.parse(now) - Date.parse(oldestQueued)) / 1000)
       const open = rows.Queued - retrying
       const found = open > 0 && seconds >= unsettledSeconds ? { rows: open, oldestSeconds: seconds } : null
-      this.#unsettled.set(direction, found)
-      if (found === null) senses.answered(direction)
+      // Twice in a row: the oldest may wait to be tried again, and another have been sent just now.
+      this.#unsettled.set(direction, this.#late.has(direction) ? found : null)
+      if (found !== null) return void this.#late.add(direction)
+      this.#late.delete(direction)
+      senses.answered(direction, open, seconds)
     })
   }
 
@@ -95,6 +100,7 @@ export class Doubts {
   forget(): void {
     this.#asking.clear()
     this.#unsettled.clear()
+    this.#late.clear()
     this.#dead.clear()
     this.#looked = ''
   }

@@ -74,7 +74,6 @@ export class Senses {
           movedAt: this.#now(),
         })
       this.#askedAt = Number.NEGATIVE_INFINITY
-      this.#isCompared = false
     },
   }
 
@@ -111,9 +110,13 @@ export class Senses {
     return open > 0 && this.#now() - movedAt >= seconds * 1000
   }
 
-  /** The outbox was asked: nothing waits that should not. */
-  answered(direction: Direction): void {
-    Object.assign(this.#seen[direction], { open: 0, unsure: false, movedAt: this.#now() })
+  /** The outbox was asked: nothing waits too long. `open` were sent and have no outcome, the oldest for so many seconds. */
+  answered(direction: Direction, open: number, seconds: number): void {
+    Object.assign(this.#seen[direction], {
+      open,
+      unsure: false,
+      movedAt: this.#now() - (open > 0 ? seconds * 1000 : 0),
+    })
   }
 
   /** What was sent before this ingress led may be stuck: nothing has come back, and nobody has asked. */
@@ -121,7 +124,7 @@ export class Senses {
     return this.#seen[direction].unsure
   }
 
-  /** Whether both sides have been compared since this ingress leads, to notice a restore. */
+  /** Whether both sides have been compared here, to notice a restore: before that, nothing is known of it. */
   get isCompared(): boolean {
     return this.#isCompared
   }

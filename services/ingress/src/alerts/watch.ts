@@ -272,7 +272,7 @@ export class AlertWatch {
       leads,
       rabbitmq: this.#rabbitmq(now),
       databases: { clinic: state.reason('clinic'), portal: state.reason('portal') },
-      // Said before that, it would be of the ingress that led before.
+      // Before that it is not known: what another has told of it stands.
       restored: this.#options.senses.isCompared ? state.reason('restored') : undefined,
       doorbells: { clinic: state.reason('clinic-doorbell'), portal: state.reason('portal-doorbell') },
       directions: {
