@@ -9,6 +9,7 @@ import { patients } from './patients.ts'
 import { work } from './work.ts'
 
 const BY_NAME: Readonly<Record<TableName, Table>> = {
+  [CANARY]: canary,
   aligner_doctors: alignerDoctors,
   patients,
   work,
@@ -16,7 +17,6 @@ const BY_NAME: Readonly<Record<TableName, Table>> = {
   aligner_batches: alignerBatches,
   aligner_notes: alignerNotes,
   aligner_set_payments: alignerSetPayments,
-  [CANARY]: canary,
 }
 
 /** The clinic's synced tables, parents before children: what is backfilled, compared, counted and shown. */
