@@ -6,7 +6,7 @@ import type { RecordStory } from '@clinic-sync/operations'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { explainCommand } from '../src/explain/command.ts'
-import { recordNamed } from '../src/explain/named.ts'
+import { recordNamed } from '@clinic-sync/operations'
 import { paper, until, world } from './support/whole-sync.ts'
 
 /** Values that are nowhere else in what is printed: of people, and of every type. */

@@ -25,6 +25,13 @@ export const Session = {
 } as unknown as typeof defined.Session
 export type Session = defined.Session
 
+export const RecordQuery = {
+  type: 'object',
+  properties: { values: { enum: ['true', 'false'] } },
+  additionalProperties: false,
+} as unknown as typeof defined.RecordQuery
+export type RecordQuery = defined.RecordQuery
+
 export const Direction = {
   anyOf: [
     { type: 'string', const: 'sql-to-postgres' },
@@ -135,6 +142,16 @@ export const Readiness = {
   },
 } as unknown as typeof defined.Readiness
 export type Readiness = defined.Readiness
+
+export const RecordParams = {
+  type: 'object',
+  required: ['table', 'key'],
+  properties: {
+    table: { type: 'string', minLength: 1, maxLength: 100, pattern: '\\S' },
+    key: { type: 'string', pattern: '^-?[0-9]{1,10}$' },
+  },
+} as unknown as typeof defined.RecordParams
+export type RecordParams = defined.RecordParams
 
 export const LeaderFacts = {
   type: 'object',
@@ -887,6 +904,62 @@ export const RowUpserted = {
     },
   },
 } as unknown as typeof defined.RowUpserted
+
+export const RecordTold = {
+  type: 'object',
+  required: ['table', 'key', 'at', 'verdict', 'equal', 'outlook', 'parts', 'columns', 'rulings', 'unasked'],
+  properties: {
+    table: { type: 'string' },
+    key: Key,
+    at: { type: 'string' },
+    verdict: { type: 'string' },
+    equal: { anyOf: [{ type: 'boolean' }, { type: 'null' }] },
+    outlook: { anyOf: [{ type: 'string' }, { type: 'null' }] },
+    parts: { type: 'array', items: ExplanationPart },
+    columns: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['column', 'clinicColumn', 'whose', 'equal', 'how'],
+        properties: {
+          column: { type: 'string' },
+          clinicColumn: { type: 'string' },
+          whose: { type: 'string' },
+          equal: { anyOf: [{ type: 'boolean' }, { type: 'null' }] },
+          how: { anyOf: [{ type: 'string' }, { type: 'null' }] },
+          clinic: Value,
+          portal: Value,
+        },
+      },
+    },
+    rulings: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['id', 'table', 'key', 'columns', 'ruling', 'version', 'at'],
+        properties: {
+          id: { type: 'string' },
+          table: { type: 'string' },
+          key: Key,
+          columns: { anyOf: [{ type: 'array', items: { type: 'string' } }, { type: 'null' }] },
+          ruling: { type: 'string' },
+          version: { type: 'string' },
+          at: { type: 'string' },
+          values: {
+            type: 'array',
+            items: {
+              type: 'object',
+              required: ['column', 'clinic', 'portal', 'base'],
+              properties: { column: { type: 'string' }, clinic: Value, portal: Value, base: Value },
+            },
+          },
+        },
+      },
+    },
+    unasked: { type: 'array', items: { type: 'string' } },
+  },
+} as unknown as typeof defined.RecordTold
+export type RecordTold = defined.RecordTold
 
 export const SyncEvent = { anyOf: [RowUpserted, RowDeleted] } as unknown as typeof defined.SyncEvent
 export type SyncEvent = defined.SyncEvent

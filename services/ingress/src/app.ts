@@ -12,6 +12,7 @@ import { type AlertTestRouteOptions, alertTestRoute } from './routes/alert-test.
 import { type DoorbellTestRouteOptions, doorbellTestRoute } from './routes/doorbell-test.ts'
 import { type DoorbellRoutesOptions, doorbellRoutes } from './routes/doorbells.ts'
 import { type ConflictRoutesOptions, conflictRoutes } from './routes/conflicts.ts'
+import { type RecordRoutesOptions, recordRoutes } from './routes/records.ts'
 import { type VersionsRouteOptions, versionsRoute } from './routes/versions.ts'
 import { type DeadLetterRoutesOptions, deadLetterRoutes } from './routes/dead-letters.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -56,6 +57,8 @@ export interface PageParts {
   readonly deadLetters: DeadLetterRoutesOptions['deadLetters']
   readonly databases: ConflictRoutesOptions['databases']
   readonly versions: VersionsRouteOptions['versions']
+  /** Missing: no record's story is told. */
+  readonly records?: RecordRoutesOptions['records'] | undefined
 }
 
 /** The status page allows itself what it needs: `helmet` of its routes. */
@@ -123,6 +126,8 @@ export const app: FastifyPluginAsyncTypebox<AppOptions> = async (fastify, option
     await fastify.register(deadLetterRoutes, own)
     await fastify.register(conflictRoutes, own)
     await fastify.register(versionsRoute, own)
+    const { records } = options.page
+    if (records !== undefined) await fastify.register(recordRoutes, { ...own, records })
   }
   await fastify.register(healthRoutes, { state })
   if (metrics !== undefined) await fastify.register(metricsRoute, { metrics, token: operatorToken })

@@ -11,8 +11,8 @@ export function answerErrors(app: FastifyInstance): void {
   app.setErrorHandler<FastifyError>((error, request, reply) => {
     const known = knownFailure(error)
     const statusCode = known?.statusCode ?? error.statusCode ?? 500
-    if (known !== null) request.log.warn(describe(error), 'a request could not be answered')
-    else if (statusCode >= 500) request.log.error(describe(error), 'request failed')
+    if (known !== null && statusCode >= 500) request.log.warn(describe(error), 'a request could not be answered')
+    else if (known === null && statusCode >= 500) request.log.error(describe(error), 'request failed')
     if (statusCode === 401) reply.header('www-authenticate', 'Bearer')
     const { field, problem } = error.validation ? named(error.validation) : {}
     return reply.code(statusCode).send({
@@ -45,6 +45,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   SYNC_NOT_MIGRATED: 503,
   SYNC_NO_LEADER: 503,
   SYNC_STOPPING: 503,
+  SYNC_USAGE: 400,
   SYNC_DEAD_LETTERS_BUSY: 409,
   SYNC_NO_SUCH_DEAD_LETTER: 404,
 }
@@ -54,7 +55,10 @@ function knownFailure(error: unknown): { statusCode: number; code: ErrorCode; me
   if (!(error instanceof SyncError)) return null
   const { code, message, advice } = error
   const statusCode = STATUS[code]
-  return statusCode === undefined ? null : { statusCode, code, message: `${message.replace(/[.]?$/, '.')} ${advice}` }
+  if (statusCode === undefined) return null
+  const said = message.replace(/[.]?$/, '.')
+  // That advice is for a command.
+  return { statusCode, code, message: statusCode === 400 ? said : `${said} ${advice}` }
 }
 
 /** The first field that is wrong, and what it must be; several alternatives for one field are joined with "or". */

@@ -8,8 +8,7 @@ import { Ingress, type IngressOptions } from './ingress.ts'
 import { PageDeadLetters, type PageDeadLettersOptions } from './page/dead-letters.ts'
 import { type HistoryOptions, MinuteHistory } from './page/history.ts'
 import { PageVersions, type PageVersionsOptions } from './page/versions.ts'
-import type { YardDatabase } from '@clinic-sync/operations'
-import type { Recorded } from '@clinic-sync/sync'
+import type { RecordSide, StatusSources, YardDatabase } from '@clinic-sync/operations'
 import { startLines } from './start-lines.ts'
 import { StatusBoard } from './status/board.ts'
 import { Changes } from './status/changes.ts'
@@ -42,7 +41,7 @@ export interface ServeOptions extends IngressOptions {
 
 /** Whom the page's routes ask. */
 export interface PageOptions extends Omit<PageDeadLettersOptions, 'log' | 'databases'> {
-  readonly databases: Readonly<Record<Side, YardDatabase & Recorded>>
+  readonly databases: Readonly<Record<Side, YardDatabase & RecordSide>>
   readonly migrations: PageVersionsOptions['migrations']
   readonly rabbitmqVersion: () => string | null
 }
@@ -74,10 +73,11 @@ export async function serve(settings: ServeOptions): Promise<Served> {
   })
   const verifying = settings.status && new Verifying({ ...settings.status, changed: () => changes.changed(), log })
   const alerts = settings.alerts && alertWatch(ingress, verifying, settings, settings.alerts)
-  const board =
+  const sources =
     settings.status &&
     verifying &&
-    statusBoard(ingress, changes, verifying, settings, settings.status, () => alerts?.reason ?? null)
+    sourcesOf(ingress, changes, verifying, settings, settings.status, () => alerts?.reason ?? null)
+  const board = settings.status && sources && statusBoard(ingress, changes, sources, settings, settings.status)
   const server = Fastify({ ...options, loggerInstance: log, trustProxy: [...(settings.trustProxy ?? [])] })
   limitConnections(server.server)
   const { drainers: drains, bells, state } = ingress
@@ -96,7 +96,7 @@ export async function serve(settings: ServeOptions): Promise<Served> {
     board,
     history,
     verifying,
-    page: settings.page && pageParts(settings.page, settings),
+    page: settings.page && pageParts(settings.page, sources, settings),
   })
   const url = await server
     .listen({ host, port, listenTextResolver: (address) => `listening at ${address}` })
@@ -119,11 +119,16 @@ export async function serve(settings: ServeOptions): Promise<Served> {
   }
 }
 
-function pageParts(page: PageOptions, { log, clinicDoorbell, portalDoorbell }: ServeOptions): PageParts {
+function pageParts(
+  page: PageOptions,
+  sources: StatusSources | undefined,
+  { log, clinicDoorbell, portalDoorbell }: ServeOptions,
+): PageParts {
   const { databases, migrations, rabbitmqVersion: rabbitmq } = page
   const doorbells = { clinic: clinicDoorbell, portal: portalDoorbell }
   return {
     databases,
+    records: sources && { ...sources, ...databases },
     deadLetters: new PageDeadLetters({ ...page, log }),
     versions: new PageVersions({ migrations, rabbitmq, doorbells }),
   }
@@ -139,17 +144,16 @@ function alertWatch(
   return new AlertWatch({ verification, ...alerts, log, observer: observer ?? metrics?.observer }, ingress)
 }
 
-function statusBoard(
+function sourcesOf(
   ingress: Ingress,
   changes: Changes,
   verifying: Verifying,
-  settings: ServeOptions,
+  { clinicDoorbell: clinic, portalDoorbell: portal }: ServeOptions,
   status: StatusOptions,
   alerts: () => string | null,
-): StatusBoard {
+): StatusSources {
   const { state } = ingress
-  const { clinicDoorbell: clinic, portalDoorbell: portal, log } = settings
-  const self = {
+  return statusSources(status, {
     state,
     changes,
     verifying,
@@ -157,9 +161,18 @@ function statusBoard(
     leader: () => ingress.leader(),
     alerts,
     doorbells: { clinic, portal },
-  }
+  })
+}
+
+function statusBoard(
+  { state }: Ingress,
+  changes: Changes,
+  sources: StatusSources,
+  { log }: ServeOptions,
+  status: StatusOptions,
+): StatusBoard {
   return new StatusBoard({
-    sources: statusSources(status, self),
+    sources,
     listen: (listener) => changes.listen(listener),
     elsewhere: (signal) =>
       watchElsewhere(

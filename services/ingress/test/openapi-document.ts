@@ -30,6 +30,7 @@ export async function describedApp() {
         portal: { rulings: nobody, ruledValues: nobody },
       },
       versions: { read: nobody },
+      records: {} as never,
       deadLetters: { list: nobody, explain: nobody, rehearse: nobody, replay: nobody, discard: nobody },
     },
     webhookSecret: 'nobody-knows-this-one',

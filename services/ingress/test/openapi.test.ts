@@ -33,7 +33,7 @@ t.test('every route is described, and no other', async (t) => {
 
 t.test('what it says of secrets is so, and each answer to none is described', async (t) => {
   const { send } = await start(t, {}, [], {
-    page: { deadLetters: {} as never, databases: {} as never, versions: {} as never },
+    page: { deadLetters: {} as never, databases: {} as never, versions: {} as never, records: {} as never },
     history: {} as never,
     board: { read: () => Promise.reject(new Error()), watch: () => undefined as never },
     verifying: { start: () => null, kept: () => undefined, stop: async () => undefined },

@@ -1,13 +1,18 @@
 import { inspectBroker } from '@clinic-sync/broker'
 import { openClinic } from '@clinic-sync/clinic'
-import { explainRecord, openDeadLetterLook, type RecordPorts } from '@clinic-sync/operations'
+import {
+  explainRecord,
+  type NamedRecord,
+  openDeadLetterLook,
+  recordNamed,
+  type RecordPorts,
+} from '@clinic-sync/operations'
 import { openPortal } from '@clinic-sync/portal'
 import { createLogger, type Environment, readSettings } from '@clinic-sync/runtime'
 import { SyncError } from '@clinic-sync/sync'
 import type { Command } from 'commander'
 import { askStatus } from '../status/ask.ts'
 import { storyLines } from './lines.ts'
-import { type NamedRecord, recordNamed } from './named.ts'
 
 interface Options {
   readonly showValues: boolean

@@ -196,6 +196,45 @@ export const RulingValues = Type.Object({
 })
 export type RulingValues = Static<typeof RulingValues>
 
+/** A record in a path, by either side's name of its table. `values`: patients' data with it, for who asks for them. */
+export const RecordParams = Type.Object({ table: Name, key: Type.String({ pattern: '^-?[0-9]{1,10}$' }) })
+export type RecordParams = Static<typeof RecordParams>
+export const RecordQuery = Type.Object(
+  { values: Type.Optional(Type.Enum(['true', 'false'])) },
+  { additionalProperties: false },
+)
+export type RecordQuery = Static<typeof RecordQuery>
+
+const RuledColumn = Type.Object({ column: Type.String(), clinic: Value, portal: Value, base: Value })
+
+/** One record's story; see `RecordStory` in packages/operations. `parts` have no values; `columns` and `rulings` where they were asked for. */
+export const RecordTold = Type.Object({
+  table: Type.String(),
+  key: Key,
+  at: Instant,
+  verdict: Type.String(),
+  /** Whether both sides have what they should; null: that is not known, or there never was such a record. */
+  equal: orNull(Type.Boolean()),
+  outlook: orNull(Type.String()),
+  parts: Type.Array(ExplanationPart),
+  columns: Type.Array(
+    Type.Object({
+      column: Type.String(),
+      clinicColumn: Type.String(),
+      whose: Type.String(),
+      equal: orNull(Type.Boolean()),
+      how: orNull(Type.String()),
+      clinic: Type.Optional(Value),
+      portal: Type.Optional(Value),
+    }),
+  ),
+  rulings: Type.Array(
+    Type.Evaluate(Type.Intersect([Ruling, Type.Object({ values: Type.Optional(Type.Array(RuledColumn)) })])),
+  ),
+  unasked: Type.Array(Type.String()),
+})
+export type RecordTold = Static<typeof RecordTold>
+
 /** What runs here and beside it, as far as it can be had without a question to a database for each look; null: not known now. */
 export const Versions = Type.Object({
   version: Type.String(),

@@ -289,6 +289,19 @@ export const ROUTES: Readonly<Record<string, Described>> = {
       503: AWAY,
     },
   },
+  'GET /api/sync/records/:table/:key': {
+    operationId: 'record',
+    tags: ['page'],
+    summary: "One record's story",
+    description:
+      "As `explain` tells it: equal or not, what is on its way, what failed, what happens next, what to do. Whoever cannot be asked is in `unasked`. Patients' data only with values=true; then the log says that somebody has looked.",
+    security: PAGE,
+    answers: {
+      200: { description: 'Also where there is no such record: its verdict says so.' },
+      ...LOOKS,
+      400: failure('No such table, or no such key.'),
+    },
+  },
   'GET /api/sync/versions': {
     operationId: 'versions',
     tags: ['page'],
