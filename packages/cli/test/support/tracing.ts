@@ -177,3 +177,21 @@ export async function until(what: string, condition: () => boolean | Promise<boo
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }
+
+/** A fault, induced and repaired: then the round is whole, and nothing of the trace that met it is left. */
+export const faultsOf =
+  (t: Test, world: World) =>
+  (name: string, meet: (t: Test) => Promise<void>): Promise<unknown> =>
+    t.test(name, async (t) => {
+      await meet(t)
+      await until('the round is whole again', async () => (await world.trace()).ok)
+      await world.clean(t)
+    })
+
+/** `leg hop kind` of each. */
+export const kinds = ({ faults }: TraceResult): string[] =>
+  faults.map(({ leg, hop, kind }) => `${leg ?? '-'} ${hop ?? '-'} ${kind}`)
+/** `leg hop` of each that came. */
+export const came = ({ hops }: TraceResult): string[] => hops.map(({ leg, hop }) => `${leg} ${hop}`)
+/** Hops of a whole round. */
+export const ALL = 11
