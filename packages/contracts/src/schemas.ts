@@ -907,7 +907,7 @@ export const RowUpserted = {
 
 export const RecordTold = {
   type: 'object',
-  required: ['table', 'key', 'at', 'verdict', 'equal', 'outlook', 'parts', 'columns', 'rulings', 'unasked'],
+  required: ['table', 'key', 'at', 'verdict', 'equal', 'outlook', 'sections', 'columns', 'rulings', 'unasked'],
   properties: {
     table: { type: 'string' },
     key: Key,
@@ -915,7 +915,7 @@ export const RecordTold = {
     verdict: { type: 'string' },
     equal: { anyOf: [{ type: 'boolean' }, { type: 'null' }] },
     outlook: { anyOf: [{ type: 'string' }, { type: 'null' }] },
-    parts: { type: 'array', items: ExplanationPart },
+    sections: { type: 'array', items: ExplanationPart },
     columns: {
       type: 'array',
       items: {

@@ -14,7 +14,7 @@ t.test('one record’s story: in words, and values for who asks for them', async
   t.equal(status, 200)
   t.equal(headers.get('cache-control'), 'no-store')
   t.match(body, { table: 'aligner_doctors', key: 1, verdict: 'same', equal: true, outlook: 'none', unasked: [] })
-  t.match(body.parts[0], { heading: 'In short', sentences: [/the same in the clinic and in the portal/] })
+  t.match(body.sections[0], { heading: 'In short', sentences: [/the same in the clinic and in the portal/] })
   t.notOk(text.includes(VALUE))
   t.equal(looks(), 0)
   t.notOk((await ask('/records/aligner_doctors/1?values=false')).text.includes(VALUE))

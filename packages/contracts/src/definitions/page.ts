@@ -207,7 +207,7 @@ export type RecordQuery = Static<typeof RecordQuery>
 
 const RuledColumn = Type.Object({ column: Type.String(), clinic: Value, portal: Value, base: Value })
 
-/** One record's story; see `RecordStory` in packages/operations. `parts` have no values; `columns` and `rulings` where they were asked for. */
+/** One record's story; see `RecordStory` in packages/operations. `sections` have no values; `columns` and `rulings` where they were asked for. */
 export const RecordTold = Type.Object({
   table: Type.String(),
   key: Key,
@@ -216,7 +216,7 @@ export const RecordTold = Type.Object({
   /** Whether both sides have what they should; null: that is not known, or there never was such a record. */
   equal: orNull(Type.Boolean()),
   outlook: orNull(Type.String()),
-  parts: Type.Array(ExplanationPart),
+  sections: Type.Array(ExplanationPart),
   columns: Type.Array(
     Type.Object({
       column: Type.String(),

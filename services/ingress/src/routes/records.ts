@@ -34,7 +34,7 @@ export const recordRoutes: FastifyPluginAsyncTypebox<RecordRoutesOptions> = asyn
 
 const told = ({ sections, columns, rulings, unasked, ...story }: RecordStory): RecordTold => ({
   ...story,
-  parts: sections.map(({ heading, sentences }) => ({ heading, sentences: [...sentences] })),
+  sections: sections.map(({ heading, sentences }) => ({ heading, sentences: [...sentences] })),
   columns: columns.map((each) => ({ ...each })),
   rulings: rulings.map(({ columns: names, values, ...ruling }) => ({
     ...ruling,
