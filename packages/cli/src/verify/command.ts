@@ -1,4 +1,4 @@
-import { isTableName, TABLE_NAMES, type TableName } from '@clinic-sync/mapping'
+import { TABLE_NAMES, type TableName } from '@clinic-sync/mapping'
 import type { Environment } from '@clinic-sync/runtime'
 import { type Command, InvalidArgumentError } from 'commander'
 import { verifyCommand } from './verify.ts'
@@ -50,8 +50,9 @@ async function ask(): Promise<boolean> {
 }
 
 function tableNames(value: string, before: TableName[] = []): TableName[] {
-  if (!isTableName(value)) throw new InvalidArgumentError(`Known are ${TABLE_NAMES.join(', ')}.`)
-  return [...before, value]
+  const known = TABLE_NAMES.find((name) => name === value)
+  if (known === undefined) throw new InvalidArgumentError(`Known are ${TABLE_NAMES.join(', ')}.`)
+  return [...before, known]
 }
 
 function seconds(value: string): number {
