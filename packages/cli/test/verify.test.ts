@@ -83,7 +83,10 @@ t.test('an interruption says how far it was; nothing of it is kept', async (t) =
   const stop = new AbortController()
   const going = run({ patienceMs: 60_000, signal: stop.signal })
   const before = await portalSql.query('SELECT count(*) AS n FROM sync.verifications')
-  setTimeout(() => stop.abort(), 300)
+  // It looks again at what is on its way: the row has been read by then.
+  const looks = `SELECT 1 FROM pg_stat_activity WHERE usename = '${name}' AND query LIKE '%sync.record_states%'`
+  while ((await portalSql.query(looks)).rows.length === 0);
+  stop.abort()
   const { code, progress } = await going
   t.equal(code, 130)
   t.match(progress, /^Interrupted after 1 rows, in aligner_doctors\. Nothing of it is kept\.\n$/)
