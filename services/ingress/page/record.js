@@ -2,7 +2,7 @@ import { ask, reasonOf } from './api.js'
 import { byId, el, say, shownValue, table } from './dom.js'
 import { withCode } from './overview.js'
 
-/** @import { Story, SyncStatus } from './types.d.ts' */
+/** @import { RecordTold, SyncStatus } from './types.d.ts' */
 
 export function startRecord() {
   const form = byId('record-form', HTMLFormElement)
@@ -36,7 +36,7 @@ async function look() {
   say(result, `Asking both databases about ${record} …`)
   try {
     const path = `/records/${encodeURIComponent(value('record-table'))}/${encodeURIComponent(value('record-key'))}`
-    /** @type {Story} */
+    /** @type {RecordTold} */
     const { sections, columns } = await ask(`${path}${values ? '?values=true' : ''}`)
     const told = sections.flatMap(({ heading, sentences }) => [
       el('dt', {}, heading),
@@ -51,7 +51,7 @@ async function look() {
 }
 
 /**
- * @param {Story['columns']} columns
+ * @param {RecordTold['columns']} columns
  * @param {boolean} values whether they were asked for
  */
 function columnTable(columns, values) {
