@@ -89,7 +89,7 @@ t.test('an interruption says how far it was; nothing of it is kept', async (t) =
   stop.abort()
   const { code, progress } = await going
   t.equal(code, 130)
-  t.match(progress, /^Interrupted after 1 rows, in aligner_doctors\. Nothing of it is kept\.\n$/)
+  t.match(progress, /^Interrupted after 1 row, in aligner_doctors\. Nothing of it is kept\.\n$/)
   t.strictSame((await portalSql.query('SELECT count(*) AS n FROM sync.verifications')).rows, before.rows)
 })
 

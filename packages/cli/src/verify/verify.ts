@@ -182,7 +182,9 @@ async function compare(command: VerifyCommand, clinic: Clinic, portal: Portal): 
     bar.stop()
     if (!signal.aborted) throw error
     const where =
-      far === undefined ? 'before the first row' : `after ${far.rows.toLocaleString('en')} rows, in ${far.table}`
+      far === undefined
+        ? 'before the first row'
+        : `after ${far.rows.toLocaleString('en')} ${far.rows === 1 ? 'row' : 'rows'}, in ${far.table}`
     command.progressOn.write(`Interrupted ${where}. Nothing of it is kept.\n`)
     return null
   } finally {
