@@ -49,3 +49,16 @@ t.test('a change on its way is no difference, and is waited for', async (t) => {
   await settle()
   t.match((await waits).result, { differences: 0, inFlight: 0 })
 })
+
+t.test("somebody's open transaction holds a row: it is waited for, and named in the end", async (t) => {
+  await staff('BEGIN TRANSACTION')
+  await staff("UPDATE dbo.tblpatients SET PatientName = N'held' WHERE PersonID = 1")
+  await t.rejects(look({ patienceMs: 100, tables: ['patients'] }), {
+    failure: 'transient',
+    message: /^patients cannot be read to its end, as where somebody's open transaction holds one of its rows: /,
+  })
+  t.match((await look({ tables: ['aligner_sets'] })).result, { differences: 0, complete: false }, 'other tables go on')
+  const waits = look({ patienceMs: 30_000, tables: ['patients'] })
+  await staff('ROLLBACK TRANSACTION')
+  t.match((await waits).result, { differences: 0, inFlight: 0 })
+})

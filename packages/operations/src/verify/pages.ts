@@ -1,6 +1,6 @@
 import type { Key, Row } from '@clinic-sync/contracts'
 import type { Table } from '@clinic-sync/mapping'
-import type { KeyedRow } from '@clinic-sync/sync'
+import { DatabaseError, type KeyedRow } from '@clinic-sync/sync'
 import type { Readable } from '../rows.ts'
 import { type Patiently } from './patiently.ts'
 
@@ -23,7 +23,8 @@ export class Pages {
   #ended = false
 
   constructor(side: Readable, table: Table, patiently: Patiently, most: number) {
-    this.#read = (after, max) => patiently(() => side.readRows(table.name, after, max))
+    this.#read = (after, max) =>
+      patiently(() => side.readRows(table.name, after, max)).catch((error: unknown) => held(error, table))
     this.#unbounded = table.columns.flatMap(({ name, type, portalType }) =>
       type === 'text' && portalType === 'text' ? [name] : [],
     )
@@ -75,6 +76,13 @@ export class Pages {
     const fitting = Math.floor((page.length * CHARACTERS) / Math.max(1, characters))
     return Math.max(1, Math.min(this.#most, fitting, 4 * this.#size))
   }
+}
+
+/** It goes on failing for a reason that should pass: nobody but who works there can end it. */
+function held(error: unknown, { name }: Table): never {
+  if (!(error instanceof DatabaseError) || error.failure !== 'transient') throw error
+  const why = `${name} cannot be read to its end, as where somebody's open transaction holds one of its rows: ${error.message}`
+  throw new DatabaseError('transient', why, { code: error.code, number: error.number, cause: error })
 }
 
 const lengthOf = (row: Row, columns: readonly string[]): number =>
