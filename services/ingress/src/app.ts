@@ -2,7 +2,7 @@ import type { Server } from 'node:http'
 import type { WebhookKey } from '@clinic-sync/contracts'
 import helmet, { type FastifyHelmetOptions } from '@fastify/helmet'
 import sensible from '@fastify/sensible'
-import type { Metrics, RecentLines } from '@clinic-sync/runtime'
+import { type Metrics, type RecentLines, spoken } from '@clinic-sync/runtime'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type FastifyHttpOptions, LogController } from 'fastify'
 import { BODY_LIMIT, readBodies } from './body.ts'
@@ -51,6 +51,8 @@ export interface AppOptions {
   readonly metrics?: Metrics | undefined
   readonly recent?: Pick<RecentLines, 'text'> | undefined
   readonly limits?: Limits | undefined
+  /** SYNC_COMMAND, which our image sets: how the commands are started here. */
+  readonly command?: string | undefined
 }
 
 export interface PageParts {
@@ -108,6 +110,8 @@ export const app: FastifyPluginAsyncTypebox<AppOptions> = async (fastify, option
     const line = { method, route: routeOptions.url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) }
     request.log.debug(line, 'answered')
   })
+  const { command } = options
+  if (command) fastify.addHook('onSend', async (_request, _reply, payload) => spokenHere(payload, command))
   await describeApi(fastify)
   const prefix = '/api/sync'
   await fastify.register(doorbellRoutes, { prefix, bells, secret: webhookSecret, keys: webhookKeys })
@@ -116,11 +120,11 @@ export const app: FastifyPluginAsyncTypebox<AppOptions> = async (fastify, option
   await fastify.register(doorbellTestRoute, { prefix, testDoorbell, token: operatorToken })
   await fastify.register(alertTestRoute, { prefix, test: options.testAlert, token: operatorToken })
   const { board, history } = options
-  if (board) await fastify.register(statusRoutes, { prefix, board, history, token: operatorToken })
+  if (board) await fastify.register(statusRoutes, { prefix, board, history, command, token: operatorToken })
   const { recent, verifying } = options
   if (verifying !== undefined) await fastify.register(verificationsRoute, { prefix, verifying, token: operatorToken })
   if (recent !== undefined) await fastify.register(logsRoute, { prefix, recent, token: operatorToken })
-  await fastify.register(pageRoutes)
+  await fastify.register(pageRoutes, { command })
   if (options.page) {
     const own = { prefix, ...options.page, token: operatorToken }
     await fastify.register(deadLetterRoutes, own)
@@ -132,3 +136,7 @@ export const app: FastifyPluginAsyncTypebox<AppOptions> = async (fastify, option
   await fastify.register(healthRoutes, { state })
   if (metrics !== undefined) await fastify.register(metricsRoute, { metrics, token: operatorToken })
 }
+
+/** Every answer's advice names the commands as they are started here. Streams see to it themselves. */
+const spokenHere = (payload: unknown, command: string): unknown =>
+  typeof payload === 'string' ? spoken(payload, command) : payload

@@ -64,6 +64,7 @@ runService({
       webhookKeys: parseWebhookKeys(settings.SYNC_WEBHOOK_KEYS) ?? [],
       operatorToken: settings.SYNC_OPERATOR_TOKEN,
       metrics,
+      command: environment['SYNC_COMMAND'],
       observer,
       recent,
       bookkeeping: { clinic, portal },

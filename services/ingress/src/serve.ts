@@ -27,6 +27,8 @@ export interface ServeOptions extends IngressOptions {
   /** INGRESS_TRUST_PROXY: whose X-Forwarded-For says where a request is from. */
   readonly trustProxy?: readonly string[]
   readonly metrics?: Metrics | undefined
+  /** SYNC_COMMAND: how the commands are started here; undefined: from a checkout. */
+  readonly command?: string | undefined
   /** What it has logged last; missing: `GET /api/sync/logs` is not there. */
   readonly recent?: Pick<RecentLines, 'text'> | undefined
   /** Missing: `GET /api/sync/status` is not there. */
@@ -93,6 +95,7 @@ export async function serve(settings: ServeOptions): Promise<Served> {
     operatorToken,
     metrics,
     recent: settings.recent,
+    command: settings.command,
     board,
     history,
     verifying,

@@ -18,6 +18,7 @@ interface Hardening {
   verifying?: AppOptions['verifying']
   page?: AppOptions['page']
   history?: AppOptions['history']
+  command?: string
   level?: string
 }
 
@@ -26,7 +27,7 @@ export async function start(
   t: Test,
   answers: { clinic?: Answer; portal?: Answer } = {},
   webhookKeys: readonly WebhookKey[] = [],
-  { limits, server = {}, board, verifying, page, history, level = 'trace' }: Hardening = {},
+  { limits, server = {}, board, verifying, page, history, command, level = 'trace' }: Hardening = {},
 ) {
   const rings: string[] = []
   const lines: string[] = []
@@ -66,6 +67,7 @@ export async function start(
     verifying,
     page,
     history,
+    command,
   })
 
   async function send(url: string, request: InjectOptions = {}) {

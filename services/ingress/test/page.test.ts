@@ -2,6 +2,7 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import t from 'tap'
+import type { AppOptions } from '../src/app.ts'
 import { PAGE_FOLDER, readPage } from '../src/page-files.ts'
 import { start, TOKEN } from './http.ts'
 
@@ -61,14 +62,14 @@ t.test('nothing else of the folder is served, nor anything outside of it', async
 })
 
 t.test('all of it together is less than 100 kB', async (t) => {
-  const files = await readPage()
+  const files = await readPage(undefined)
   const bytes = files.reduce((sum, file) => sum + file.bytes.length, 0)
   t.comment(`${bytes} bytes, ${files.reduce((sum, { zipped }) => sum + zipped.length, 0)} zipped`)
   t.ok(bytes < 100_000, `${bytes} bytes`)
 })
 
 t.test('no file makes HTML of text, has a style or a script in a line, or names another place', async (t) => {
-  for (const { name, bytes } of await readPage()) {
+  for (const { name, bytes } of await readPage(undefined)) {
     const text = bytes.toString()
     t.notMatch(text, /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser/, name)
     t.notMatch(text, /\sstyle=|<style|<script(?! type="module" src)|\son\w+="|javascript:/, name)
@@ -93,4 +94,27 @@ t.test('every file of the folder is one that the page loads, or the compiler rea
     )
     t.ok((await stat(join(PAGE_FOLDER, name))).isFile())
   }
+})
+
+t.test('where our image runs, every command is named as it is started there', async (t) => {
+  const problems = ['Stuck: `npm run sync -- doctor` says why.']
+  const board = {
+    read: async () => ({ problems }),
+    async *watch() {
+      // The answer is read meanwhile.
+      for (let turn = 0; turn < 20; turn++) {
+        yield { problems }
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+    },
+  } as unknown as NonNullable<AppOptions['board']>
+  const { fastify } = await start(t, {}, [], { board, command: 'docker compose run --rm sync' })
+  const headers = { authorization: `Bearer ${TOKEN}` }
+  const there = /Stuck: `docker compose run --rm sync doctor` says why/
+  t.match((await fastify.inject({ url: '/api/sync/status/stream', headers })).body, there)
+  const refused = await fastify.inject({ method: 'POST', url: '/api/sync/alerts/test', headers })
+  t.notMatch(refused.body, /npm run sync/)
+  for (const name of await readdir(PAGE_FOLDER))
+    t.notMatch((await fastify.inject(`/page/${name}`)).body, /npm run sync/, name)
+  t.match((await fastify.inject('/page/verify.js')).body, /docker compose run --rm sync verify/)
 })

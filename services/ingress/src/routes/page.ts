@@ -22,8 +22,8 @@ const HEADERS = {
 } as const satisfies FastifyHelmetOptions
 
 /** The status page: the same files for everybody. It holds no data; it asks for it with the session of whoever has signed in. */
-export const pageRoutes: FastifyPluginAsync = async (app) => {
-  const [index, ...files] = await readPage()
+export const pageRoutes: FastifyPluginAsync<{ readonly command: string | undefined }> = async (app, { command }) => {
+  const [index, ...files] = await readPage(command)
   if (index?.name !== 'index.html') throw new Error('the status page has no index.html')
   app.addHook('onRequest', limitOpen)
   app.get('/', { helmet: HEADERS }, (request, reply) => answer(index, request, reply))

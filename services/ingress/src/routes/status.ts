@@ -1,5 +1,6 @@
 import { History, HistoryQuery, SyncStatus } from '@clinic-sync/contracts'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { spoken } from '@clinic-sync/runtime'
 import { Readable } from 'node:stream'
 import { requireOperator, sessionOf } from '../auth.ts'
 import { allowOnly } from '../methods.ts'
@@ -14,6 +15,8 @@ export interface StatusRoutesOptions {
   /** SYNC_OPERATOR_TOKEN */
   readonly token: string
   readonly heartbeatMs?: number
+  /** How the commands are started here: see `spoken`. */
+  readonly command?: string | undefined
   /** Missing: nothing is counted. */
   readonly history?: Pick<MinuteHistory, 'read' | 'listen'> | undefined
 }
@@ -23,7 +26,7 @@ export interface StatusRoutesOptions {
  * arrived, by the minute: of the last hours, or in the same stream (`event: minute`) when one has ended.
  */
 export const statusRoutes: FastifyPluginAsyncTypebox<StatusRoutesOptions> = async (app, options) => {
-  const { board, token, heartbeatMs = HEARTBEAT_MS, history } = options
+  const { board, token, heartbeatMs = HEARTBEAT_MS, history, command } = options
   const onRequest = requireOperator(token)
   const closing = new AbortController()
   app.addHook('preClose', async () => closing.abort())
@@ -45,7 +48,8 @@ export const statusRoutes: FastifyPluginAsyncTypebox<StatusRoutesOptions> = asyn
     const heartbeat = setInterval(() => latest.say(': here\n\n'), heartbeatMs)
     void (async () => {
       try {
-        for await (const status of board.watch(signal)) latest.say(`event: status\ndata: ${JSON.stringify(status)}\n\n`)
+        for await (const status of board.watch(signal))
+          latest.say(`event: status\ndata: ${spoken(JSON.stringify(status), command)}\n\n`)
       } finally {
         clearInterval(heartbeat)
         clearTimeout(over)
