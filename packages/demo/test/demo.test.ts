@@ -63,3 +63,17 @@ t.test('Ctrl-C, while the services start: it stops cleanly', async (t) => {
     [],
   )
 })
+
+t.test('in a running demo a doctor’s statements are executed, several at once too', async (t) => {
+  let told: Promise<Ended> | undefined
+  const statements = 'UPDATE aligner_batches SET days = 33 WHERE aligner_batch_id = 5; SELECT 7 AS seven'
+  const { code, output } = await runDemo([], (soFar, interrupt) => {
+    if (told !== undefined || !soFar.includes('Running. Try it')) return
+    told = runDemo(['portal', statements], () => undefined)
+    void told.finally(interrupt)
+  })
+  t.equal(code, 0, output)
+  const doctor = await told
+  t.match(doctor?.output, /1 row affected[^]*seven .?7[^]*aligner_batches\/5 UPDATE {2}Synced/)
+  t.equal(doctor?.code, 0)
+})

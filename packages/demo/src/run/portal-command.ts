@@ -30,13 +30,8 @@ export async function portalCommand(screen: Screen, statement: string): Promise<
     })
     if (result === undefined) return 1
     const committed = performance.now()
-    for (const row of result.rows.slice(0, 20))
-      screen.line(
-        `  ${Object.entries(row)
-          .map(([name, value]) => `${name} ${shown(value)}`)
-          .join('  ')}`,
-      )
-    screen.line(screen.faint(`  ${counted(result.rowCount ?? 0)}${result.rows.length > 0 ? '' : ' affected'}`))
+    // Several statements give a result each, against what pg's types say.
+    for (const each of [result].flat()) showResult(screen, each)
     if (/^\s*select\b/i.test(statement)) return 0
     const rows = await settledRows(client, newest.rows[0]?.id ?? '0', committed + PATIENCE)
     for (const { record, operation, status, last_error } of rows) {
@@ -51,6 +46,16 @@ export async function portalCommand(screen: Screen, statement: string): Promise<
   } finally {
     await client.end()
   }
+}
+
+function showResult(screen: Screen, { rows, rowCount }: pg.QueryResult<Record<string, unknown>>): void {
+  for (const row of rows.slice(0, 20))
+    screen.line(
+      `  ${Object.entries(row)
+        .map(([name, value]) => `${name} ${shown(value)}`)
+        .join('  ')}`,
+    )
+  screen.line(screen.faint(`  ${counted(rowCount ?? 0)}${rows.length > 0 ? '' : ' affected'}`))
 }
 
 /** The outbox rows made after `newest`, once the clinic has answered all of them or the time is up. */
