@@ -40,7 +40,7 @@ export async function startProcesses(
   folder: string,
   onStarted: (children: readonly Child[]) => void,
   ownOf: (service: 'ingress' | (typeof CONSUMERS)[number]) => Readonly<Record<string, string>> = () => ({}),
-): Promise<{ readonly children: readonly Child[]; readonly ingressUrl: string }> {
+): Promise<{ readonly children: readonly Child[]; readonly ingressUrl: string; readonly healthUrls: string }> {
   const [ingressPort, ...healthPorts] = [await freePort(), await freePort(), await freePort()]
   const own = { INGRESS_PORT: String(ingressPort) }
   const start = (name: 'ingress' | (typeof CONSUMERS)[number], port: object) =>
@@ -57,7 +57,8 @@ export async function startProcesses(
   onStarted(children)
   const ports = [ingressPort, ...healthPorts]
   await Promise.all(children.map((child, i) => untilReady(child, Number(ports[i]))))
-  return { children, ingressUrl: `http://127.0.0.1:${ingressPort}` }
+  const [ingressUrl = '', ...healthUrls] = ports.map((port) => `http://127.0.0.1:${port}`)
+  return { children, ingressUrl, healthUrls: healthUrls.join(',') }
 }
 
 /** Starts the demo's services with secrets made up for this run. */
@@ -84,7 +85,7 @@ export async function startServices(
     CLINIC_DOORBELL: doorbell,
     LOG_LEVEL: 'info',
   }
-  const { children, ingressUrl } = await startProcesses(
+  const { children, ingressUrl, healthUrls } = await startProcesses(
     settings,
     folder,
     (started) => release.add('services', () => Promise.all(started.map((child) => child.stop()))),
@@ -106,6 +107,7 @@ export async function startServices(
       SQLSERVER_ADMIN_URL: addresses.clinic,
       POSTGRES_ADMIN_URL: portal,
       INGRESS_URL: ingressUrl,
+      HEALTH_URLS: healthUrls,
     },
     died,
     async ring() {
