@@ -139,6 +139,15 @@ t.test('secrets are cut in every form; words are not', async (t) => {
     t.notMatch(clean(`x ${form} y`), /4711|12345|NDcx/, form)
   t.equal(clean('guest of postgres at host h, short'), 'guest of postgres at host h, short')
   t.strictSame(secretsOfUrl('https://h/?token=abc&x=1'), ['https://h/?token=abc&x=1', 'abc'])
+  // A webhook's address is a secret in all its parts, but for its host; a password with a # makes no URL.
+  const hook = withoutSecrets(
+    secretsOfUrl('https://hooks.example/services/T0000004711/abcdefgh4711?x4711xxx=y4711yyy', true),
+  )
+  t.equal(
+    hook('POST /services/T0000004711/abcdefgh4711 to hooks.example: T0000004711, abcdefgh4711, x4711xxx, y4711yyy'),
+    'POST [cut] to hooks.example: [cut], [cut], [cut], [cut]',
+  )
+  t.strictSame(secretsOfUrl('mssql://sa:p#ss@4711@h:1433/v'), ['mssql://sa:p#ss@4711@h:1433/v', 'p#ss@4711'])
 })
 
 t.test('of many some of each kind are taken, in their order', async (t) => {

@@ -24,12 +24,24 @@ export function withoutSecrets(secrets: readonly string[]): (text: string) => st
   return (text) => ordered.reduce((rest, form) => rest.replaceAll(form, CUT), text)
 }
 
-/** What of a URL is secret: user's password, and parameters' values, as written and decoded. */
-export function secretsOfUrl(text: string): string[] {
-  if (!URL.canParse(text)) return [text]
-  const { password, searchParams } = new URL(text)
-  const named = [...searchParams].filter(([name]) => /pass|token|secret|key$/i.test(name)).map(([, value]) => value)
-  return [text, password, decoded(password), ...named].filter((each) => each !== '')
+/**
+ * What of a URL is secret: user's password, and parameters' values, as written and decoded. Of one that cannot be read (a password with a
+ * `#` that is not encoded, say) what stands where the password would.
+ *
+ * @param whole the URL itself is a secret, as a webhook's is, which lets in whoever knows it: then each part of its path and its query is
+ */
+export function secretsOfUrl(text: string, whole = false): string[] {
+  if (!URL.canParse(text)) return [text, ...(/^\w+:\/\/[^:/]*:(.+)@/s.exec(text)?.slice(1) ?? [])]
+  const { username, password, pathname, search, hash, searchParams } = new URL(text)
+  const named = [...searchParams]
+    .filter(([name]) => whole || /pass|token|secret|key$/i.test(name))
+    .map(([, value]) => value)
+  const parts = whole
+    ? [username, pathname, search.slice(1), hash.slice(1), ...pathname.split('/'), ...search.slice(1).split(/[&=]/)]
+    : []
+  return [...new Set([text, password, ...named, ...parts].flatMap((each) => [each, decoded(each)]))].filter(
+    (each) => each !== '',
+  )
 }
 
 function decoded(text: string): string {
