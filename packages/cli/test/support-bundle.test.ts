@@ -1,6 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { createServer as createHttpServer } from 'node:http'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -26,6 +27,8 @@ const settingsAt = (port: number): Record<string, string> => ({
   RABBITMQ_URL: `amqp://user-name:${PASSWORD}@127.0.0.1:${port}/vhost`,
   INGRESS_URL: `http://127.0.0.1:${port}/planted-path-4711`,
   HEALTH_URLS: `http://127.0.0.1:${port}`,
+  ALERT_WEBHOOK_URL: `https://planted-host-4711.a.example.net/planted/path-4711?planted-name-4711=planted-4711`,
+  OTHER_PASSWORD: 'planted-of-others-4711',
   ...SECRETS,
 })
 
@@ -95,6 +98,7 @@ t.test('nobody answers: each part says so, the rest is there, and no secret is',
     SQLSERVER_URL: { scheme: 'mssql', host: '127.0.0.1', port, database: 'clinic', parameters: ['encrypt'] },
     POSTGRES_URL: { parameters: ['application_name'] },
     INGRESS_URL: { scheme: 'http', pathParts: 1 },
+    ALERT_WEBHOOK_URL: { scheme: 'https', host: '…example.net', pathParts: 2, parameters: 1 },
     SYNC_OPERATOR_TOKEN: { given: 'by value', length: '16 to 31' },
     LOG_LEVEL: { given: 'no', value: 'info' },
   })
@@ -115,6 +119,48 @@ t.test('without a single setting: what is missing is named', async (t) => {
     { why: /HEALTH_URLS is not set/ },
   )
 })
+
+t.test(
+  'who answers something else, or is of an older version, is told so; a log that can be had is there',
+  async (t) => {
+    const line = '{"level":"info","time":"2026-01-02T03:04:05.678Z","name":"ingress","msg":"x"}'
+    const minute = {
+      at: '2026-01-02T03:04:00.000Z',
+      direction: 'sql-to-postgres',
+      changes: 3,
+      medianMs: 9,
+      worstMs: 12,
+    }
+    const answers: Record<string, [number, string]> = {
+      '/readyz': [503, '{"status":"not ready","checks":{"clinic":"it does not answer"},"row":"planted-4711"}'],
+      '/metrics': [401, ''],
+      '/api/sync/logs': [200, `${line}\nplanted-4711\n`],
+      '/api/sync/history?hours=24': [200, JSON.stringify({ startedAt: minute.at, minutes: [minute] })],
+      '/api/sync/conflicts?max=200': [200, '{"planted":4711}'],
+      '/logs': [403, ''],
+    }
+    const server = createHttpServer((request, response) => {
+      const [status, text] = answers[request.url ?? ''] ?? [404, 'planted-4711']
+      response.writeHead(status).end(text)
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    t.teardown(() => server.close())
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const environment = { INGRESS_URL: url, HEALTH_URLS: url, ...SECRETS }
+    const { entries, missing } = await makeBundle({ environment, version: '1.2.3', logs: [], signal: NEVER })
+    const files = new Map(entries.map(({ path, text }) => [path, text]))
+    t.equal(files.get('logs/ingress.jsonl'), `${line}\n`)
+    t.match(JSON.parse(files.get('history.json') ?? ''), { minutes: [minute] })
+    t.notOk(files.has('conflicts.json'))
+    t.match(files.get('services.json'), 'it does not answer')
+    const why = (what: string) => missing.find((each) => each.what.startsWith(what))?.why
+    t.match(why('the metrics of ingress'), /answered 401: it has another SYNC_OPERATOR_TOKEN/)
+    t.match(why('the rulings'), /not understood/)
+    t.match(why("the ingress's versions"), /answered 404: it is of an older version/)
+    t.match(why('the log of 127.0.0.1'), /answered 403: name it by an address.*--logs FILE/)
+    t.notMatch(entries.map(({ text }) => text).join('\n'), /4711/)
+  },
+)
 
 t.test('--out -: the archive is all that standard output gets', async (t) => {
   const folder = t.testdir({

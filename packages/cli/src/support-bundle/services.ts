@@ -1,25 +1,10 @@
 import { ownLines } from '@clinic-sync/operations'
 import { parseAddresses, type Settings } from '@clinic-sync/runtime'
-import { ingressAddress } from '../ingress-address.ts'
+import { type Answer, get, type Service } from './ask.ts'
+import { ingressTells } from './ingress.ts'
 import { type Collected, type Entry, json, type Missing, type Part } from './part.ts'
 
-/** For one answer. Nobody asks a database for it. */
-const ASK_MS = 5_000
-/** A service's log is 500 kB at most, its metrics some tens. */
-const MAX_BYTES = 2_000_000
-
-/** A service that may answer. */
-interface Service {
-  /** For people. */
-  readonly name: string
-  /** For file names. */
-  readonly file: string
-  readonly base: string
-  readonly logs: string
-  readonly token?: string
-}
-
-/** The health, metrics and last log lines of the ingress and of the consumers that HEALTH_URLS names. */
+/** The health, metrics and last log lines of the ingress and of the consumers that HEALTH_URLS names; and what the ingress alone knows. */
 export const servicesPart: Part = {
   what: 'the services',
   patienceMs: 20_000,
@@ -51,9 +36,10 @@ function servicesIn({ INGRESS_URL, SYNC_OPERATOR_TOKEN: token, HEALTH_URLS = '' 
   return ingress ? [ingress, ...others] : others
 }
 
+const OR_SAVED = 'Or add what was saved of it with --logs FILE.'
+
 /** Who is not asked, since no setting says where they are. */
 function unnamed({ INGRESS_URL, SYNC_OPERATOR_TOKEN, HEALTH_URLS = '' }: Partial<Settings>): Missing[] {
-  const todo = 'Or add their logs with --logs FILE.'
   return [
     ...(INGRESS_URL === undefined
       ? [{ what: 'the ingress', why: 'INGRESS_URL is missing or wrong, see settings.json.' }]
@@ -65,7 +51,7 @@ function unnamed({ INGRESS_URL, SYNC_OPERATOR_TOKEN, HEALTH_URLS = '' }: Partial
       ? [
           {
             what: "the consumers' state, logs and metrics",
-            why: `HEALTH_URLS is not set: it names where the consumers answer on their HEALTH_PORT. ${todo}`,
+            why: `HEALTH_URLS is not set: it names where the consumers answer on their HEALTH_PORT. ${OR_SAVED}`,
           },
         ]
       : []),
@@ -74,16 +60,17 @@ function unnamed({ INGRESS_URL, SYNC_OPERATOR_TOKEN, HEALTH_URLS = '' }: Partial
 
 async function ask(service: Service, signal: AbortSignal) {
   const { name, file } = service
-  const [ready, logs, metrics] = await Promise.all([
+  const [ready, logs, metrics, told] = await Promise.all([
     get(service, '/readyz', signal),
     get(service, service.logs, signal),
     get(service, '/metrics', signal),
+    service.name === 'ingress' && service.token !== undefined ? ingressTells(service, signal) : null,
   ])
   const entries: Entry[] = []
   const missing: Missing[] = []
   const add = (answer: Answer, what: string, entry: (text: string) => Entry) => {
     if (answer.status === 200) entries.push(entry(answer.text))
-    else missing.push({ what: `${what} of ${name}`, why: answer.why })
+    else missing.push({ what: `${what} of ${name}`, why: answer.why + (what === 'the log' ? ` ${OR_SAVED}` : '') })
   }
   if (ready.status === null) missing.push({ what: `${name} (state, log, metrics)`, why: ready.why })
   else {
@@ -99,47 +86,15 @@ async function ask(service: Service, signal: AbortSignal) {
       about: `the metrics of ${name} now: names and figures`,
       text: ownMetrics(text),
     }))
+    entries.push(...(told?.entries ?? []))
+    missing.push(...(told?.missing ?? []))
   }
-  return { service, state: stateIn(ready), entries, missing } satisfies Collected & { service: Service; state: object }
-}
-
-type Answer = { readonly status: number | null; readonly text: string; readonly why: string }
-
-async function get({ base, token }: Service, path: string, signal: AbortSignal): Promise<Answer> {
-  const late = new AbortController()
-  const timer = setTimeout(() => late.abort(), ASK_MS)
-  try {
-    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
-    const response = await fetch(ingressAddress(base, path), {
-      headers,
-      redirect: 'manual',
-      signal: AbortSignal.any([signal, late.signal]),
-    })
-    const text = await textOf(response)
-    return { status: response.status, text, why: `It answered ${response.status}.` }
-  } catch (error) {
-    const why = late.signal.aborted
-      ? `It did not answer within ${ASK_MS / 1000} s.`
-      : `Nobody answers there${codeOf(error)}.`
-    return { status: null, text: '', why }
-  } finally {
-    clearTimeout(timer)
-  }
-}
-
-async function textOf(response: Response): Promise<string> {
-  const decoder = new TextDecoder()
-  let text = ''
-  for await (const chunk of response.body ?? []) {
-    text += decoder.decode(chunk as Uint8Array, { stream: true })
-    if (text.length > MAX_BYTES) break
-  }
-  return text
-}
-
-function codeOf(error: unknown): string {
-  const cause = error instanceof Error ? error.cause : undefined
-  return cause instanceof Error && 'code' in cause ? ` (${String(cause.code)})` : ''
+  return {
+    service,
+    state: { ...stateIn(ready), ...(told && { versions: told.versions }) },
+    entries,
+    missing,
+  } satisfies Collected & { service: Service; state: object }
 }
 
 /** Only what our own services say: something else may answer there. */

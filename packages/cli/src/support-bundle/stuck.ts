@@ -7,11 +7,11 @@ import {
 } from '@clinic-sync/broker'
 import { openClinic } from '@clinic-sync/clinic'
 import { directionFrom, type Side } from '@clinic-sync/contracts'
-import { isTableName, tableNamed } from '@clinic-sync/mapping'
-import { bounded, type Declared, directionOfLetter, shapesOf, spread } from '@clinic-sync/operations'
+import { isTableName, tableNamed, type TableName } from '@clinic-sync/mapping'
+import { bounded, type Declared, directionOfLetter, type Shape, shapesOf, spread } from '@clinic-sync/operations'
 import { openPortal } from '@clinic-sync/portal'
 import { createLogger, type Settings } from '@clinic-sync/runtime'
-import { type SyncDatabase, SyncError } from '@clinic-sync/sync'
+import { type KeyedRow, type SyncDatabase, SyncError } from '@clinic-sync/sync'
 import { askPortal } from '../doctor/portal/facts.ts'
 import { json, type Missing, needed, type Part, reasonOf, type Sources } from './part.ts'
 import { type OpenRow, openRows } from './outbox-rows.ts'
@@ -20,6 +20,9 @@ import { type OpenRow, openRows } from './outbox-rows.ts'
 const SHAPED = 100
 /** Bodies in the memory at a time. */
 const PORTION = 20
+/** For one record, milliseconds; and how many may take longer. */
+const RECORD_MS = 3_000
+const MAX_FAILURES = 3
 const SIDES = ['clinic', 'portal'] as const
 const other = (side: Side): Side => (side === 'clinic' ? 'portal' : 'clinic')
 
@@ -151,10 +154,19 @@ async function recordsOf(
     SIDES.map(async (side) => {
       const own = unique(rows.filter((row) => row.side === side && isTableName(row.table)))
       if (own.length === 0) return []
-      const found = await bounded(`The ${side}'s database`, () => readRecords(side, own, settings, declared), 15_000)
-      if ('facts' in found) return found.facts
-      missing.push({ what: `records of the ${side}'s outbox`, why: reasonOf(found.error) })
-      return []
+      // What was read stays, whatever then holds the others up.
+      const found: object[] = []
+      const ended = await bounded(
+        `The ${side}'s database`,
+        () => readRecords(side, own, settings, declared, (record) => found.push(record)),
+        15_000,
+      )
+      if ('error' in ended)
+        missing.push({
+          what: `${own.length - found.length} of ${own.length} records of the ${side}'s outbox`,
+          why: reasonOf(ended.error),
+        })
+      return [...found]
     }),
   )
   return all.flat()
@@ -169,23 +181,40 @@ async function readRecords(
   rows: readonly OpenRow[],
   settings: Partial<Settings>,
   declared: DeclaredTables,
-): Promise<object[]> {
+  tell: (record: object) => void,
+): Promise<void> {
   const database = await open(side, settings)
   const target = other(side)
+  let failures = 0
   try {
-    const found: object[] = []
     for (const { table: name, key, status, code } of rows) {
       if (!isTableName(name)) continue
-      const [next] = await database.readRows(name, key - 1, 1)
-      const row = next?.key === key ? next.row : null
-      const limits = target === 'portal' ? declared.get(name) : undefined
-      const columns = row === null ? 'gone, or not synced' : shapesOf(tableNamed(name), row, target, limits)
-      found.push({ side, record: `${name}/${key}`, direction: directionFrom(side), status, code, columns })
+      const read = await bounded('The database', () => database.readRows(name, key - 1, 1), RECORD_MS)
+      // One may be held by somebody's open transaction; a database that is away holds all.
+      if ('error' in read && ++failures === MAX_FAILURES) throw read.error
+      tell({
+        side,
+        record: `${name}/${key}`,
+        direction: directionFrom(side),
+        status,
+        code,
+        columns: 'error' in read ? reasonOf(read.error) : columnsOf(name, key, read.facts[0], target, declared),
+      })
     }
-    return found
   } finally {
     database.close().catch(() => undefined)
   }
+}
+
+function columnsOf(
+  name: TableName,
+  key: number,
+  next: KeyedRow | undefined,
+  target: Side,
+  declared: DeclaredTables,
+): Shape[] | string {
+  if (next?.key !== key) return 'gone, or not synced'
+  return shapesOf(tableNamed(name), next.row, target, target === 'portal' ? declared.get(name) : undefined)
 }
 
 async function open(side: Side, settings: Partial<Settings>): Promise<Pick<SyncDatabase, 'readRows' | 'close'>> {
