@@ -43,6 +43,17 @@ export function reasonOf(error: unknown): string {
   return `${text.replaceAll(/amqps?:\/\/\S+/g, '<url>')}${known === '' ? '' : `: ${words}`}`
 }
 
+/** RabbitMQ's ACCESS_REFUSED. */
+const REFUSED = 403
+
+/** Where RabbitMQ refuses an operation to this login, as one that has the rights of an earlier version: that, by what it names; else null. */
+export function rightsLack(error: unknown): SyncError | null {
+  if (!(error instanceof Error) || replyCodeOf(error) !== REFUSED) return null
+  const [, name] = /(?:queue|exchange|topic) '([^']+)'/.exec(error.message) ?? []
+  const what = name === undefined ? 'do this' : `use ${name}`
+  return new SyncError('SYNC_BROKER_RIGHTS', `RabbitMQ does not let this login ${what}`, { cause: error })
+}
+
 /** An error as fields of a log line. Of errors that are not ours only name, code and place: their messages may quote data. */
 export function describe(error: unknown): { error: string; code?: string; reason?: string; at?: string } {
   if (error instanceof SyncError) return { error: error.name, code: error.code, reason: error.message }

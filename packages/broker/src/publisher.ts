@@ -4,7 +4,7 @@ import type { Log } from './api.ts'
 import { sleep, within } from './wait.ts'
 import { keepChannel } from './channel.ts'
 import type { Connection } from './connection.ts'
-import { meaningOf, PublishError, reasonOf } from './errors.ts'
+import { meaningOf, PublishError, reasonOf, rightsLack } from './errors.ts'
 import type { Topology } from './prepare.ts'
 
 /**
@@ -50,6 +50,7 @@ export class Publisher {
   /** amqplib's buffer is full; it still takes messages, but should not get any. */
   #full = false
   #returned = new Map<string, number>()
+  #refusal: SyncError | null = null
 
   constructor(options: PublisherOptions) {
     this.#options = options
@@ -58,6 +59,11 @@ export class Publisher {
 
   get up(): boolean {
     return this.#channel !== null
+  }
+
+  /** SYNC_BROKER_RIGHTS, where RabbitMQ has closed a channel of this one since it lacks a right; null: it has not. */
+  get refusal(): SyncError | null {
+    return this.#refusal
   }
 
   start(): void {
@@ -72,6 +78,9 @@ export class Publisher {
         return model.createConfirmChannel()
       },
       use: async ({ channel, lost }) => {
+        channel.on('error', (error: unknown) => {
+          this.#refusal = rightsLack(error)
+        })
         channel.on('return', (message) => this.#onReturn(message))
         channel.on('drain', () => {
           this.#full = false

@@ -251,6 +251,26 @@ t.test('with its own login the ingress watches outcomes, and replays and discard
   await t.rejects(refused, { code: 'SYNC_BROKER_RIGHTS' }, 'whoever may not listen is told so at once')
 })
 
+t.test('work on the dead letters with the rights of an earlier version says that it is the rights', async (t) => {
+  const rights = { code: 'SYNC_BROKER_RIGHTS' }
+  await t.rejects(openDeadLetterBox({ url: urlOf(own) }), rights, 'who may not lock them')
+  await t.rejects(browseDeadLetters({ url: urlOf(own) }), rights)
+  const name = 'ingress of 1.0'
+  await managementCall(managementUrl, 'PUT', `users/${encodeURIComponent(name)}`, { password: 'old', tags: '' })
+  const vhost = encodeURIComponent(definitions.permissions[0]?.vhost ?? '')
+  const may = (what: string, rights: object) =>
+    managementCall(managementUrl, 'PUT', `${what}/${vhost}/${encodeURIComponent(name)}`, rights)
+  await may('permissions', { configure: '.*', write: '.*', read: '.*' })
+  await may('topic-permissions', { exchange: 'sync.dead', write: '[.]consumer$', read: '^$' })
+  const url = new URL(server)
+  url.username = encodeURIComponent(name)
+  url.password = 'old'
+  const sender = await openSender({ url: url.href, name, retryDelaysMs, publishMs: 5_000 })
+  t.teardown(() => sender.close())
+  const letter = { message: { content: Buffer.from('{}'), properties: { headers: {} }, fields: {} } } as never
+  await t.rejects(sender.discard([letter], { by: 'a test', why: 'tried' }), rights, 'who may not keep what is given up')
+})
+
 t.test('with its own login the ingress keeps what its alerts have told; no consumer reads or writes it', async (t) => {
   const ingress = await testBroker(t, urlOf('ingress'), { retryDelaysMs, name: 'ingress', log: keepLines() })
   await ingress.note.write('told')

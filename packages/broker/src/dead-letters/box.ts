@@ -2,7 +2,7 @@ import type { Direction } from '@clinic-sync/contracts'
 import { SyncError } from '@clinic-sync/sync'
 import { connect, type Channel, type ChannelModel, type ConsumeMessage } from 'amqplib'
 import { brokerAddress } from '../address.ts'
-import { reasonOf } from '../errors.ts'
+import { reasonOf, rightsLack } from '../errors.ts'
 import { type DeadLetter, readDeadLetter } from '../headers.ts'
 import { deadQueue, DIRECTIONS, UNROUTED } from '../topology.ts'
 import { sleep, within } from '../wait.ts'
@@ -74,7 +74,7 @@ const PER_CHANNEL = 65_000
 /**
  * Takes all dead letters in hand, unacknowledged, and keeps what their headers say. A queue that does not exist is empty.
  *
- * @throws SyncError SYNC_BROKER_DOWN, SYNC_DEAD_LETTERS_BUSY, SYNC_CONFIG
+ * @throws SyncError SYNC_BROKER_DOWN, SYNC_BROKER_RIGHTS, SYNC_DEAD_LETTERS_BUSY, SYNC_CONFIG
  */
 export async function openDeadLetterBox(options: OpenBoxOptions): Promise<DeadLetterBox> {
   const {
@@ -93,7 +93,7 @@ export async function openDeadLetterBox(options: OpenBoxOptions): Promise<DeadLe
   } catch (error) {
     await box.close()
     if (error instanceof SyncError) throw error
-    throw new SyncError('SYNC_BROKER_DOWN', `RabbitMQ: ${reasonOf(error)}`, { cause: error })
+    throw rightsLack(error) ?? new SyncError('SYNC_BROKER_DOWN', `RabbitMQ: ${reasonOf(error)}`, { cause: error })
   }
 }
 

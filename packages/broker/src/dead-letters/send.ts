@@ -1,6 +1,7 @@
 import { type Direction, directionFrom, type SyncEvent } from '@clinic-sync/contracts'
 import { SyncError } from '@clinic-sync/sync'
 import { Connection } from '../connection.ts'
+import { PublishError } from '../errors.ts'
 import { discardedCopy } from '../failed.ts'
 import { HEADER } from '../headers.ts'
 import { decodeEvent, decodeOutcomes, eventMessage, outcomeMessage, OUTCOMES_TYPE } from '../message.ts'
@@ -72,7 +73,7 @@ export interface Sender {
   /**
    * Resolves when all are confirmed.
    *
-   * @throws PublishError whose `failures` says which are not; SyncError SYNC_PUBLISH_REFUSED where RabbitMQ takes nothing now.
+   * @throws PublishError whose `failures` says which are not, of SYNC_BROKER_RIGHTS where the login may not; SyncError SYNC_PUBLISH_REFUSED where RabbitMQ takes nothing now.
    */
   replay(letters: readonly OpenedLetter[]): Promise<void>
   /** Into `sync.discarded`, with who and why. As `replay`. */
@@ -109,8 +110,15 @@ export async function openSender(options: SenderOptions): Promise<Sender> {
     await close()
     throw new SyncError('SYNC_BROKER_DOWN', `RabbitMQ could not be reached within ${connectMs / 1000} s`)
   }
+  /** The channel's end says less than why RabbitMQ has ended it. */
+  const blame = (error: unknown): never => {
+    const { refusal } = publisher
+    if (!(error instanceof PublishError) || refusal === null) throw error
+    const { failures } = error
+    throw new PublishError(new Map(Array.from(failures.keys(), (index) => [index, refusal])), failures.size)
+  }
   const publish = async (messages: readonly OutgoingMessage[]) => {
-    if (await inTime(publisher.publish(messages), publishMs)) return
+    if (await inTime(publisher.publish(messages).catch(blame), publishMs)) return
     throw new SyncError(
       'SYNC_PUBLISH_REFUSED',
       `RabbitMQ has confirmed nothing for ${publishMs / 1000} s${connection.blocked ? ': it is out of memory or disk' : ''}`,
