@@ -2,7 +2,8 @@ import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
 import { limitOpen } from '../limits.ts'
 import { allowOnly } from '../methods.ts'
-import { Failure, isFailure, ROUTES } from './routes.ts'
+import { Failure, isFailure } from './answers.ts'
+import { ROUTES } from './routes.ts'
 
 export const OPENAPI_ROUTE = '/api/sync/openapi.json'
 
