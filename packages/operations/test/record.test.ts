@@ -316,3 +316,30 @@ t.test('a difference that is gone at the second look was none', async (t) => {
   }
   t.notMatch(JSON.stringify(await explainRecord(secret, 'aligner_notes', 5, { showValues: false })), /Ali Hassan/)
 })
+
+t.test('an edit that arrived between the looks at both sides is not said to be lost', async (t) => {
+  // The clinic answers at once; the portal when the edit has arrived, been settled, and not been ruled on here yet.
+  let looks = 0
+  const editing = { since: '8', local: '8', base: ROW }
+  const of = (history: () => Partial<RecordHistory>) => ({
+    recordHistory: async () => ({ ...HISTORY, ...history() }),
+    readRows: async () => [{ key: 5, row: ROW }],
+    recordVersions: async () => [],
+    rulings: async () => [],
+    ruledValues: async () => null,
+  })
+  const ports = (applied: readonly string[]): RecordPorts => ({
+    clinic: of(() => ({ applied: applied[Math.min(looks++, applied.length - 1)] as string })),
+    portal: of(() => ({ latest: '8', editing, outbox: [entry({ queueId: '8', status: 'Synced' })], outboxRows: 1 })),
+    queueDepths: async () => queues().queues.map(({ name: queue, ...rest }) => ({ queue, ...rest })),
+    deadLetters: async () => [],
+    ingress: async () => INGRESS,
+  })
+  const story = await explainRecord(ports(['7', '8']), 'aligner_notes', 5, { showValues: false })
+  t.match(story, { verdict: 'same', outlook: 'none' })
+  t.notMatch(JSON.stringify(story), /requeue/)
+  looks = 0
+  const lost = await explainRecord(ports(['7']), 'aligner_notes', 5, { showValues: false })
+  t.match(lost, { outlook: 'failed' }, 'one that is lost is so at the second look')
+  t.equal(looks, 2)
+})

@@ -26,12 +26,12 @@ export async function explainRecord(
 ): Promise<RecordStory> {
   const look = async () => storyOf(await gatherRecord(ports, table, key, patienceMs), showValues)
   const first = await look()
-  // A change may have arrived between the looks at the one side and at the other: such a difference is gone by now.
+  // A change may have arrived between the looks at the one side and at the other: such a difference is gone by now, and such an edit not lost.
   const story = isDoubtful(first) ? await look() : first
   return showValues ? { ...story, rulings: await withValues(ports, story.rulings) } : story
 }
 
-const isDoubtful = ({ equal, outlook }: RecordStory) => equal === false && outlook === 'none'
+const isDoubtful = ({ equal, outlook }: RecordStory) => outlook === 'failed' || (equal === false && outlook === 'none')
 
 async function withValues(ports: RecordPorts, rulings: RecordStory['rulings']): Promise<RecordStory['rulings']> {
   const found: RecordStory['rulings'][number][] = []
