@@ -140,6 +140,22 @@ t.test('while one is under way, its successor waits for it, and follows it', asy
   t.strictSame(said(), ['clinic problem', 'clinic recovered'])
 })
 
+t.test('what another has now is not tried again, though it was under way', async (t) => {
+  const { receiver, outgoing, told, said } = await start(t)
+  let answer = () => {}
+  receiver.answer = (_, response) => (answer = () => response.writeHead(500).end())
+  outgoing.send(message('clinic'))
+  outgoing.send(message('rabbitmq'))
+  outgoing.send(message('portal'))
+  await until('it is under way', () => receiver.got.length === 1)
+  outgoing.forget((condition) => condition === 'rabbitmq')
+  receiver.answer = 200
+  answer()
+  await until('nothing waits', () => outgoing.waiting.length === 0)
+  await until('what is its own was sent', () => told.includes('sent'))
+  t.strictSame(said(), ['clinic problem', 'rabbitmq problem'])
+})
+
 t.test('after hours it is given up, and said so', async (t) => {
   const { receiver, outgoing, told, log } = await start(t, { giveUpMs: 100 })
   receiver.answer = 500

@@ -37,6 +37,8 @@ export class Outgoing {
   /** Ends the pauses: what is left is tried once. */
   readonly #closing = new AbortController()
   #current: AlertMessage | null = null
+  /** What is under way was forgotten meanwhile: it is not tried again. */
+  #dropped = false
   /** By their subjects, which bounds them. */
   #queue: AlertMessage[] = []
   #running: Promise<void> | null = null
@@ -69,7 +71,9 @@ export class Outgoing {
 
   /** Forgets what waits: another ingress has it. */
   forget(keep: (subject: Subject['condition']) => boolean): void {
-    this.#queue = this.#queue.filter(({ condition }) => condition !== 'test' && keep(condition))
+    const stays = ({ condition }: AlertMessage) => condition !== 'test' && keep(condition)
+    this.#queue = this.#queue.filter(stays)
+    if (this.#current !== null && !stays(this.#current)) this.#dropped = true
   }
 
   /** Tries what is left once more, for 3 s in all. */
@@ -86,8 +90,13 @@ export class Outgoing {
     const left: AlertMessage[] = []
     for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
       this.#current = next
+      this.#dropped = false
       const pause = this.#stop.signal.aborted ? 0 : await this.#attempt(next)
       this.#current = null
+      if (this.#dropped) {
+        this.#changed()
+        continue
+      }
       if (pause !== null && this.#closing.signal.aborted) left.push(next)
       else if (pause !== null && !this.#queue.some((each) => subjectOf(each) === subjectOf(next))) {
         this.#queue.unshift(next)
