@@ -194,6 +194,8 @@ export interface Candidate {
   rang(side: Side): void
   /** Another says what it has counted. Told to all. */
   counted?(minutes: readonly Minute[]): void
+  /** Another knows that the result of a verification has been kept. Told to all. */
+  kept?(): void
   /** Another asks. Told only to who leads; what it rejects with is told the asker, if it is a SyncError. */
   asked(question: LeaderQuestion): Promise<LeaderAnswer>
 }
@@ -218,6 +220,8 @@ export interface Lead {
   ask(question: LeaderQuestion): Promise<LeaderAnswer>
   /** Tells all others what was counted here. Resolves once RabbitMQ has it. @throws PublishError */
   tell(minutes: readonly Minute[]): Promise<void>
+  /** Tells all others that the result of a verification has been kept. Resolves once RabbitMQ has it. @throws PublishError */
+  tellKept(): Promise<void>
   /** Gives the lead away: another has it some milliseconds later. Waits for rings on their way, 3 s at most. */
   close(): Promise<void>
 }

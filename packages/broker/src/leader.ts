@@ -91,6 +91,10 @@ export class Leadership implements Lead {
     return this.#rings.tell(minutes)
   }
 
+  tellKept(): Promise<void> {
+    return this.#rings.tellKept()
+  }
+
   async close(): Promise<void> {
     if (this.#options.publisher.up) await within(CLOSE_MS, this.#rings.passed())
     this.#stop.abort()

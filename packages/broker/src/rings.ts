@@ -18,8 +18,9 @@ import type { OutgoingMessage, Publisher } from './publisher.ts'
 import { RINGS } from './topology.ts'
 
 const RING = 'sync.ring.v1'
-/** Services of 1.0 do not know it: the one of them that leads passes over it with a line in its log. */
+/** Services of 1.0 do not know these: the one of them that leads passes over each with a line in its log. */
 const COUNTED = 'sync.counted.v1'
+const KEPT = 'sync.kept.v1'
 const QUESTION = 'sync.question.v1'
 const ANSWER = 'sync.answer.v1'
 
@@ -35,7 +36,7 @@ export interface RingsOptions {
   readonly name: string
   readonly patienceMs: number
   readonly leads: () => boolean
-  readonly candidate: Pick<Candidate, 'rang' | 'asked' | 'counted'>
+  readonly candidate: Pick<Candidate, 'rang' | 'asked' | 'counted' | 'kept'>
 }
 
 interface Asked {
@@ -113,6 +114,11 @@ export class Rings {
     return this.#options.publisher.publish([this.#message(RINGS, '', COUNTED, { minutes })])
   }
 
+  /** Tells all others. @throws PublishError */
+  tellKept(): Promise<void> {
+    return this.#options.publisher.publish([this.#message(RINGS, '', KEPT, {})])
+  }
+
   /** @throws SyncError SYNC_NO_LEADER, SYNC_BROKER_DOWN, or what the leader says */
   async ask(question: LeaderQuestion): Promise<LeaderAnswer> {
     const { publisher, patienceMs } = this.#options
@@ -159,6 +165,7 @@ export class Rings {
     if (type === ANSWER && typeof correlationId === 'string') return this.#answered(correlationId, said)
     if (replyTo === this.#inbox) return
     if (type === COUNTED && countedMinutesValidator.Check(said)) return this.#options.candidate.counted?.(said.minutes)
+    if (type === KEPT) return this.#options.candidate.kept?.()
     // A standby leaves everything else to the leader.
     if (!this.#options.leads()) return
     if (type === RING && passedRingValidator.Check(said)) this.#options.candidate.rang(said.side)

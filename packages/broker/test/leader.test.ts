@@ -14,6 +14,7 @@ interface Stood {
   readonly lead: Lead
   readonly rings: Side[]
   readonly minutes: Minute[]
+  readonly kept: string[]
   readonly lines: ReturnType<typeof keepLines>['lines']
   asked: (question: LeaderQuestion) => Promise<LeaderAnswer>
   close(): Promise<void>
@@ -27,8 +28,10 @@ async function stand(t: Test, url: string, name: string, story: Story = [], timi
   await broker.ready()
   const rings: Side[] = []
   const minutes: Minute[] = []
+  const kept: string[] = []
   const stood = {
     rings,
+    kept,
     minutes,
     lines: log.lines,
     asked: async (): Promise<LeaderAnswer> => WHO,
@@ -39,6 +42,7 @@ async function stand(t: Test, url: string, name: string, story: Story = [], timi
         standing: () => void story.push(`${name} standing`),
         rang: (side) => void rings.push(side),
         counted: (those) => void minutes.push(...those),
+        kept: () => void kept.push(name),
         asked: (question): Promise<LeaderAnswer> => (stood as Stood).asked(question),
       },
       timing,
@@ -216,6 +220,18 @@ t.test('what one has counted all others are told, the leader or not', async (t) 
   await until('a ring is heard after all of it', () => a.rings.length === 1)
   t.equal(b.minutes.length, 1)
   t.equal(a.lines.filter(({ message }) => /is not understood/.test(message)).length, 4, 'the leader says so')
+})
+
+t.test('that a verification was kept all others are told, the leader or not', async (t) => {
+  const { url } = await rabbit()
+  const a = await stand(t, url, 'a')
+  await until('a leads', () => a.lead.leads)
+  const [b, c] = [await stand(t, url, 'b'), await stand(t, url, 'c')]
+  await until('they stand by', () => b.lead.state === 'standby' && c.lead.state === 'standby')
+  await b.lead.tellKept()
+  await until('both are told', () => a.kept.length + c.kept.length === 2)
+  t.same([a.kept, b.kept, c.kept], [['a'], [], ['c']])
+  t.notOk(a.lines.some(({ message }) => /is not understood/.test(message)))
 })
 
 t.test('a question is answered by the leader, however long it takes; failures are told in its words', async (t) => {

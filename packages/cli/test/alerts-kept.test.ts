@@ -54,6 +54,31 @@ t.test('of two ingresses one tells, and the next one knows what was told', async
   t.strictSame(said().slice(3), ['stalled sql-to-postgres recovered'])
 })
 
+t.test('a verification is told to whoever stands by: the one that leads alerts of it', async (t) => {
+  const { portalSql, said, receiver, startIngress } = await alertsWorld(t)
+  const one = await startIngress({ host: 'one' })
+  await until('one leads', () => one.ingress.leads)
+  const two = await startIngress({ host: 'two' })
+  await until('the other stands by', () => two.ingress.standsBy)
+  // The one that leads has read the last one: there is none.
+  await pause(QUIET_MS)
+  const post = async (body: string) => {
+    const headers = { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' }
+    const answer = await fetch(`${two.url}/api/sync/verifications`, { method: 'POST', headers, body })
+    t.ok(answer.ok, String(answer.status))
+  }
+  const at = new Date().toISOString()
+  const kept = { complete: true, through: at, finishedAt: at, rows: 5, differences: 2, inFlight: 0, tables: [] }
+  await portalSql(`SELECT sync.keep_verification('${JSON.stringify(kept)}')`)
+  await post('{"kept":true}')
+  await until('it is told', () => said().includes('verification problem'))
+  t.equal(receiver.got.find(({ condition }) => condition === 'verification')?.host, 'one')
+  // One that runs in the one that stands by.
+  await post('{}')
+  await until('its end is told', () => said().includes('verification recovered'))
+  t.equal(receiver.got.find(({ state }) => state === 'recovered')?.host, 'one')
+})
+
 t.test('one that stood by speaks of RabbitMQ when it may be all that is left', async (t) => {
   const { gates, said, receiver, vhost, startIngress } = await alertsWorld(t)
   const one = await startIngress({ host: 'one' })

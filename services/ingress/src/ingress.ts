@@ -51,6 +51,8 @@ export interface IngressOptions {
   readonly onSettled?: (batches: readonly OutcomeBatch[]) => void
   /** Told of what another ingress has counted. */
   readonly onCounted?: (minutes: readonly Minute[]) => void
+  /** Told that another ingress knows of a verification that was kept. */
+  readonly onKept?: () => void
   /** Both sides' bookkeeping; missing: a restored database is not noticed. */
   readonly bookkeeping?: Sides
 }
@@ -111,6 +113,7 @@ export class Ingress {
       onLost: () => this.#standDown(),
       onRang: (side, passed) => this.#onRang(side, passed),
       onCounted: (minutes) => options.onCounted?.(minutes),
+      onKept: () => options.onKept?.(),
       drain: (side) => this.drains[side].request(),
       test: (side) => this.#test(side),
     })
@@ -200,6 +203,11 @@ export class Ingress {
   /** Tells all other ingresses what was counted here; if RabbitMQ is away, they do not learn of it. */
   share(minutes: readonly Minute[]): void {
     this.#leader.share(minutes)
+  }
+
+  /** Tells all other ingresses that the result of a verification was kept; if RabbitMQ is away, they do not learn of it. */
+  shareKept(): void {
+    this.#leader.shareKept()
   }
 
   /** Asks a side's database to ring, and says whether it was heard by who leads. */

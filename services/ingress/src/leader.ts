@@ -20,6 +20,8 @@ export interface LeaderOptions {
   readonly onRang: (side: Side, passed: boolean) => void
   /** Another ingress says what it has counted. */
   readonly onCounted: (minutes: readonly Minute[]) => void
+  /** Another ingress knows that a verification was kept. */
+  readonly onKept: () => void
   readonly drain: (side: Side) => Promise<{ readonly published: number }>
   readonly test: (side: Side) => Promise<DoorbellTest>
 }
@@ -58,7 +60,7 @@ export class Leader {
   }
 
   start(): void {
-    const { broker, log, observer, onGained, onLost, onRang, onCounted, drain, test } = this.#options
+    const { broker, log, observer, onGained, onLost, onRang, onCounted, onKept, drain, test } = this.#options
     const candidate: Candidate = {
       gained: () => {
         this.#since = new Date().toISOString()
@@ -79,6 +81,7 @@ export class Leader {
       },
       rang: (side) => onRang(side, true),
       counted: onCounted,
+      kept: onKept,
       asked: (question) => answer(question, { drain, test, facts: () => this.#facts() }),
     }
     observer?.leads?.(false)
@@ -112,6 +115,13 @@ export class Leader {
   share(minutes: readonly Minute[]): void {
     this.#lead?.tell(minutes).catch((error: unknown) => {
       this.#options.log.debug(describe(error), 'what was counted could not be told to other ingresses')
+    })
+  }
+
+  /** Tells all others that a verification was kept. It is said once: who leads later reads it then. */
+  shareKept(): void {
+    this.#lead?.tellKept().catch((error: unknown) => {
+      this.#options.log.debug(describe(error), 'that a verification was kept could not be told to other ingresses')
     })
   }
 

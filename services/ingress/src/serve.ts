@@ -72,8 +72,16 @@ export async function serve(settings: ServeOptions): Promise<Served> {
       changes.changed()
     },
     onCounted: (minutes) => history.told(minutes),
+    onKept: () => verifying?.heardOfKept(),
   })
-  const verifying = settings.status && new Verifying({ ...settings.status, changed: () => changes.changed(), log })
+  const verifying: Verifying | undefined =
+    settings.status &&
+    new Verifying({
+      ...settings.status,
+      changed: () => changes.changed(),
+      share: () => ingress.shareKept(),
+      log,
+    })
   const alerts = settings.alerts && alertWatch(ingress, verifying, settings, settings.alerts)
   const sources =
     settings.status &&

@@ -36,6 +36,7 @@ export function leadAlone() {
     },
     ring: async () => undefined,
     tell: async () => undefined,
+    tellKept: async () => undefined,
     ask: () => Promise.reject(new Error('there is nobody to ask')),
     close: async () => void (state = 'connecting'),
   }

@@ -123,6 +123,12 @@ const MESSAGES = {
     'CountedMinutes',
     'sync.counted.v1',
   ),
+  kept: message(
+    'A verification was kept',
+    'Said by who was told of it, to all others: they read it again.',
+    'AnyBody',
+    'sync.kept.v1',
+  ),
   question: message('A question to whoever leads', 'Answered to replyTo.', 'LeaderQuestion', 'sync.question.v1'),
   answer: message('Its answer', 'or a word that it is at work.', 'LeaderAnswer', 'sync.answer.v1'),
   token: message('The token of who leads', 'Whoever has it delivered, and not acknowledged, drains.', 'AnyBody'),

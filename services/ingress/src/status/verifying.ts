@@ -15,6 +15,8 @@ export interface VerifyingOptions {
   readonly portal: VerifyPorts['portal'] & Verifications
   /** Tells those who watch the status. */
   readonly changed: () => void
+  /** Tells the other ingresses that a result was kept: the one that leads alerts. Must not throw. */
+  readonly share?: () => void
   readonly log: FastifyBaseLogger
   readonly patienceMs?: number
   readonly toldMs?: number
@@ -57,8 +59,14 @@ export class Verifying {
     return startedAt
   }
 
-  /** Somebody else has kept a result. */
+  /** Somebody else has kept a result, and says so here only. */
   kept(): void {
+    this.heardOfKept()
+    this.#options.share?.()
+  }
+
+  /** Another ingress says that a result was kept: it has told all others. */
+  heardOfKept(): void {
     this.#last = undefined
     this.#options.changed()
   }
@@ -92,6 +100,7 @@ export class Verifying {
       signal.throwIfAborted()
       await portal.keepVerification(result)
       this.#last = undefined
+      this.#options.share?.()
       const { rows, differences, inFlight } = result
       log.info({ rows, differences, inFlight }, 'both databases were compared')
     } catch (error) {
