@@ -2,10 +2,11 @@ import { SyncError } from '@clinic-sync/sync'
 import { adviceOf } from './advice.ts'
 import { speakAs } from './spoken.ts'
 import { takenByNpm } from './taken-by-npm.ts'
+import { isVerify } from './verify/is-verify.ts'
 
 speakAs(process.env.SYNC_COMMAND, [process.stdout, process.stderr])
 const { argv } = process
-const program = argv.includes('verify')
+const program = isVerify(argv.slice(2))
   ? (await import('./verify/program.ts')).verifyProgram()
   : (await import('./program.ts')).syncProgram()
 const taken = takenByNpm(program, argv.slice(2), process.env)

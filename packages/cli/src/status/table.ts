@@ -10,15 +10,15 @@ export function tableLines(rows: readonly (readonly string[])[], right: readonly
   )
 }
 
-/** A text in lines of at most `width` characters, the second and further ones indented. */
+/** A text in lines of at most `width` characters, the second and further ones indented. Blanks before it stay. */
 export function wrapped(text: string, width: number, indent: string): string[] {
   const lines: string[] = []
   let line = ''
-  for (const word of text.split(' ')) {
+  for (const word of text.trimStart().split(' ')) {
     if (line !== '' && line.length + word.length + 1 > width) {
       lines.push(line)
       line = `${indent}${word}`
-    } else line = line === '' ? word : `${line} ${word}`
+    } else line = line === '' ? `${text.slice(0, text.length - text.trimStart().length)}${word}` : `${line} ${word}`
   }
   return [...lines, line]
 }
