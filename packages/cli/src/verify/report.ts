@@ -1,5 +1,13 @@
 import type { Key, Value, Verification } from '@clinic-sync/contracts'
-import { type Found, type RepairPlan, type TablePlan, verified, type VerifyRepaired } from '@clinic-sync/operations'
+import { tableNamed } from '@clinic-sync/mapping'
+import {
+  dependentTables,
+  type Found,
+  type RepairPlan,
+  type TablePlan,
+  verified,
+  type VerifyRepaired,
+} from '@clinic-sync/operations'
 import { tableLines } from '../status/table.ts'
 
 /** Records that differ of which more than a number is told: on the screen, and with --json. Their number is exact in any case. */
@@ -64,7 +72,7 @@ export function verificationLines(verification: Verification, differences: reado
       : []),
     ...(stuck > 0
       ? [
-          `Of ${number(stuck)} ${of(stuck)} differ a change has failed for good: \`npm run sync -- dead-letters list\` says why.`,
+          `Of ${number(stuck)} ${of(stuck)} differ a change has failed for good: \`npm run sync -- dead-letters list\` says why; of what was discarded, \`explain\`.`,
         ]
       : []),
     ...(inFlight > 0
@@ -106,22 +114,30 @@ function linesOf(plan: TablePlan): string[] {
   if (fromPortal > born)
     lines.push(`${number(fromPortal - born)} sent from the portal to the clinic${columnsOf(plan.portalColumns)}`)
   if (born > 0) lines.push(`${number(born)} of doctors that the clinic has never had, sent to it`)
-  if (deleted > 0) lines.push(`${number(deleted)} that the clinic does not have, deleted in the portal`)
+  if (deleted > 0)
+    lines.push(
+      `${number(deleted)} that the clinic does not have, deleted in the portal${hasDependents(plan) ? ', with what belongs to them there' : ''}`,
+    )
   if (left['portal-only'] > 0)
     lines.push(
       `${number(left['portal-only'])} left: only the portal has them, and the clinic deletes no such rows there`,
     )
   if (left.stuck > 0)
     lines.push(
-      `${number(left.stuck)} left: a change has failed for good, which \`npm run sync -- dead-letters list\` explains`,
+      `${number(left.stuck)} left: a change has failed for good, which \`npm run sync -- dead-letters list\` explains, or was discarded`,
     )
   return lines.map((line) => `${line}.`)
 }
+
+const hasDependents = ({ table }: TablePlan) => dependentTables(tableNamed(table)).length > 0
 
 function columnsOf(counts: ReadonlyMap<string, number>): string {
   if (counts.size === 0) return ''
   return ` (${[...counts].map(([name, rows]) => `${name} ${number(rows)}`).join(', ')})`
 }
+
+/** Of such a change there is no dead letter any more. */
+const DISCARDED = 'an operator has discarded its change: `npm run sync -- explain` says how it is sent after all'
 
 /** What came of a repair. */
 export function repairedLines({ queued, sent, kept, equal, remaining }: VerifyRepaired): string[] {
@@ -137,7 +153,7 @@ export function repairedLines({ queued, sent, kept, equal, remaining }: VerifyRe
       .slice(0, SHOWN)
       .map(
         ({ table, key, why, stuck }) =>
-          `${table}/${key} remains: ${WHY[why]}${stuck?.cause ? ` (${stuck.cause})` : ''}.`,
+          `${table}/${key} remains: ${stuck?.cause === 'SYNC_DISCARDED' ? DISCARDED : WHY[why]}${stuck?.cause ? ` (${stuck.cause})` : ''}.`,
       ),
     ...(remaining.length > SHOWN ? [`… and ${number(remaining.length - SHOWN)} more.`] : []),
     remaining.length === 0

@@ -1,3 +1,4 @@
+export { dependentTables } from './dependents.ts'
 export type { Compared, Found } from './look.ts'
 export { differingColumns, same, sameValue } from './same.ts'
 export { verified } from './verified.ts'

@@ -4,6 +4,7 @@ import { type Table, tables } from '@clinic-sync/mapping'
 import type { KeptRow, Portal, SentRow } from '@clinic-sync/portal'
 import type { RecordName } from '@clinic-sync/sync'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { dependents } from './dependents.ts'
 import { type Compared, type Found, look, type Seen } from './look.ts'
 import { type Patiently, patiently } from './patiently.ts'
 import { type Left, type Steps, stepsFor } from './steps.ts'
@@ -64,8 +65,9 @@ export async function repairDifferences(
   // Parents before children. What is deleted comes afterwards, children before parents.
   for (const table of present)
     for (const portion of portions(sorted(keys.get(table) ?? []))) await send(table, portion, false)
-  for (const table of present.toReversed())
-    for (const portion of portions(doomed.get(table) ?? [])) await send(table, portion, true)
+  await doomDependents()
+  for (const table of tables.toReversed())
+    for (const portion of portions(sorted(doomed.get(table) ?? []))) await send(table, portion, true)
 
   await ports.ring()
   await arrived()
@@ -100,6 +102,19 @@ export async function repairDifferences(
     if (sent.length > 0) counts.sent += await portal.sendRows(sent)
     if (queued.length > 0) await clinic.queueRecords(queued)
     counts.queued += queued.length
+  }
+
+  /** What goes with a deleted record is looked at, and put on record, as that is: whether or not its table was compared. */
+  async function doomDependents(): Promise<void> {
+    const known = new Set([...keys].flatMap(([table, those]) => those.map((key) => `${table.name}/${key}`)))
+    for (const table of tables) {
+      const deleted = new Set(doomed.get(table))
+      if (deleted.size === 0) continue
+      for await (const [child, key] of dependents(portal, table, deleted, patient)) {
+        signal?.throwIfAborted()
+        if (!known.has(`${child.name}/${key}`)) remember(doomed, child, key)
+      }
+    }
   }
 
   /** Looks at all of them until nothing of any is on its way, or none has moved for too long. */
