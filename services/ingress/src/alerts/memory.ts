@@ -2,6 +2,7 @@ import type { AlertMessage } from '@clinic-sync/contracts'
 import type { ToldAlert } from '@clinic-sync/operations'
 import type { FastifyBaseLogger } from 'fastify'
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe } from '../describe.ts'
 
 /** Where a text is kept for whoever leads next. */
@@ -16,6 +17,9 @@ export interface Kept {
   readonly told: readonly ToldAlert[]
   readonly waiting: readonly AlertMessage[]
 }
+
+/** At the end: RabbitMQ that answers takes milliseconds, and one that is silent must not use up the time there is for closing. */
+const LAST_MS = 2_000
 
 /** Of another version's text nothing is understood. */
 const FORMAT = 1
@@ -50,8 +54,12 @@ export class Recollection {
     this.#writing ??= this.#write().finally(() => (this.#writing = null))
   }
 
+  /** Waits for what is being written, 2 s at most. */
   async close(): Promise<void> {
-    await this.#writing
+    const over = new AbortController()
+    const late = sleep(LAST_MS, undefined, { signal: over.signal }).catch(() => undefined)
+    await Promise.race([this.#writing, late])
+    over.abort()
   }
 
   async #write(): Promise<void> {
