@@ -7,7 +7,7 @@ import { journey, queuesSaid } from './journey.ts'
 import { lettersSaid, rulingsSaid } from './past.ts'
 import { placesOf } from './places.ts'
 import { isEqual, type Verdict, verdictOf } from './verdict.ts'
-import { type Way, wayOf } from './ways.ts'
+import { repair, type Way, wayOf } from './ways.ts'
 import { listed, plural, sentence } from './words.ts'
 
 /** A heading and its sentences: keys, names, numbers; no value. */
@@ -162,10 +162,7 @@ function todoOf({ table, clinic, portal }: RecordFacts, verdict: Verdict, ways: 
   const down = !clinic.reachable || !portal.reachable ? [ADVICE.SYNC_DATABASE_DOWN] : []
   const said = [...down, ...ways.flatMap(({ todo }) => todo)]
   if (isEqual(verdict) !== false || ways.some(({ state }) => state !== 'none')) return said
-  return [
-    ...said,
-    `\`npm run sync -- verify --table ${table} --repair --dry-run\` shows what would repair it, from the side that owns each column; without \`--dry-run\` it does.`,
-  ]
+  return [...said, repair(table)]
 }
 
 function notAsked({ clinic, portal, queues, ingress }: RecordFacts): string[] {

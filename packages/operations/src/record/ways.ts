@@ -220,7 +220,8 @@ function lostEdit({ clinic, portal, table, key }: RecordFacts, direction: Direct
   return {
     state: 'failed',
     next: [`It (version ${editing.local}) has not arrived in the clinic, and no outbox row is to send it.`],
-    todo: [requeue({ table, key }, 'portal', 'synced')],
+    // Rows that are settled are purged after a week: then there is nothing to send anew.
+    todo: [portal.history.outboxRows > 0 ? requeue({ table, key }, 'portal', 'synced') : repair(table)],
   }
 }
 
@@ -236,6 +237,10 @@ const causeOf = (reason: string | null, target: Side): string[] => {
   return failure === undefined && !(codeOf(reason ?? '') in ADVICE) ? [] : [sentence(advice)]
 }
 const codeOf = (reason: string) => reason.split(':', 1)[0] ?? ''
+
+/** What compares both sides, and sends what differs from the side that owns it. */
+export const repair = (table: string): string =>
+  `\`npm run sync -- verify --table ${table} --repair --dry-run\` shows what would repair it, from the side that owns each column; without \`--dry-run\` it does.`
 
 const requeue = ({ table, key }: Pick<RecordFacts, 'table' | 'key'>, side: Side, status: string) =>
   `\`npm run sync -- requeue --side ${side} --status ${status} --table ${table} --key ${key}\` sends it anew.`
