@@ -109,7 +109,7 @@ function mayPipe(stdout: { readonly isTTY?: boolean }, environment: Environment)
       'With --out - the archive goes to standard output, which is a terminal here: add > bundle.tar.gz',
     )
   // npm says what it runs, on standard output too.
-  if (environment.npm_lifecycle_event !== undefined && environment.npm_config_loglevel !== 'silent')
+  if (environment.npm_lifecycle_event === 'sync' && environment.npm_config_loglevel !== 'silent')
     throw new SyncError(
       'SYNC_USAGE',
       'With --out - the archive goes to standard output, where npm writes as well: name a file with --out, or start it with npm run --silent sync --',

@@ -27,8 +27,10 @@ const NOT_THE_READERS =
 /** Each an answer that blocks in a shell get, in place of what only an installation has. */
 const DOCKER = `#!/bin/sh
 # The command line in its container is the command line on this demo. Blocks for a Docker engine are run as docker.
-if [ "$1 $2 $3 $4" = 'compose run --rm sync' ]; then
-  shift 4
+run=4
+[ "$1 $2 $3 $4 $5" = 'compose run --rm -T sync' ] && run=5
+if [ "$1 $2 $3 $4" = 'compose run --rm sync' ] || [ "$run" = 5 ]; then
+  shift "$run"
   export SYNC_COMMAND='docker compose run --rm sync'
   exec node "$CLINIC_SYNC_COMPILED/packages/cli/dist/main.js" "$@"
 fi
