@@ -14,6 +14,7 @@ import { startRabbit } from './rabbit.ts'
 import type { BrowserService, DevService, RabbitService, ServiceOptions } from './service.ts'
 
 export { type Authority, type Identity, makeAuthority, makeSelfSigned } from './certificates.ts'
+export { testReceiver } from './receiver.ts'
 export { tdsWithTls } from './tds-tls.ts'
 export { type Wire, wireTo } from './wire.ts'
 

@@ -1,9 +1,10 @@
+import type { AlertMessage } from '@clinic-sync/contracts'
+import { testReceiver } from '@clinic-sync/dev-services/testing'
 import { type AlertEvent, alertMessage, type Subject } from '@clinic-sync/operations'
 import { randomUUID } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { Outgoing, type OutgoingOptions } from '../src/alerts/outgoing.ts'
 import { recordingLog, until } from './help.ts'
-import { startReceiver } from './receiver.ts'
 
 const sender = { version: '1.0.0', host: 'clinic-host' }
 const message = (condition: Subject['condition'], state: AlertEvent['state'] = 'problem', at = Date.now()) => {
@@ -12,7 +13,7 @@ const message = (condition: Subject['condition'], state: AlertEvent['state'] = '
 }
 
 async function start(t: Test, options: Partial<OutgoingOptions> = {}) {
-  const receiver = await startReceiver(t)
+  const receiver = await testReceiver<AlertMessage>(t)
   const log = recordingLog()
   const told: string[] = []
   const outgoing = new Outgoing({
@@ -93,7 +94,7 @@ t.test('one that is down, hangs, or hangs up in the middle', async (t) => {
 })
 
 t.test('a refusal is logged once, and not sent again; a redirect is one', async (t) => {
-  const elsewhere = await startReceiver(t)
+  const elsewhere = await testReceiver<AlertMessage>(t)
   for (const status of [400, 401, 404, 410, 301, 307]) {
     const { receiver, outgoing, told, log } = await start(t)
     receiver.answer = (_, response) => void response.writeHead(status, { location: elsewhere.url }).end()

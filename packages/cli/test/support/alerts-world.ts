@@ -1,6 +1,7 @@
 import { connectBroker } from '@clinic-sync/broker'
 import { openClinic, openScriptConnection } from '@clinic-sync/clinic'
-import { testClinic, testPostgres, testVhost } from '@clinic-sync/dev-services/testing'
+import type { AlertMessage } from '@clinic-sync/contracts'
+import { testClinic, testPostgres, testVhost, testReceiver } from '@clinic-sync/dev-services/testing'
 import { observers, Senses, serve } from '@clinic-sync/ingress'
 import { ALERT_RULES } from '@clinic-sync/operations'
 import { openPortal } from '@clinic-sync/portal'
@@ -12,7 +13,6 @@ import pg from 'pg'
 import type { Test } from 'tap'
 import { migrate } from '../../src/migrate/index.ts'
 import { gated } from './gate.ts'
-import { startReceiver } from './receiver.ts'
 
 export const TOKEN = 'operator-token-0123456789'
 
@@ -39,7 +39,7 @@ export async function alertsWorld(t: Test) {
     testClinic(t),
     testPostgres(t),
     testVhost(t),
-    startReceiver(t),
+    testReceiver<AlertMessage>(t),
   ])
   await migrate({ side: 'portal', url: postgres.url, withPortalTables: true })
   const login = Object.assign(new URL(simulator.url), { username: SERVICE_LOGIN, password: SERVICE_PASSWORD })

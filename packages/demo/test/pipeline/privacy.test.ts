@@ -1,10 +1,8 @@
 import { deadQueue } from '@clinic-sync/broker'
 import type { Direction } from '@clinic-sync/contracts'
+import { testReceiver } from '@clinic-sync/dev-services/testing'
 import amqp from 'amqplib'
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { addCase, preparePipeline } from './pipeline.ts'
 
 /** Values that stand for a patient's data; each is written somewhere below, some of them where they cannot be applied. */
@@ -20,7 +18,7 @@ const SECRETS = {
 }
 
 t.test('no value of a patient is in a log line, an outbox error, a dead letterâ€™s headers or an alert', async (t) => {
-  const alerts = await startReceiver(t)
+  const alerts = await testReceiver<unknown>(t)
   const pipeline = await (await preparePipeline(t)).start('debug', { ALERT_WEBHOOK_URL: alerts.url })
   const { clinic, portal } = pipeline
   const run = (sql: string) => clinic.request().query(sql)
@@ -105,9 +103,9 @@ t.test('no value of a patient is in a log line, an outbox error, a dead letterâ€
   )
 
   const toldOf = (direction: string) =>
-    alerts.got.some((text) => text.includes('"dead-letters"') && text.includes(`"direction":"${direction}"`))
+    alerts.texts.some((text) => text.includes('"dead-letters"') && text.includes(`"direction":"${direction}"`))
   await pipeline.until('the alerts are sent', async () => toldOf('sql-to-postgres') && toldOf('postgres-to-sql'))
-  t.notMatch(await pipeline.logs(), 'ALERT-PATH', "nor is the alerts' address in a log line")
+  t.notMatch(await pipeline.logs(), 'SECRET-PATH', "nor is the alerts' address in a log line")
 
   const headers = [
     ...(await deadLetterHeaders(pipeline.rabbitUrl, 'sql-to-postgres')),
@@ -118,7 +116,7 @@ t.test('no value of a patient is in a log line, an outbox error, a dead letterâ€
     logs: await pipeline.logs(),
     reasons: reasons.join('\n'),
     headers: JSON.stringify(headers),
-    alerts: alerts.got.join('\n'),
+    alerts: alerts.texts.join('\n'),
   }
   t.match(places.logs, /"level":"debug"/, 'the services did log at debug level')
   for (const [place, text] of Object.entries(places)) {
@@ -128,26 +126,6 @@ t.test('no value of a patient is in a log line, an outbox error, a dead letterâ€
     }
   }
 })
-
-/** Takes alerts. */
-async function startReceiver(t: Test) {
-  const got: string[] = []
-  const server = createServer((request, response) => {
-    let text = ''
-    request.setEncoding('utf8').on('data', (part: string) => (text += part))
-    request.on('end', () => {
-      got.push(text)
-      response.end()
-    })
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return { got, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/ALERT-PATH` }
-}
 
 async function deadLetterHeaders(url: string, direction: Direction): Promise<unknown[]> {
   const connection = await amqp.connect(url)

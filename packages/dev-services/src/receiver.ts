@@ -1,21 +1,22 @@
-import type { AlertMessage } from '@clinic-sync/contracts'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Test } from 'tap'
+import type { Test } from './testing.ts'
 
 type Answer = number | ((request: IncomingMessage, response: ServerResponse) => void)
 
-/** Somebody who takes alerts, and answers as `answer` says: a status, or whatever. */
-export async function startReceiver(t: Test) {
-  const got: AlertMessage[] = []
+/** Somebody who takes what an outgoing webhook posts, JSON of this shape, and answers as `answer` says: a status, or whatever. */
+export async function testReceiver<Body>(t: Test) {
+  const got: Body[] = []
+  const texts: string[] = []
   const types: (string | undefined)[] = []
-  const receiver = { got, types, answer: 200 as Answer, url: '' }
+  const receiver = { got, texts, types, answer: 200 as Answer, url: '' }
   const server = createServer((request, response) => {
     let text = ''
     request.setEncoding('utf8').on('data', (part: string) => (text += part))
     request.on('end', () => {
-      got.push(JSON.parse(text) as AlertMessage)
+      texts.push(text)
+      got.push(JSON.parse(text) as Body)
       types.push(request.headers['content-type'])
       if (typeof receiver.answer === 'number') response.writeHead(receiver.answer).end('{"ok":true}')
       else receiver.answer(request, response)
