@@ -1,7 +1,9 @@
 import { browseDeadLetters, DIRECTIONS } from '@clinic-sync/broker'
 import { type DeadCause, type Direction, type Side, sourceOf } from '@clinic-sync/contracts'
 import { deadCauses, type DirectionFacts } from '@clinic-sync/operations'
-import { Backoff, type Delays, type Operable } from '@clinic-sync/sync'
+import { Backoff, type Delays, type Operable, SyncError } from '@clinic-sync/sync'
+import type { FastifyBaseLogger } from 'fastify'
+import { describe } from '../describe.ts'
 import type { Senses } from './senses.ts'
 
 /** While a doubt lasts, as the retries of any failure. */
@@ -10,10 +12,14 @@ const REPEAT: Delays = { min: 20_000, max: 120_000 }
 const LOCK_MS = 3_000
 /** A look at the dead letters may take a tenth of the time. */
 const REST_FACTOR = 9
+/** Who may not look at the dead letters, again and again, tells of their number alone: better than nothing. */
+const FAILURES = 3
+const NOT_LOOKED_AT = 'not looked at'
 
 export interface DoubtsOptions {
   readonly senses: Senses
   readonly rabbitmqUrl: string
+  readonly log: FastifyBaseLogger
   /** Uses a side's database, so that the ingress knows then whether it can be reached. May reject. */
   readonly probe: (side: Side) => Promise<void>
   readonly outboxes: Readonly<Record<Side, Pick<Operable, 'outboxStatus'>>>
@@ -38,10 +44,14 @@ export class Doubts {
   #looked = ''
   #lookNotBefore = 0
   #looking = false
+  readonly #lookBackoff: Backoff
+  /** Looks in a row that have failed, though nobody else had them in hand. */
+  #failures = 0
 
   constructor(options: DoubtsOptions) {
     this.#options = options
     this.#now = options.now ?? Date.now
+    this.#lookBackoff = new Backoff(options.repeat ?? REPEAT)
   }
 
   /** Whether the database is there: something that needs it says that it is not, and nothing else would ask. */
@@ -83,16 +93,22 @@ export class Doubts {
     this.#looking = true
     const began = this.#now()
     browseDeadLetters({ url, waitMs: LOCK_MS, name: 'alerts' })
-      .then((letters) => this.#saw(mark, deadCauses(letters)))
-      // Somebody is at work on them, or RabbitMQ is away: what was seen last stands, and the next answer asks again.
-      .catch(() => undefined)
-      .finally(() => {
-        this.#lookNotBefore = this.#now() + REST_FACTOR * (this.#now() - began)
+      .then(
+        (letters) => {
+          this.#saw(mark, deadCauses(letters))
+          return 0
+        },
+        (error: unknown) => this.#lookFailed(error),
+      )
+      .then((pause) => {
+        this.#lookNotBefore = this.#now() + Math.max(pause, REST_FACTOR * (this.#now() - began))
         this.#looking = false
       })
   }
 
   dead(direction: Direction): DirectionFacts['dead'] {
+    const letters = this.#options.senses.dead(direction)?.letters ?? 0
+    if (this.#failures >= FAILURES && letters > 0) return [{ cause: NOT_LOOKED_AT, letters }]
     return this.#dead.get(direction) ?? null
   }
 
@@ -103,10 +119,21 @@ export class Doubts {
     this.#late.clear()
     this.#dead.clear()
     this.#looked = ''
+    this.#failures = 0
+  }
+
+  /** @returns milliseconds before the next look */
+  #lookFailed(error: unknown): number {
+    // Somebody is at work on them: what was seen last stands.
+    if (!(error instanceof SyncError && error.code === 'SYNC_DEAD_LETTERS_BUSY') && ++this.#failures === FAILURES)
+      this.#options.log.warn(describe(error), 'alerts cannot look at the dead letters, and tell of their number only')
+    return this.#lookBackoff.next()
   }
 
   #saw(mark: string, causes: readonly DeadCause[]): void {
     this.#looked = mark
+    this.#failures = 0
+    this.#lookBackoff.reset()
     for (const direction of DIRECTIONS) {
       const own = causes.filter((each) => each.direction === direction && each.letters > each.superseded)
       const standing = own.map(({ cause, letters, superseded }) => ({ cause, letters: letters - superseded }))

@@ -134,6 +134,7 @@ export class AlertWatch {
     this.#doubts = new Doubts({
       senses,
       rabbitmqUrl,
+      log,
       outboxes,
       probe: (side) => ingress.probe(side),
       ...(repeat && { repeat }),
