@@ -104,6 +104,24 @@ t.test('a database that is down is named', async (t) => {
   }
 })
 
+t.test('a repair with the logins of the services says which it needs, before it compares', async (t) => {
+  for (const setting of ['SQLSERVER_ADMIN_URL', 'POSTGRES_ADMIN_URL'])
+    await t.rejects(run({ environment: { ...environment, [setting]: '' }, repair: true, yes: true }), {
+      code: 'SYNC_CONFIG',
+      message: new RegExp(setting),
+    })
+  t.equal(
+    (
+      await run({
+        environment: { ...environment, SQLSERVER_ADMIN_URL: '', POSTGRES_ADMIN_URL: '' },
+        repair: true,
+        dryRun: true,
+      })
+    ).code,
+    3,
+  )
+})
+
 t.test('beside the services: found, told, repaired, and in the status', async (t) => {
   const clinic = await openClinic({ url: environment.SQLSERVER_URL, timeZone: 'Asia/Baghdad', log })
   const portal = await openPortal({ url: environment.POSTGRES_URL, log })

@@ -24,7 +24,7 @@ export interface Restorable {
    * @returns how many rows
    */
   resumeAfterRestore(seen: Version): Promise<number>
-  /** Queues records in this order; one that is not here is sent as deleted. */
+  /** Queues records in this order; one that is not here is sent as deleted. Of none: rejects where this login may not. */
   queueRecords(records: readonly QueuedRecord[]): Promise<void>
 }
 
@@ -70,7 +70,7 @@ export const restorable = (pool: Pool): Restorable => ({
   },
 
   async queueRecords(records) {
-    for (let i = 0; i < records.length; i += PORTION) {
+    for (let i = 0; i === 0 || i < records.length; i += PORTION) {
       const portion = records
         .slice(i, i + PORTION)
         .map(({ table, key, seen }) => ({ table, key, ...(seen && { seen }) }))

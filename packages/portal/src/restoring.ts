@@ -37,7 +37,7 @@ export interface Restorable {
   keepRows(rows: readonly KeptRow[], why: string): Promise<number>
   /** Sends rows as edits, which the clinic merges with what it has. @returns how many are still there */
   sendRows(rows: readonly SentRow[]): Promise<number>
-  /** Of records that are not there: forgets a delete in flight of which nothing is on its way. For verify's repair. @returns how many */
+  /** Of records that are not there: forgets a delete in flight of which nothing is on its way. For verify's repair. Of none: rejects where this login may not. @returns how many */
   forgetDeletes(records: readonly RecordName[]): Promise<number>
 }
 

@@ -44,9 +44,13 @@ export function addVerify(program: Command, environment: () => Environment): voi
     })
 }
 
+/** Ctrl-C at the question is a no. */
 async function ask(): Promise<boolean> {
-  const { confirm } = await import('@inquirer/prompts')
-  return confirm({ message: 'Send it now?', default: false })
+  const [{ confirm }, { isAbandoned }] = await Promise.all([import('@inquirer/prompts'), import('../init/ask.ts')])
+  return confirm({ message: 'Send it now?', default: false }).catch((error: unknown) => {
+    if (isAbandoned(error)) return false
+    throw error
+  })
 }
 
 function tableNames(value: string, before: TableName[] = []): TableName[] {

@@ -11,7 +11,7 @@ import {
 } from '@clinic-sync/operations'
 import { openPortal, type Portal } from '@clinic-sync/portal'
 import { createLogger, type Environment, readSettings } from '@clinic-sync/runtime'
-import { findRestored, SyncError } from '@clinic-sync/sync'
+import { DatabaseError, findRestored, SyncError } from '@clinic-sync/sync'
 import { adminUrl, portalAdminUrl } from '../admin-url.ts'
 import { alone } from '../after-restore/alone.ts'
 import { ringIngress } from '../backfill/ring.ts'
@@ -74,6 +74,7 @@ async function compareAndRepair(command: VerifyCommand, clinic: Clinic, portal: 
   const { repair, dryRun, yes, json, ask, signal, environment } = command
   const say = (line: string) => void (json || command.out.write(`${line}\n`))
   if (repair) await refuseRestored(clinic, portal)
+  if (repair && !dryRun) await refuseOthers(clinic, portal)
   const compared = await compare(command, clinic, portal)
   if (compared === null) return 130
   const { verification, differences, plan } = compared
@@ -94,6 +95,8 @@ async function compareAndRepair(command: VerifyCommand, clinic: Clinic, portal: 
     say('Nothing was sent.')
     return answer(verification, null)
   }
+  // The comparison takes minutes, and an answer may take hours.
+  await refuseRestored(clinic, portal)
   const { INGRESS_URL, SYNC_OPERATOR_TOKEN } = readSettings(['INGRESS_URL', 'SYNC_OPERATOR_TOKEN'], environment)
   try {
     const repaired = await repairDifferences(
@@ -136,6 +139,31 @@ async function refuseRestored(clinic: Clinic, portal: Portal): Promise<void> {
     throw new SyncError('SYNC_RESTORED', `The ${first.side}'s database was restored from a backup: it ${first.why}`)
   if (repairing) throw new SyncError('SYNC_RESTORED', 'A database that was restored from a backup is being repaired')
 }
+
+/** Before the comparison, which takes minutes. @throws SyncError SYNC_CONFIG where a login may not repair */
+async function refuseOthers(clinic: Clinic, portal: Portal): Promise<void> {
+  const tried = async (work: Promise<unknown>, setting: string) => {
+    try {
+      await work
+    } catch (error) {
+      if (!(error instanceof DatabaseError) || !DENIED.has(error.number ?? '')) throw error
+      throw new SyncError(
+        'SYNC_CONFIG',
+        `A repair needs the login that installs: ${setting} is not set, or is another`,
+        {
+          cause: error,
+        },
+      )
+    }
+  }
+  await Promise.all([
+    tried(clinic.queueRecords([]), 'SQLSERVER_ADMIN_URL'),
+    tried(portal.forgetDeletes([]), 'POSTGRES_ADMIN_URL'),
+  ])
+}
+
+/** EXECUTE is denied: SQL Server's error number, Postgres's SQLSTATE. */
+const DENIED: ReadonlySet<string> = new Set(['229', '42501'])
 
 interface ComparedSides {
   readonly verification: Verification
