@@ -1,67 +1,26 @@
-import type { Broker, Consumer } from '@clinic-sync/broker'
-import {
-  directionFrom,
-  type DoorbellTest,
-  type LeaderFacts,
-  type Minute,
-  type OutcomeBatch,
-  type Side,
-} from '@clinic-sync/contracts'
-import {
-  Backoff,
-  DatabaseError,
-  type Delays,
-  type Doorbell,
-  type Observer,
-  type OpenTransactions,
-  type Ringer,
-  SyncError,
-} from '@clinic-sync/sync'
-import type { FastifyBaseLogger } from 'fastify'
+import type { Consumer } from '@clinic-sync/broker'
+import { directionFrom, type DoorbellTest, type LeaderFacts, type Minute, type Side } from '@clinic-sync/contracts'
+import { SyncError } from '@clinic-sync/sync'
 import { setMaxListeners } from 'node:events'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { sentence } from './describe.ts'
+import { bellOf, doorbellOf, ringsByHttp, ringsByItself } from './doorbells.ts'
 import { Drain } from './drain.ts'
 import { Ears } from './ears.ts'
 import type { Outbox } from './empty-outbox.ts'
+import type { IngressOptions } from './ingress-options.ts'
 import { KnownState } from './known-state.ts'
 import { Leader } from './leader.ts'
-import { mergeSettlements } from './merge-settlements.ts'
+import { lookUntilThere } from './look.ts'
 import { settleOutcomes } from './outcomes.ts'
-import { RestoreWatch, type Sides } from './restored.ts'
+import { brokerReason, watchForReadiness, watchForRestores } from './readiness.ts'
+import type { RestoreWatch } from './restored.ts'
 import type { HttpBells } from './routes/doorbells.ts'
-import type { ClinicDoorbell, PortalDoorbell } from './start-lines.ts'
-import { RINGS_BEFORE_COMMIT, Term } from './term.ts'
+import { Term } from './term.ts'
 import { testDoorbell } from './test-doorbell.ts'
-import { guarded, type Watched, watchOutbox } from './watched-outbox.ts'
+import type { Watched } from './watched-outbox.ts'
 
-export interface IngressOptions {
-  readonly clinic: Outbox & Doorbell & Ringer & OpenTransactions
-  readonly portal: Outbox & Doorbell & Ringer
-  readonly broker: Pick<Broker, 'publishEvents' | 'consumeOutcomes' | 'onReconnect' | 'state' | 'standForLead'>
-  readonly clinicDoorbell: ClinicDoorbell
-  readonly portalDoorbell: PortalDoorbell
-  readonly log: FastifyBaseLogger
-  readonly observer?: Observer | undefined
-  /** A database is not migrated: the process should say so and end. */
-  readonly onFatal: (error: SyncError) => void
-  /** When to look once more after the start and after the last HTTP doorbell of the clinic, in milliseconds. */
-  readonly secondLookMs?: number
-  /** Told of outcomes that were settled here. */
-  readonly onSettled?: (batches: readonly OutcomeBatch[]) => void
-  /** Told of what another ingress has counted. */
-  readonly onCounted?: (minutes: readonly Minute[]) => void
-  /** Told that another ingress knows of a verification that was kept. */
-  readonly onKept?: () => void
-  /** Both sides' bookkeeping; missing: a restored database is not noticed. */
-  readonly bookkeeping?: Sides
-}
+export type { IngressOptions } from './ingress-options.ts'
 
-const RINGS_BY_HTTP: ReadonlySet<ClinicDoorbell | PortalDoorbell> = new Set([
-  ...RINGS_BEFORE_COMMIT,
-  'webhook',
-] as const)
-const RETRY: Delays = { min: 200, max: 30_000 }
 const SIDES: readonly Side[] = ['clinic', 'portal']
 
 /** Somebody who drains a side's outbox when asked, and says what was published. */
@@ -97,8 +56,9 @@ export class Ingress {
     // Each test of a doorbell listens; Node would take more than ten for a leak.
     setMaxListeners(0, this.#stopping.signal)
     this.#options = options
-    this.#restored = this.#watchForRestores()
-    this.#outboxes = { clinic: this.#watch(clinic), portal: this.#watch(portal) }
+    this.#restored = watchForRestores(options, this.state)
+    const watched = (outbox: Outbox) => watchForReadiness(outbox, this.state, this.#restored)
+    this.#outboxes = { clinic: watched(clinic), portal: watched(portal) }
     const fatal = (error: SyncError) => {
       // Both sides, or a look and a drain, may find the same: it is said once.
       if (!this.#failed) onFatal(error)
@@ -133,7 +93,7 @@ export class Ingress {
       () => (this.leads ? 'leads' : 'standby'),
     )
     for (const side of SIDES) {
-      if (!this.#ringsByItself(side)) continue
+      if (!ringsByItself(doorbellOf(side, options))) continue
       this.state.ask(bellOf(side), () => {
         if (this.#term !== undefined) return this.#term.reason(side)
         return this.#leader.standsBy ? null : 'has not answered yet: who leads hears it'
@@ -218,7 +178,7 @@ export class Ingress {
     } catch (error) {
       const why = sentence(error).replace(/\.$/, '')
       const message = `${this.#leader.reason?.replace(/\.$/, '') ?? why}: nobody hears the doorbell here.`
-      return { doorbell: this.#doorbellOf(side), heard: false, ms: null, message }
+      return { doorbell: doorbellOf(side, this.#options), heard: false, ms: null, message }
     }
   }
 
@@ -284,7 +244,7 @@ export class Ingress {
 
   /** This one leads, and was told of a ring by HTTP, here or at another one (`passed`), or that RabbitMQ is there again. */
   #onRang(side: Side, passed: boolean): void {
-    if (passed && this.#ringsByHttp(side)) this.#ears.heard(side)
+    if (passed && ringsByHttp(doorbellOf(side, this.#options))) this.#ears.heard(side)
     this.drains[side].ring(!passed)
     if (side === 'clinic') this.#term?.lookAgain()
   }
@@ -313,10 +273,10 @@ export class Ingress {
   #test(side: Side): Promise<DoorbellTest> {
     return testDoorbell({
       side,
-      doorbell: this.#doorbellOf(side),
+      doorbell: doorbellOf(side, this.#options),
       ringer: this.#options[side],
       ears: this.#ears,
-      known: () => (this.#ringsByHttp(side) ? null : this.state.reason(bellOf(side))),
+      known: () => (ringsByHttp(doorbellOf(side, this.#options)) ? null : this.state.reason(bellOf(side))),
       signal: this.#stopping.signal,
     })
   }
@@ -334,69 +294,8 @@ export class Ingress {
     else await this.#leader.pass('clinic')
   }
 
-  /**
-   * Says at once if a database is not migrated, with or without RabbitMQ. If it is down, whoever leads finds out when it is back;
-   * who does not looks again, for /readyz.
-   */
-  async #look(outbox: Outbox): Promise<void> {
+  #look(outbox: Outbox): Promise<void> {
     const { signal } = this.#stopping
-    const backoff = new Backoff(RETRY)
-    for (;;) {
-      try {
-        return await outbox.check()
-      } catch (error) {
-        if (error instanceof SyncError && error.code === 'SYNC_NOT_MIGRATED') return this.#fatal(error)
-      }
-      await sleep(backoff.next(), undefined, { signal }).catch(() => undefined)
-      if (signal.aborted || this.leads) return
-    }
+    return lookUntilThere(outbox, { signal, isEnough: () => this.leads, onFatal: this.#fatal })
   }
-
-  #doorbellOf(side: Side): ClinicDoorbell | PortalDoorbell {
-    const { clinicDoorbell, portalDoorbell } = this.#options
-    return side === 'clinic' ? clinicDoorbell : portalDoorbell
-  }
-
-  #ringsByHttp(side: Side): boolean {
-    return RINGS_BY_HTTP.has(this.#doorbellOf(side))
-  }
-
-  /** Whether it is heard on a connection of its own. */
-  #ringsByItself(side: Side): boolean {
-    return !this.#ringsByHttp(side) && this.#doorbellOf(side) !== 'none'
-  }
-
-  #watchForRestores(): RestoreWatch | undefined {
-    const { bookkeeping: sides, log, observer } = this.#options
-    if (sides === undefined) return undefined
-    const watch = new RestoreWatch({ sides, log, onLooked: (found) => observer?.restored?.(found) })
-    this.state.ask(
-      'restored',
-      () => watch.reason,
-      () => 'no',
-    )
-    return watch
-  }
-
-  #watch(outbox: Outbox): Watched {
-    this.state.expect(outbox.side)
-    const watched = watchOutbox(outbox, (error) => {
-      // A deadlock or a refused row says nothing about the database as a whole.
-      const unusable = !(error instanceof DatabaseError) || error.failure === 'down'
-      if (error === null) this.state.tell(outbox.side, null)
-      else if (unusable) this.state.tell(outbox.side, sentence(error))
-    })
-    const merging = { ...watched, settleChanges: mergeSettlements(watched.settleChanges) }
-    return this.#restored === undefined ? merging : guarded(merging, this.#restored)
-  }
-}
-
-/** Its name in /readyz. */
-const bellOf = (side: Side) => `${side}-doorbell`
-
-function brokerReason({ ready, publisher }: ReturnType<Broker['state']>): string | null {
-  if (publisher === 'blocked')
-    return 'RabbitMQ takes no messages: it is out of memory or disk. Free some, or give it more; it goes on by itself.'
-  if (publisher !== 'up') return 'Not connected to RabbitMQ.'
-  return ready ? null : 'Outcomes are not consumed: RabbitMQ or a database is not reachable.'
 }
