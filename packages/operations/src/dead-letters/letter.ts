@@ -37,19 +37,19 @@ export function directionOfLetter({ direction, queue, messageId }: BoxedLetter):
   return DIRECTIONS.find((each) => messageId?.startsWith(`${sourceOf(each)}/`) === true) ?? null
 }
 
-/** Asks each letter's source, once for each direction. @param ask wraps the question, so that an outbox that is away is an answer. */
+/** Asks each letter's source, once for each direction, both at once. @param ask wraps the question, so that an outbox that is away is an answer. */
 export async function judge(
   letters: readonly BoxedLetter[],
   ask: (direction: Direction, records: readonly RecordVersion[]) => Promise<readonly RecordVersionStatus[] | SyncError>,
 ): Promise<Judged> {
   const unasked = new Map<Direction, SyncError>()
   const answers = new Map<BoxedLetter, RecordVersionStatus>()
-  for (const direction of DIRECTIONS) {
+  const judgeOne = async (direction: Direction) => {
     const known = letters.flatMap((letter) => {
       const record = directionOfLetter(letter) === direction ? recordVersionOf(letter.about) : null
       return record === null ? [] : [{ letter, record }]
     })
-    if (known.length === 0) continue
+    if (known.length === 0) return
     const found = await ask(
       direction,
       known.map(({ record }) => record),
@@ -57,6 +57,8 @@ export async function judge(
     if (found instanceof Error) unasked.set(direction, found)
     else for (const [index, { letter }] of known.entries()) if (found[index]) answers.set(letter, found[index])
   }
+  // Both at once: all letters are held meanwhile, and each may take its whole time.
+  await Promise.all(DIRECTIONS.map(judgeOne))
   return { letters: letters.map((letter) => judged(letter, answers.get(letter) ?? null)), unasked }
 }
 

@@ -164,10 +164,11 @@ class Run {
     const before = this.#done
     const report = () => onProgress?.(before + sent.length - this.#answers.open, total)
     await this.#answers.all(silenceMs, report, signal)
+    // Nobody waits for the answers any more: a database that is away would hold up the end.
+    if (signal?.aborted === true) return null
     await this.#askForTheRest(sent)
     report()
     this.#done += sent.length
-    if (signal?.aborted === true) return null
     let failed: Stop | null = null
     for (const { opened, record } of sent) {
       if (record === null) continue

@@ -21,11 +21,14 @@ export interface Selection {
 export function select(letters: readonly JudgedLetter[], selection: Selection): readonly JudgedLetter[] {
   const { ids = [], cause, all = false } = selection
   if (ids.length > 0) {
-    const missing = ids.filter((id) => !letters.some((letter) => isNamed(letter, id)))
+    const wanted = new Set(ids)
+    const chosen = letters.map((letter) => ({ letter, names: namesOf(letter).filter((name) => wanted.has(name)) }))
+    const found = new Set(chosen.flatMap(({ names }) => names))
+    const missing = ids.filter((id) => !found.has(id))
     if (missing.length > 0) {
       throw new SyncError('SYNC_NO_SUCH_DEAD_LETTER', `There is no dead letter ${missing.map(shown).join(', ')}`)
     }
-    return letters.filter((letter) => ids.some((id) => isNamed(letter, id)))
+    return chosen.filter(({ names }) => names.length > 0).map(({ letter }) => letter)
   }
   if (cause === undefined && !all) return []
   return filtered(letters, selection)
@@ -44,12 +47,13 @@ export function filtered(letters: readonly JudgedLetter[], { direction, table, c
 /** Those whose change has not arrived in another way: the rest would be stale. */
 export const standing = (letters: readonly JudgedLetter[]): JudgedLetter[] => letters.filter((each) => !isOver(each))
 
-function isNamed({ letter, direction }: JudgedLetter, name: string): boolean {
-  if (letter.id === name || letter.messageId === name) return true
-  if (letter.about === null) return false
+/** What a letter is called by: its id, its event's, its record, and that version of it. */
+export function namesOf({ letter, direction }: JudgedLetter): string[] {
+  const names = letter.messageId === null ? [letter.id] : [letter.id, letter.messageId]
+  if (letter.about === null) return names
   const { table, key, version } = letter.about
   const record = `${table}/${key}`
-  return name === record || (direction !== null && name === `${sourceOf(direction)}/${record}/${version}`)
+  return [...names, record, ...(direction === null ? [] : [`${sourceOf(direction)}/${record}/${version}`])]
 }
 
 /** What was typed, as far as it may be shown. */

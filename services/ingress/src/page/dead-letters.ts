@@ -11,6 +11,7 @@ import {
   explain,
   facts,
   type JudgedLetter,
+  namesOf,
   openYard,
   rehearsedFacts,
   rehearseLetters,
@@ -20,7 +21,6 @@ import {
   type Yard,
   type YardOptions,
 } from '@clinic-sync/operations'
-import { SyncError } from '@clinic-sync/sync'
 
 /** Letters that are listed; the status counts all of them by cause. */
 const LISTED = 1_000
@@ -144,15 +144,7 @@ export class PageDeadLetters {
 }
 
 function choose({ letters }: Yard, ids: readonly string[]): Chosen {
-  const gone: string[] = []
-  const there = ids.filter((id) => {
-    try {
-      return select(letters, { ids: [id] }).length > 0
-    } catch (error) {
-      if (!(error instanceof SyncError) || error.code !== 'SYNC_NO_SUCH_DEAD_LETTER') throw error
-      gone.push(id)
-      return false
-    }
-  })
+  const known = new Set(letters.flatMap(namesOf))
+  const [there, gone] = [ids.filter((id) => known.has(id)), ids.filter((id) => !known.has(id))]
   return { letters: there.length === 0 ? [] : select(letters, { ids: there }), gone }
 }
