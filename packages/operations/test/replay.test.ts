@@ -95,6 +95,27 @@ t.test('silence stops it, unless the outbox knows better', async (t) => {
   t.match(result, { sent: 3, stopped: { what: 'unanswered', letter: { about: { key: 2 } } } })
 })
 
+t.test('whoever has gone is not waited for: a database that does not answer holds up no end', async (t) => {
+  const { bury, open } = await yard(t)
+  await bury([note(1, 5), note(2, 5)])
+  const { letters, ports } = await open()
+  const gone = new AbortController()
+  let asked = 0
+  const recordVersions = () => {
+    asked++
+    return new Promise<never>(() => undefined)
+  }
+  const sender = {
+    replay: async (sent: Parameters<typeof ports.sender.replay>[0]) => {
+      await ports.sender.replay(sent)
+      gone.abort()
+    },
+  }
+  const result = await replay({ ...ports, sender, recordVersions }, letters, { signal: gone.signal })
+  t.match(result, { sent: 1, left: 1, stopped: null })
+  t.equal(asked, 0)
+})
+
 t.test('parents go first, and an older version before a newer one', async (t) => {
   const { bury, consume, open } = await yard(t)
   const row = { x: 1 }

@@ -1,4 +1,5 @@
 export { app, type AppOptions, options } from './app.ts'
-export { Ingress, type IngressOptions } from './ingress.ts'
+export { Ingress } from './ingress.ts'
+export type { IngressOptions } from './ingress-options.ts'
 export { serve, type Served, type ServeOptions } from './serve.ts'
 export { observers, Senses } from './alerts/senses.ts'

@@ -19,8 +19,6 @@ import { Term } from './term.ts'
 import { testDoorbell } from './test-doorbell.ts'
 import type { Watched } from './watched-outbox.ts'
 
-export type { IngressOptions } from './ingress-options.ts'
-
 const SIDES: readonly Side[] = ['clinic', 'portal']
 
 /** Somebody who drains a side's outbox when asked, and says what was published. */
