@@ -127,7 +127,7 @@ const BELLS: Readonly<Record<Side, { readonly bell: string; readonly cure: strin
   },
   portal: {
     bell: 'sync.queue',
-    cure: '`npm run sync -- doctor` says why; where its trigger is off: ALTER TABLE sync.queue ENABLE TRIGGER ALL;',
+    cure: '`npm run sync -- doctor` says why; where its trigger is off: ALTER TABLE sync.queue ENABLE TRIGGER USER;',
   },
 }
 
