@@ -151,3 +151,21 @@ t.test('a set that only the portal has, alone compared: what goes with it is put
     )
   t.strictSame((await compare()).names, [])
 })
+
+// Nothing knows of such a note until it is sent: without a record of it nothing would tell that it was.
+t.test("a doctor's note that was never sent, whose set staff delete just before it is", async (t) => {
+  await behind(`INSERT INTO aligner_notes (note_id, aligner_set_id, note_type, note_text, is_read)
+    VALUES (-80, 2, 'Doctor', 'only here', false)`)
+  const { names, plan } = await compare()
+  t.strictSame(names, ['aligner_notes/-80 extra'])
+  const sendRows: typeof portal.sendRows = async (rows) => {
+    for (const table of ['tblAlignerNotes', 'tblAlignerBatches', 'tblAlignerSets'])
+      await staff(`DELETE FROM dbo.${table} WHERE AlignerSetID = 2`)
+    await settle()
+    return portal.sendRows(rows)
+  }
+  await repairDifferences({ clinic, portal: { ...portal, sendRows }, ring: settle, patienceMs: 1_000 }, plan.keys)
+  const lost = await doctor("SELECT lost_row ->> 'note_text' AS text FROM sync.lost_edits WHERE record_id = -80")
+  t.match(lost, [{ text: 'only here' }])
+  t.strictSame((await compare()).names, [])
+})

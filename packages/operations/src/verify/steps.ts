@@ -44,7 +44,8 @@ export function stepsFor(found: Found, hasParents: boolean): Steps {
 
 function ofPortalOnly({ table, key, states }: Found, hasParents: boolean): Steps {
   if (table.portalInserts && key < 0 && states.clinic.applied === '0' && hasParents)
-    return { ...NOTHING, send: { base: null } }
+    // On record all the same: nothing knows of it until it is sent, and its set may go before that.
+    return { ...NOTHING, send: { base: null }, keep: true }
   if (table.deletes.clinic === 'ignore') return { ...NOTHING, left: 'portal-only' }
   return { ...NOTHING, queue: true, keep: true }
 }
