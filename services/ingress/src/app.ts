@@ -70,6 +70,8 @@ const HEADERS = {
     directives: { defaultSrc: ["'none'"], baseUri: ["'none'"], formAction: ["'none'"], frameAncestors: ["'none'"] },
   },
   frameguard: { action: 'deny' },
+  // A browser would then refuse plain HTTP to every port of that name, RabbitMQ's UI among them. It is the proxy's to say, which has the certificate.
+  strictTransportSecurity: false,
   referrerPolicy: { policy: 'no-referrer' },
 } as const satisfies FastifyHelmetOptions
 
