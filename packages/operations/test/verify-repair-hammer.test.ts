@@ -95,9 +95,9 @@ const PLANTS: readonly (() => string)[] = [
   () =>
     `INSERT INTO aligner_batches (aligner_batch_id, aligner_set_id, batch_sequence, upper_aligner_count, lower_aligner_count) VALUES (${900 + any(50)}, 1, 1, 1, 1) ON CONFLICT DO NOTHING`,
 ]
-/** In the clinic, as where somebody has switched its triggers off: the doctors' days are right. */
+/** In the clinic, as where somebody has switched its triggers off. Not the doctors' days: the next of staff's edits would carry these along. */
 const CLINIC_PLANTS: readonly (() => string)[] = [
-  () => `UPDATE dbo.tblAlignerBatches SET Days = ${any(9)} WHERE AlignerBatchID = ${any(BATCHES)}`,
+  () => `UPDATE dbo.tblAlignerBatches SET IsActive = ${any(2) - 1} WHERE AlignerBatchID = ${any(BATCHES)}`,
   () => `DELETE FROM dbo.tblAlignerBatches WHERE AlignerBatchID > 900`,
 ]
 async function plantInClinic(): Promise<void> {
