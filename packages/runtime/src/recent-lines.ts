@@ -5,7 +5,8 @@ const MAX_LENGTH = 500_000
 
 /**
  * The last lines of a log, kept in memory: 1,000 of them, or 500 kB, the oldest make room. They are what standard output got, which holds no
- * value of a patient's (logger.ts). Measured: 0.01 µs a line.
+ * value of a patient's (logger.ts). Measured, full: 0.53 MB of a service's memory, twice that if every line had a character beyond Latin-1;
+ * 0.02 µs a line, of the 40 that pino and the write take.
  */
 export class RecentLines {
   readonly #lines: (string | undefined)[]
