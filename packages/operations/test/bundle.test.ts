@@ -133,10 +133,13 @@ t.test('secrets are cut in every form; words are not', async (t) => {
     JSON.stringify(secret),
     encodeURIComponent(secret),
     Buffer.from(secret).toString('base64'),
+    JSON.stringify(JSON.stringify({ secret })),
+    Buffer.from(`user:${secret}`).toString('base64'),
+    Buffer.from(`us:${secret}.`).toString('base64url'),
     'a+b+c-12345',
     'a%2Bb%2Bc-12345',
   ])
-    t.notMatch(clean(`x ${form} y`), /4711|12345|NDcx/, form)
+    t.notMatch(clean(`x ${form} y`), /4711|12345|NDcx|Q3MT|0NzEx/, form)
   t.equal(clean('guest of postgres at host h, short'), 'guest of postgres at host h, short')
   t.strictSame(secretsOfUrl('https://h/?token=abc&x=1'), ['https://h/?token=abc&x=1', 'abc'])
   // A webhook's address is a secret in all its parts, but for its host; a password with a # makes no URL.

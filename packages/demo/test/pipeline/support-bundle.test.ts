@@ -1,14 +1,28 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import t from 'tap'
-import { childEnvironment, loadSampleClinic, nodeArguments, sampleClinic } from '../../src/index.ts'
+import { tables } from '@clinic-sync/mapping'
+import t, { type Test } from 'tap'
+import {
+  childEnvironment,
+  loadSampleClinic,
+  nodeArguments,
+  sampleClinic,
+  type SampleTable,
+  type SampleValue,
+} from '../../src/index.ts'
 import { formsOf, found, needlesOf } from './leak-search.ts'
 import { OPERATOR_TOKEN, type Pipeline, preparePipeline, WEBHOOK_SECRET } from './pipeline.ts'
 
 t.setTimeout(400_000)
+
+/** As Slack's: who has it may send. */
+const ALERT_PATH = '/services/T04711ABCD/B04711EFGH/x9Yk2mPq7RtV4wZ1'
+const WEBHOOK_KEY = `whsec_${Buffer.from('a planted key of thirty-two byte').toString('base64')}`
 
 const NEEDLES = needlesOf(sampleClinic())
 
@@ -42,14 +56,22 @@ t.test('the search finds what it should, in every form, and no word of ours', as
 
 t.test('a bundle of a clinic in trouble holds no value and no secret', async (t) => {
   const prepared = await preparePipeline(t)
-  const pipeline = await prepared.start('trace')
+  const alerts = await refusingReceiver(t)
+  const own = { ALERT_WEBHOOK_URL: `${alerts.url}${ALERT_PATH}?key=x9Yk2mPq7RtV`, SYNC_WEBHOOK_KEYS: WEBHOOK_KEY }
+  const pipeline = await prepared.start('trace', own)
   await makeTrouble(pipeline)
-  const folder = t.testdir()
-  const settings = settingsFor(pipeline, await healthUrls(pipeline))
+  t.equal(await startVerification(pipeline), 202)
+  await pipeline.until('an alert was refused', async () => alerts.refused() > 0)
+  const needles = [...new Set([...NEEDLES, ...needlesOf(await asItIsNow(pipeline))])]
+  for (const planted of ['07709998877', 'الطبيب', 'العيادة', 'samer@aligners.example'])
+    t.ok(needles.includes(planted), `what was edited since is looked for: ${planted}`)
 
+  const folder = t.testdir()
+  const settings = { ...settingsFor(pipeline, await healthUrls(pipeline)), ...own }
   const saved = join(folder, 'saved.log')
   // As `docker compose logs` writes it, a server's own lines among ours: those quote rows.
-  const services = (await pipeline.logs()).split('\n').map((line) => `ingress-1  | ${line}`)
+  const logs = await pipeline.logs()
+  const services = logs.split('\n').map((line) => `ingress-1  | ${line}`)
   writeFileSync(
     saved,
     [
@@ -73,9 +95,10 @@ t.test('a bundle of a clinic in trouble holds no value and no secret', async (t)
     [...files.keys()],
     ['README.txt', 'versions.json', 'settings.json', 'doctor.json', 'status.json', 'rabbitmq.json', 'services.json'],
   )
-  const logs = [...files].filter(([name]) => name.startsWith('logs/'))
-  t.equal(logs.length, 4, 'of three services, and what was saved')
-  t.ok(logs.every(([, text]) => text.includes('"level":"debug"')))
+  const logFiles = [...files].filter(([name]) => name.startsWith('logs/'))
+  t.equal(logFiles.length, 4, 'of three services, and what was saved')
+  t.ok(logFiles.every(([, text]) => text.includes('"level":"debug"')))
+  t.match(files.get('README.txt'), '3 other lines were left out', 'all lines of the services are in it')
 
   const stuck = JSON.parse(files.get('stuck.json') ?? '') as Stuck
   const codes = new Set(stuck.deadLetters.map(({ code }) => code))
@@ -88,17 +111,34 @@ t.test('a bundle of a clinic in trouble holds no value and no secret', async (t)
   )
   t.ok(stuck.records.length > 0, 'and so are the records behind failed rows')
   t.match(files.get('outboxes.json'), /"code": "23505"/)
+  t.match(JSON.parse(files.get('status.json') ?? ''), { verification: { reachable: true } })
+  t.match(JSON.parse(files.get('conflicts.json') ?? ''), { rulings: [{ table: 'aligner_notes', ruling: String }] })
+  t.match(JSON.parse(files.get('history.json') ?? ''), { minutes: [{ changes: Number }] })
+  t.match(JSON.parse(files.get('services.json') ?? ''), { ingress: { versions: { node: process.version } } })
 
   const all = [...files].map(([name, text]) => `${name}\n${text}`).join('\n')
-  t.strictSame(found(all, NEEDLES), [], 'no value of the sample clinic')
-  t.strictSame(found(stdout + stderr, NEEDLES), [], 'nor on the terminal')
-  const secrets = [OPERATOR_TOKEN, WEBHOOK_SECRET, ...Object.values(settings).flatMap(passwordsIn)]
+  t.strictSame(found(all, needles), [], 'no value of the clinic')
+  t.strictSame(found(stdout + stderr, needles), [], 'nor on the terminal')
+  t.strictSame(found(logs, needles), [], 'nor in all that the services have logged')
+  const secrets = secretsOf(settings)
+  t.ok(secrets.length >= 12, `${secrets.length} secrets are looked for`)
   t.strictSame(found(all, secrets), [], 'no secret')
+  t.strictSame(found(logs, secrets), [], 'nor in the logs')
 
-  // A line in our shape is taken as ours: what is planted in one must be found, or the search proves nothing.
-  writeFileSync(saved, '{"level":"info","time":"2026-01-02T03:04:05.678Z","name":"ingress","msg":"about Hussein"}\n')
+  // A line in our shape is taken as ours: what is planted in one must be found, or the search proves nothing. Secrets are cut even there.
+  const base64 = Buffer.from('Rebaz.Salih@Aligners.Example').toString('base64')
+  const msg = [`about Hussein and ${encodeURIComponent('الجبوري')} ${base64}`, ...secrets.flatMap(formsOf)].join(' ')
+  const line = { level: 'info', time: '2026-01-02T03:04:05.678Z', name: 'ingress', msg }
+  writeFileSync(saved, `${JSON.stringify(line)}\n`)
+  t.strictSame(found(readFileSync(saved, 'utf8'), secrets), secrets)
   await command(folder, settings, ['--out', out, '--logs', saved])
-  t.strictSame(found([...unpack(out).values()].join('\n'), NEEDLES), ['Hussein'], 'the search can fail')
+  const planted = [...unpack(out).values()].join('\n')
+  t.strictSame(
+    new Set(found(planted, needles)),
+    new Set(['Hussein', 'الجبوري', 'Rebaz.Salih@Aligners.Example']),
+    'the search can fail',
+  )
+  t.strictSame(found(planted, secrets), [], 'secrets are cut even there')
 })
 
 interface Stuck {
@@ -175,6 +215,44 @@ async function makeTrouble(pipeline: Pipeline): Promise<void> {
   await calm(pipeline)
 }
 
+/** Has the ingress compare both sides, which differ; it waits for what is on its way, which takes longer than the bundle. */
+async function startVerification({ ingressUrl }: Pipeline): Promise<number> {
+  const headers = { authorization: `Bearer ${OPERATOR_TOKEN}`, 'content-type': 'application/json' }
+  return (await fetch(`${ingressUrl}/api/sync/verifications`, { method: 'POST', headers, body: '{}' })).status
+}
+
+/** What both sides hold now, and what a ruling has taken away. */
+async function asItIsNow({ clinic, portal }: Pipeline): Promise<SampleTable[]> {
+  const clinics = [...sampleClinic().map(({ name }) => `SELECT * FROM dbo.${name}`), RULED_VALUES]
+  const portals = tables.map(({ name }) => `SELECT * FROM ${name}`)
+  const read = [
+    ...(await Promise.all(clinics.map(async (sql) => (await clinic.request().query(sql)).recordset))),
+    ...(await Promise.all(portals.map(async (sql) => (await portal.query<Record<string, unknown>>(sql)).rows))),
+  ]
+  const plain = (value: unknown) => (value instanceof Date ? value.toISOString() : (value as SampleValue))
+  return read.map((rows: Record<string, unknown>[]) => ({
+    name: '',
+    key: '',
+    rows: rows.map((row) => Object.fromEntries(Object.entries(row).map(([column, value]) => [column, plain(value)]))),
+  }))
+}
+const RULED_VALUES = 'SELECT ClinicValue, PortalValue FROM sync.Conflicts'
+
+/** Takes alerts, and is never content. */
+async function refusingReceiver(t: Test) {
+  let refused = 0
+  const server = createServer((request, response) => {
+    refused++
+    request.resume().on('end', () => response.writeHead(500).end())
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return { refused: () => refused, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
+}
+
 /** Where the consumers answer, as they say it in their logs. */
 async function healthUrls(pipeline: Pipeline): Promise<string> {
   return [...(await pipeline.logs()).matchAll(/"health":"(http:[^"]+)"/g)].map(([, url]) => url).join(',')
@@ -191,10 +269,24 @@ const settingsFor = (pipeline: Pipeline, health: string): Record<string, string>
   HEALTH_URLS: health,
 })
 
-/** Passwords that are no words; `guest` is in every text about RabbitMQ. */
-function passwordsIn(setting: string): string[] {
-  const password = URL.canParse(setting) ? decodeURIComponent(new URL(setting).password) : ''
-  return password.length < 8 || /^[a-z]+$/.test(password) ? [] : [password]
+/** Every setting that is secret, whole and in its parts. Not passwords that are words: `guest` is in every text about RabbitMQ. */
+function secretsOf(settings: Readonly<Record<string, string>>): string[] {
+  const urls = ['SQLSERVER_URL', 'SQLSERVER_ADMIN_URL', 'POSTGRES_URL', 'RABBITMQ_URL', 'ALERT_WEBHOOK_URL'].map(
+    (name) => settings[name] ?? '',
+  )
+  const passwords = urls.map((url) => decodeURIComponent(new URL(url).password))
+  return [
+    ...new Set([
+      OPERATOR_TOKEN,
+      WEBHOOK_SECRET,
+      WEBHOOK_KEY,
+      ...urls,
+      ...passwords.filter((password) => password.length >= 8 && !/^[a-z]+$/.test(password)),
+      ALERT_PATH,
+      ...ALERT_PATH.split('/').filter((part) => part.length > 8),
+      'x9Yk2mPq7RtV',
+    ]),
+  ]
 }
 
 async function command(folder: string, settings: Readonly<Record<string, string>>, args: readonly string[]) {

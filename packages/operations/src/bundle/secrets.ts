@@ -4,7 +4,7 @@ export const CUT = '[cut]'
 const isWord = (secret: string) => secret.length < 8 || /^[a-z]{1,12}$/.test(secret)
 
 /**
- * Cuts secrets out of a text, in whatever form they are there: as they are, as JSON writes them, percent-encoded, or in base64. Nothing should
+ * Cuts secrets out of a text, in whatever form they are there: as they are, as JSON writes them (once, or a JSON text in another), percent-encoded, or in base64. Nothing should
  * have put one there; this is the last look before a file leaves the house.
  */
 export function withoutSecrets(secrets: readonly string[]): (text: string) => string {
@@ -13,15 +13,31 @@ export function withoutSecrets(secrets: readonly string[]): (text: string) => st
       .filter((secret) => !isWord(secret))
       .flatMap((secret) => [
         secret,
-        JSON.stringify(secret).slice(1, -1),
+        quoted(secret),
+        quoted(quoted(secret)),
         encodeURIComponent(secret),
         encodeURI(secret),
-        Buffer.from(secret).toString('base64').replace(/=+$/, ''),
+        ...inBase64(secret),
       ]),
   )
   // The longest first: a URL before the password in it.
   const ordered = [...forms].sort((a, b) => b.length - a.length)
   return (text) => ordered.reduce((rest, form) => rest.replaceAll(form, CUT), text)
+}
+
+const quoted = (text: string) => JSON.stringify(text).slice(1, -1)
+
+/**
+ * As it stands in base64, from whichever of three bytes it begins (`authorization: Basic …` has a user's name before the password): those
+ * characters that depend on nothing else, in both alphabets.
+ */
+function inBase64(secret: string): string[] {
+  const bytes = Buffer.from(secret)
+  return [0, 1, 2].flatMap((before) => {
+    const text = Buffer.concat([Buffer.alloc(before), bytes]).toString('base64')
+    const own = text.slice(Math.ceil((8 * before) / 6), Math.floor((8 * (before + bytes.length)) / 6))
+    return [own, own.replaceAll('+', '-').replaceAll('/', '_')]
+  })
 }
 
 /**
