@@ -127,7 +127,7 @@ t.test('a bundle of a clinic in trouble holds no value and no secret', async (t)
 
   // A line in our shape is taken as ours: what is planted in one must be found, or the search proves nothing. Secrets are cut even there.
   const base64 = Buffer.from('Rebaz.Salih@Aligners.Example').toString('base64')
-  const msg = [`about Hussein and ${encodeURIComponent('الجبوري')} ${base64}`, ...secrets.flatMap(formsOf)].join(' ')
+  const msg = [`about Hussein and ${encodeURIComponent('الجبوري')} ${base64}`, ...secrets.flatMap(planting)].join(' ')
   const line = { level: 'info', time: '2026-01-02T03:04:05.678Z', name: 'ingress', msg }
   writeFileSync(saved, `${JSON.stringify(line)}\n`)
   t.strictSame(found(readFileSync(saved, 'utf8'), secrets), secrets)
@@ -288,6 +288,16 @@ function secretsOf(settings: Readonly<Record<string, string>>): string[] {
     ]),
   ]
 }
+
+/** A secret in full, in every form: also as the end and the middle of something else in base64, such as a `Basic` login. */
+const planting = (secret: string): string[] => [
+  secret,
+  JSON.stringify({ secret }),
+  encodeURIComponent(secret),
+  ...['', 'u', 'u:'].flatMap((before) =>
+    [secret, `${secret} and so on`].map((text) => Buffer.from(before + text).toString('base64')),
+  ),
+]
 
 async function command(folder: string, settings: Readonly<Record<string, string>>, args: readonly string[]) {
   const child = spawn(process.execPath, [...nodeArguments('packages/cli/src/main.ts'), 'support-bundle', ...args], {
