@@ -183,6 +183,16 @@ t.test('--out -: the archive is all that standard output gets', async (t) => {
   t.strictSame(readdirSync(folder).sort(), [archive.split('/').at(-2), 'saved.log'].sort(), 'nothing else is left')
 })
 
+t.test('--out - into a pipe that nobody reads any more is said in a sentence', async (t) => {
+  const child = start(t.testdir({}), ['--out', '-'], settingsAt(await shut()))
+  child.stdout.destroy()
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
+  t.strictSame(await once(child, 'close'), [1, null])
+  t.match(said, /Whoever was to read the archive from standard output has gone away/)
+  t.notMatch(said, /EPIPE|at .*node:/)
+})
+
 t.test('Ctrl-C, while servers that hang are waited for: it ends, and leaves nothing', async (t) => {
   const folder = t.testdir({})
   const child = start(folder, [], settingsAt(await mute(t)))

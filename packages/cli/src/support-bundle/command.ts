@@ -59,7 +59,11 @@ export interface SupportBundleCommand {
 export async function supportBundleCommand(command: SupportBundleCommand): Promise<0 | 130> {
   const { environment, version, out, logs, stdout, stderr, signal } = command
   const piped = out === '-'
-  if (piped) mayPipe(stdout, environment)
+  if (piped) {
+    mayPipe(stdout, environment)
+    // A reader that has gone away: writing fails, below.
+    stdout.on('error', () => undefined)
+  }
   const file = piped ? null : placeFor(out, new Date(), environment.SYNC_COMMAND)
   const say = (line: string) => written(piped ? stderr : stdout, `${line}\n`)
   const interrupted = new Promise<null>((resolve) =>
@@ -87,7 +91,9 @@ async function put(
   signal: AbortSignal,
 ): Promise<boolean> {
   if (file === null) {
-    await written(stdout, content)
+    await written(stdout, content).catch((cause: unknown) => {
+      throw new SyncError('SYNC_USAGE', 'Whoever was to read the archive from standard output has gone away', { cause })
+    })
     return true
   }
   try {
