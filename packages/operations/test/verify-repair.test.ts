@@ -1,7 +1,14 @@
 import type { Key, Row } from '@clinic-sync/contracts'
 import { allColumns, type Table, tableNamed, tables } from '@clinic-sync/mapping'
 import t from 'tap'
-import { type Found, RepairPlan, repairDifferences, verify, type VerifyRepairPorts } from '../src/index.ts'
+import {
+  type Found,
+  RepairPlan,
+  repairDifferences,
+  verify,
+  type VerifyRepairPorts,
+  type VerifyRepairProgress,
+} from '../src/index.ts'
 import { twoSides } from './support/two-sides.ts'
 
 // What is planted behind the system's back, in each table and in each type of column: found exactly, repaired exactly, nothing else touched.
@@ -172,8 +179,14 @@ t.test('a portal that has lost everything', async (t) => {
   const { plan, result } = await compare()
   t.equal(result.differences, result.rows)
   t.ok(result.tables.every((table) => table.portalRows === 0 && table.differences === table.clinicRows))
-  t.strictSame((await repair(plan.keys)).remaining, [])
+  const told: VerifyRepairProgress[] = []
+  t.strictSame((await repair(plan.keys, { progress: (progress) => void told.push(progress) })).remaining, [])
   t.strictSame(await snapshot(), before)
+  for (const stage of ['queued', 'arrived'] as const) {
+    const of = told.filter((each) => each.stage === stage)
+    t.ok(of.every(({ rows }, i) => rows >= (of[i - 1]?.rows ?? 0)))
+    t.match(of.at(-1), { rows: result.rows, of: result.rows })
+  }
 })
 
 t.test('what the portal is right about goes to the clinic, and nothing else with it', async (t) => {

@@ -1,4 +1,4 @@
-import type { VerifyProgress } from '@clinic-sync/operations'
+import type { VerifyProgress, VerifyRepairProgress } from '@clinic-sync/operations'
 import cliProgress from 'cli-progress'
 import { padded, Rate } from '../backfill/progress.ts'
 
@@ -7,12 +7,27 @@ const LINE_EVERY = 5_000
 
 export interface VerifyBar {
   /** @param total about how many rows there are; 0: nobody knows */
-  at(progress: VerifyProgress, total: number): void
+  at(progress: Pick<VerifyProgress, 'rows' | 'waiting'> & { readonly table: string }, total: number): void
   stop(): void
 }
 
 /** A bar on a terminal; otherwise a line every five seconds. */
 export const verifyBar = (out: NodeJS.WriteStream): VerifyBar => (out.isTTY ? bar(out) : lines(out))
+
+/** One bar for what is queued, then one for what has arrived: each has a rate of its own. */
+export function repairBar(out: NodeJS.WriteStream): { at(progress: VerifyRepairProgress): void; stop(): void } {
+  let [shown, of]: [VerifyBar | undefined, VerifyRepairProgress['stage'] | undefined] = [undefined, undefined]
+  return {
+    at({ stage, rows, of: total }) {
+      if (stage !== of) {
+        shown?.stop()
+        ;[shown, of] = [verifyBar(out), stage]
+      }
+      shown?.at({ table: stage, rows, waiting: 0 }, total)
+    },
+    stop: () => shown?.stop(),
+  }
+}
 
 function bar(out: NodeJS.WriteStream): VerifyBar {
   const rate = new Rate(0)

@@ -17,7 +17,7 @@ import { alone } from '../after-restore/alone.ts'
 import { ringIngress } from '../backfill/ring.ts'
 import { keepSmall } from '../small-heap.ts'
 import { tellIngress } from './tell.ts'
-import { verifyBar } from './progress.ts'
+import { repairBar, verifyBar } from './progress.ts'
 import { planLines, repairedLines, SHOWN, SHOWN_JSON, told, type ToldDifference, verificationLines } from './report.ts'
 
 export interface VerifyCommand {
@@ -98,6 +98,7 @@ async function compareAndRepair(command: VerifyCommand, clinic: Clinic, portal: 
   // The comparison takes minutes, and an answer may take hours.
   await refuseRestored(clinic, portal)
   const { INGRESS_URL, SYNC_OPERATOR_TOKEN } = readSettings(['INGRESS_URL', 'SYNC_OPERATOR_TOKEN'], environment)
+  const bar = repairBar(command.progressOn)
   try {
     const repaired = await repairDifferences(
       {
@@ -105,17 +106,21 @@ async function compareAndRepair(command: VerifyCommand, clinic: Clinic, portal: 
         portal,
         signal,
         patienceMs: command.patienceMs,
+        progress: (progress) => bar.at(progress),
         async ring() {
+          bar.stop()
           for (const direction of DIRECTIONS) await ringOrSay(direction)
         },
       },
       plan.keys,
     )
+    bar.stop()
     for (const line of repairedLines(repaired)) say(line)
     const result = after(verification, repaired)
     await keep(command, portal, result)
     return answer(result, repaired)
   } catch (error) {
+    bar.stop()
     if (!signal.aborted) throw error
     say('Interrupted: what was queued arrives by itself. Run it again for what is left.')
     return 130

@@ -10,4 +10,5 @@ export {
   repairDifferences,
   type VerifyRepaired,
   type VerifyRepairPorts,
+  type VerifyRepairProgress,
 } from './repair.ts'

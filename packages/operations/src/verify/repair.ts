@@ -17,6 +17,15 @@ export interface VerifyRepairPorts {
   /** How long the records are waited for afterwards. Milliseconds. */
   readonly patienceMs?: number
   readonly signal?: AbortSignal
+  /** Called after each portion of records. */
+  readonly progress?: (progress: VerifyRepairProgress) => void
+}
+
+export interface VerifyRepairProgress {
+  readonly stage: 'queued' | 'arrived'
+  /** Records that the stage is done with, and has altogether. */
+  readonly rows: number
+  readonly of: number
 }
 
 export interface RemainingRecord extends RecordName {
@@ -61,6 +70,7 @@ export async function repairDifferences(
   const waited = new Map<Table, Key[]>()
   const doomed = new Map<Table, Key[]>()
   const present = tables.filter((table) => keys.has(table))
+  let dealtWith = 0
 
   // Parents before children. What is deleted comes afterwards, children before parents.
   for (const table of present)
@@ -75,6 +85,7 @@ export async function repairDifferences(
 
   async function send(table: Table, portion: readonly Key[], deletes: boolean): Promise<void> {
     signal?.throwIfAborted()
+    dealtWith += portion.length
     const [kept, sent, queued, forgotten]: [KeptRow[], SentRow[], QueuedRecord[], RecordName[]] = [[], [], [], []]
     const seen = await look(clinic, portal, table, portion, patient)
     for (const [i, each] of seen.entries()) {
@@ -102,6 +113,8 @@ export async function repairDifferences(
     if (sent.length > 0) counts.sent += await portal.sendRows(sent)
     if (queued.length > 0) await clinic.queueRecords(queued)
     counts.queued += queued.length
+    // What is to be deleted was looked at before; what goes with it was not known of.
+    ports.progress?.({ stage: 'queued', rows: dealtWith, of: Math.max(size(keys) + size(doomed), dealtWith) })
   }
 
   /** What goes with a deleted record is looked at, and put on record, as that is: whether or not its table was compared. */
@@ -121,6 +134,8 @@ export async function repairDifferences(
   async function arrived(): Promise<void> {
     let left = waited
     let since = performance.now()
+    const of = size(waited)
+    let rows = 0
     for (let before = size(left); ;) {
       const late = new Map<Table, Key[]>()
       const different: RemainingRecord[] = []
@@ -128,6 +143,8 @@ export async function repairDifferences(
         for (const portion of portions(sorted(those))) {
           const seen = await look(clinic, portal, table, portion, patient)
           seen.forEach((each, i) => tell(table, portion[i] as Key, each, late, different))
+          rows += seen.filter(({ is }) => is !== 'flying').length
+          ports.progress?.({ stage: 'arrived', rows, of })
         }
       remaining.push(...different)
       const now = size(late)
