@@ -22,15 +22,16 @@ GO
 BEGIN TRANSACTION
 GO
 -- Ours, by their text: the original may have triggers whose names begin like that.
-DECLARE @ours TABLE (Name nvarchar(128) NOT NULL PRIMARY KEY)
+DECLARE @ours TABLE (Name nvarchar(300) NOT NULL PRIMARY KEY)
 INSERT INTO @ours (Name)
-SELECT t.name FROM sys.triggers t INNER JOIN sys.sql_modules m ON m.object_id = t.object_id
+SELECT QUOTENAME(SCHEMA_NAME(o.schema_id)) + N'.' + QUOTENAME(t.name)
+FROM sys.triggers t INNER JOIN sys.objects o ON o.object_id = t.object_id INNER JOIN sys.sql_modules m ON m.object_id = t.object_id
 WHERE LEFT(t.name, 9) = N'trg_sync_' AND CHARINDEX(N'DECLARE @changed TABLE (Turn int NOT NULL, TableName', m.definition) > 0
 
-DECLARE @trigger nvarchar(128) = (SELECT MIN(Name) FROM @ours), @sql nvarchar(400)
+DECLARE @trigger nvarchar(300) = (SELECT MIN(Name) FROM @ours), @sql nvarchar(400)
 WHILE @trigger IS NOT NULL
 BEGIN
-  SET @sql = N'DROP TRIGGER dbo.' + QUOTENAME(@trigger)
+  SET @sql = N'DROP TRIGGER ' + @trigger
   EXEC (@sql)
   SET @trigger = (SELECT MIN(Name) FROM @ours WHERE Name > @trigger)
 END
@@ -44,7 +45,8 @@ WHERE o.TableName IS NOT NULL AND o.RecordID IS NOT NULL AND COALESCE(o.Status, 
 INSERT INTO dbo.SyncQueue_original (TableName, RecordID, Operation, Status, CreatedAt, Attempts)
 SELECT q.TableName, q.RecordID, q.Operation, N'Pending', q.CreatedAt, 0
 FROM dbo.SyncQueue q
-WHERE q.Status <> N'Synced' AND NOT EXISTS (SELECT 1 FROM dbo.SyncQueue_original o WHERE o.QueueID = q.QueueID)
+-- The canary is ours, and nothing to the original.
+WHERE q.Status <> N'Synced' AND q.TableName <> N'canary' AND NOT EXISTS (SELECT 1 FROM dbo.SyncQueue_original o WHERE o.QueueID = q.QueueID)
 ORDER BY q.QueueID
 
 DROP TABLE dbo.SyncQueue

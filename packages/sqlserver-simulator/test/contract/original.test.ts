@@ -156,7 +156,9 @@ if (real)
     const left = await n(
       "SELECT COUNT(*) AS n FROM dbo.SyncQueue WHERE Status <> N'Synced' AND TableName <> N'aligner_notes'",
     )
+    await batch("EXEC sync.SendCanary @Token = N'on its way when the original comes back'")
     await goBack()
+    t.equal(await n("SELECT COUNT(*) AS n FROM dbo.SyncQueue WHERE TableName = N'canary'"), 0)
     t.same(await batch('SELECT QueueID, TableName, Status FROM dbo.SyncQueue WHERE QueueID <= 4 ORDER BY QueueID'), [
       { QueueID: 1, TableName: 'patients', Status: 'Synced' },
       { QueueID: 2, TableName: 'work', Status: 'Synced' },
