@@ -25,7 +25,7 @@ import { BatchConsumer, type BatchConsumerOptions, type Delivered } from './cons
 import { Keeper } from './dead-letter-keeper.ts'
 import { describe, PublishError } from './errors.ts'
 import { Leadership } from './leader.ts'
-import { eventMessage, outcomeMessage } from './message.ts'
+import { eventMessage, MAX_MESSAGE_BYTES, outcomeMessage } from './message.ts'
 import { unannotated } from './headers.ts'
 import { observeCopies, observePublish } from './observe.ts'
 import { freshCopy } from './failed.ts'
@@ -48,7 +48,6 @@ import {
 } from './topology.ts'
 import { processTraced, publishTraced } from './trace.ts'
 
-const MAX_MESSAGE_BYTES = 15 * 1024 * 1024
 const FLUSH_MS = 10_000
 
 /**

@@ -54,5 +54,6 @@ export {
   UNROUTED,
 } from './topology.ts'
 export { inSpan } from './trace.ts'
-export { type RecordSight, type RecordWatch, watchRecord, type WatchRecordOptions } from './watch-record.ts'
-export { watchOutcomes, type OutcomeWatch, type WatchOutcomesOptions } from './watch-outcomes.ts'
+export { type RecordSight, watchRecord, type WatchRecordOptions } from './watch-record.ts'
+export { watchOutcomes, type WatchOutcomesOptions } from './watch-outcomes.ts'
+export { type Watch } from './watching.ts'

@@ -12,6 +12,9 @@ import type { OutgoingMessage } from './publisher.ts'
 import { activeTrace, traceFieldsOf } from './trace.ts'
 import { EVENTS, eventKey, OUTCOMES, outcomeKey } from './topology.ts'
 
+/** Bytes. RabbitMQ 4 takes 16 MiB by default: below it, with room for what it adds. */
+export const MAX_MESSAGE_BYTES = 15 * 1024 * 1024
+
 export const OUTCOMES_TYPE = 'sync.outcomes.v1'
 
 /** Seconds: AMQP's timestamps are no finer. */

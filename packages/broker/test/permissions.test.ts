@@ -16,6 +16,7 @@ import {
   outcomeQueue,
   rabbitmqDefinitions,
   watchOutcomes,
+  watchRecord,
 } from '../src/index.ts'
 import { keepLines, note, testBroker, until } from './support/helpers.ts'
 
@@ -249,6 +250,10 @@ t.test('with its own login the ingress watches outcomes, and replays and discard
     onOutcomes: () => undefined,
   })
   await t.rejects(refused, { code: 'SYNC_BROKER_RIGHTS' }, 'whoever may not listen is told so at once')
+  const record = { table: 'aligner_notes', key: 1, onSight: () => undefined }
+  await t.rejects(watchRecord({ url: urlOf(own), log: keepLines(), name: 'ingress of 1.0', ...record }), {
+    code: 'SYNC_BROKER_RIGHTS',
+  })
 })
 
 t.test('work on the dead letters with the rights of an earlier version says that it is the rights', async (t) => {

@@ -1,4 +1,4 @@
-import { type Broker, type OutcomeWatch, watchOutcomes } from '@clinic-sync/broker'
+import { type Broker, type Watch, watchOutcomes } from '@clinic-sync/broker'
 import { Backoff, type Delays, SyncError } from '@clinic-sync/sync'
 import type { FastifyBaseLogger } from 'fastify'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -56,7 +56,7 @@ async function heard(
   signal: AbortSignal,
 ): Promise<void> {
   const backoff = new Backoff(RETRY)
-  let watch: OutcomeWatch | undefined
+  let watch: Watch | undefined
   while (watch === undefined && !signal.aborted) {
     try {
       watch = await watchOutcomes({ url, log, name: 'ingress status', direction, onOutcomes: changed })
