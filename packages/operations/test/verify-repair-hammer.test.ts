@@ -115,9 +115,14 @@ async function plantInClinic(): Promise<void> {
 async function plant(): Promise<void> {
   while (!stop.signal.aborted) {
     await tried(async () => {
-      await doctor(
-        `BEGIN; SET LOCAL session_replication_role = replica; ${(PLANTS[any(PLANTS.length) - 1] as () => string)()}; COMMIT`,
-      )
+      const statement = (PLANTS[any(PLANTS.length) - 1] as () => string)()
+      try {
+        await doctor(`BEGIN; SET LOCAL session_replication_role = replica; ${statement}; COMMIT`)
+      } catch (error) {
+        // A statement that failed leaves its transaction open, and what comes next on this connection would be refused.
+        await doctor('ROLLBACK')
+        throw error
+      }
       count.planted++
     })
     await sleep(any(60))
