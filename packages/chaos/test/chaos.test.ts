@@ -3,7 +3,7 @@ import t from 'tap'
 import { chaos, FAULTS, holds, report } from '../src/index.ts'
 
 // Servers and services are started: on a busy machine that alone takes longer than a test may by default.
-t.setTimeout(150_000)
+t.setTimeout(400_000)
 
 const SEED = 7
 /** The cheap ones: a few seconds each. The others are what `npm run chaos` is for. */

@@ -9,7 +9,7 @@ import t, { type Test } from 'tap'
 import { makeBundle } from '../src/support-bundle/bundle.ts'
 import { bundleName, placeFor, writeBundle } from '../src/support-bundle/write.ts'
 
-t.setTimeout(150_000)
+t.setTimeout(400_000)
 
 const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 const NODE = [`--import=${import.meta.resolve('tsx')}`, '--conditions=@clinic-sync/source', MAIN]

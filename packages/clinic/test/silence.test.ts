@@ -10,7 +10,7 @@ import t, { type Test } from 'tap'
 const log = pino({ level: 'silent' })
 const { signal } = new AbortController()
 const DOWN = { failure: 'down', code: 'SYNC_DATABASE_DOWN' }
-const PATIENCE: Patience = { connectMs: 400, statementMs: 400, answerMs: 600, beatMs: 200 }
+const PATIENCE: Patience = { connectMs: 2_000, statementMs: 1_200, answerMs: 1_500, beatMs: 200 }
 const EDIT = "INSERT INTO dbo.AlignerDoctors (DoctorName) VALUES (N'Dr. Sara')"
 
 async function opened(t: Test, patience = PATIENCE, migrated = true) {
@@ -95,7 +95,7 @@ t.test('a request without an answer is given up, and whatever idles beside it', 
   await Promise.all([1, 2, 3, 4].map(() => clinic.check()))
   t.ok(proxy.count() > 1, 'there are several connections')
   proxy.vanish()
-  await soon(t, clinic.takeChanges(1), { ...DOWN, message: /silent for 0.6 s in sync\.TakeChanges/ })
+  await soon(t, clinic.takeChanges(1), { ...DOWN, message: /silent for 1.5 s in sync\.TakeChanges/ })
   proxy.resume()
   t.ok((await took(clinic.check())) < PATIENCE.statementMs, 'no other has to find out for itself')
 })

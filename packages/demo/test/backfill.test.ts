@@ -83,7 +83,7 @@ async function keepEditing(clinic: mssql.ConnectionPool, signal: AbortSignal): P
 }
 
 // Whole services are started: on a busy machine that alone takes longer than a test may by default.
-t.setTimeout(120_000)
+t.setTimeout(400_000)
 
 t.test('killed in the middle and started again, with people at work all the time', async (t) => {
   const { addresses, clinic, arrivals, services, folder } = await start(t)

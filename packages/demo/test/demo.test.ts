@@ -6,7 +6,7 @@ import t from 'tap'
 import { childEnvironment, nodeArguments } from '../src/run/child.ts'
 
 // Whole services are started: on a busy machine that alone takes longer than a test may by default.
-t.setTimeout(120_000)
+t.setTimeout(400_000)
 
 /** The only place where the demo may put anything: what it leaves there is seen. */
 const folder = await mkdtemp(join(tmpdir(), 'clinic-sync-demo-test-'))

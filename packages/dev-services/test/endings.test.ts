@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import { until } from '../src/machine.ts'
 import { descendants, guardianOf, hold, leftOver, ready, type Held } from './fixtures/held.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(400_000)
 // They mostly wait for processes to start and end.
 t.jobs = 3
 

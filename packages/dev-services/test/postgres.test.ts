@@ -3,7 +3,7 @@ import t from 'tap'
 import { startPostgres } from '../src/postgres.ts'
 import { testPostgres } from '../src/testing.ts'
 
-t.setTimeout(60_000)
+t.setTimeout(400_000)
 const env = { PATH: process.env.PATH }
 
 async function ask(url: string, query: string): Promise<unknown> {

@@ -3,7 +3,7 @@ import t from 'tap'
 import { createVhost, managementCall } from '../src/rabbit-management.ts'
 import { startRabbit } from '../src/rabbit.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(400_000)
 const env = { PATH: process.env.PATH }
 
 /** True when a connection is accepted there. */

@@ -14,7 +14,7 @@ let texts = 0
 const edit = () => db.rows(`UPDATE public.aligner_notes SET note_text = '${++texts}' WHERE note_id = 1`)
 const { signal } = new AbortController()
 const DOWN = { failure: 'down', code: 'SYNC_DATABASE_DOWN' }
-const PATIENCE: Patience = { connectMs: 400, statementMs: 10_000, answerMs: 600, beatMs: 200 }
+const PATIENCE: Patience = { connectMs: 2_000, statementMs: 10_000, answerMs: 1_500, beatMs: 200 }
 
 async function behindProxy(t: Test) {
   const { hostname, port } = new URL(db.url)

@@ -4,7 +4,7 @@ import { report } from '../src/end/report.ts'
 import { holds, prove } from '../src/index.ts'
 
 // Whole services are started: on a busy machine that alone takes longer than a test may by default.
-t.setTimeout(120_000)
+t.setTimeout(400_000)
 
 const SEED = 7
 const MINUTES = 0.1

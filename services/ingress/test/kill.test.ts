@@ -18,7 +18,7 @@ const BATCH = 250
 const MANY = 900
 
 // Twelve processes are started and ten killed: longer than tap's 30 s on a busy machine.
-t.setTimeout(180_000)
+t.setTimeout(400_000)
 
 const simulator = await startSimulator({ migrated: true })
 t.teardown(() => simulator.stop())

@@ -11,7 +11,7 @@ import { startService } from './service.ts'
 /** Two ingresses as they are run for real, with a heartbeat of a second: RabbitMQ lets go of a frozen one after two. */
 const HEARTBEAT = 1
 
-t.setTimeout(120_000)
+t.setTimeout(400_000)
 const [{ url: portalUrl }, { url: rabbitUrl }, simulator] = await Promise.all([
   testPostgres(t),
   testVhost(t),

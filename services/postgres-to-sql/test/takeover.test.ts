@@ -6,7 +6,7 @@ import { HEARTBEAT, startPair, timed } from '../../sql-to-postgres/test/support/
 import { treatedClinic } from './support/clinic.ts'
 import { direction, MAIN } from './support/service.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(400_000)
 
 t.test('of two consumers the active one is frozen, comes back, and the other is killed amid its work', async (t) => {
   const [rabbit, clinic] = await Promise.all([testRabbit(t), treatedClinic(t)])

@@ -6,7 +6,7 @@ import { patient } from './support/events.ts'
 import { countWrites, testPortal } from './support/postgres.ts'
 import { HEARTBEAT, startPair, timed } from './support/takeover.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(400_000)
 
 t.test('of two consumers the active one is frozen, comes back, and the other is killed amid its work', async (t) => {
   const [rabbit, portal] = await Promise.all([testRabbit(t), testPortal(t)])

@@ -7,7 +7,7 @@ import { addCase, preparePipeline } from './pipeline.ts'
 
 // Where the sync and people meet on the same rows, the sync gives way: no edit fails, and none waits noticeably longer.
 
-t.setTimeout(120_000)
+t.setTimeout(400_000)
 
 const ROWS = 50
 const EDITS = 2_000
