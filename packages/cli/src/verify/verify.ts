@@ -8,10 +8,11 @@ import {
   verify,
   type VerifyProgress,
   type VerifyRepaired,
+  type VerifyRepairProgress,
 } from '@clinic-sync/operations'
 import { openPortal, type Portal } from '@clinic-sync/portal'
 import { createLogger, type Environment, readSettings } from '@clinic-sync/runtime'
-import { DatabaseError, findRestored, SyncError } from '@clinic-sync/sync'
+import { DatabaseError, findRestored, type Patience, SyncError } from '@clinic-sync/sync'
 import { adminUrl, portalAdminUrl } from '../admin-url.ts'
 import { alone } from '../after-restore/alone.ts'
 import { ringIngress } from '../backfill/ring.ts'
@@ -32,6 +33,8 @@ export interface VerifyCommand {
   readonly out: Pick<NodeJS.WriteStream, 'write'>
   readonly progressOn: NodeJS.WriteStream
   readonly signal: AbortSignal
+  /** How long a silent database is borne with. */
+  readonly silence?: Patience
   /** Missing: nobody is there to be asked. */
   readonly ask?: () => Promise<boolean>
 }
@@ -53,12 +56,14 @@ export async function verifyCommand(command: VerifyCommand): Promise<VerifyExit>
   const log = createLogger({ name: 'verify', level: 'silent' })
   const urls = urlsFor(environment, sends)
   const { CLINIC_TIME_ZONE: timeZone } = readSettings(['CLINIC_TIME_ZONE'], environment)
-  const clinic = await openClinic({ url: urls.clinic, timeZone, log })
-  const portal = await openPortal({ url: urls.portal, log })
+  const patience = command.silence && { patience: command.silence }
+  const clinic = await openClinic({ url: urls.clinic, timeZone, log, ...patience })
+  const portal = await openPortal({ url: urls.portal, log, ...patience })
   try {
     await Promise.all([clinic.check(), portal.check()])
     if (!sends) return await compareAndRepair(command, clinic, portal)
-    return await alone(urls.portal, 'verify --repair', () => compareAndRepair(command, clinic, portal))
+    const work = (unlocked: AbortSignal) => compareAndRepair(command, clinic, portal, unlocked)
+    return await alone(urls.portal, 'verify --repair', work)
   } finally {
     await Promise.all([clinic.close(), portal.close()])
   }
@@ -70,7 +75,13 @@ function urlsFor(environment: Environment, sends: boolean): { clinic: string; po
   return { clinic, portal }
 }
 
-async function compareAndRepair(command: VerifyCommand, clinic: Clinic, portal: Portal): Promise<VerifyExit> {
+/** @param unlocked other repairs are not kept away any more: nothing is to be sent */
+async function compareAndRepair(
+  command: VerifyCommand,
+  clinic: Clinic,
+  portal: Portal,
+  unlocked?: AbortSignal,
+): Promise<VerifyExit> {
   const { repair, dryRun, yes, json, ask, signal, environment } = command
   const say = (line: string) => void (json || command.out.write(`${line}\n`))
   if (repair) await refuseRestored(clinic, portal)
@@ -99,14 +110,18 @@ async function compareAndRepair(command: VerifyCommand, clinic: Clinic, portal: 
   await refuseRestored(clinic, portal)
   const { INGRESS_URL, SYNC_OPERATOR_TOKEN } = readSettings(['INGRESS_URL', 'SYNC_OPERATOR_TOKEN'], environment)
   const bar = repairBar(command.progressOn)
+  let far: VerifyRepairProgress | 'repaired' | undefined
   try {
     const repaired = await repairDifferences(
       {
         clinic,
         portal,
-        signal,
+        signal: unlocked ? AbortSignal.any([signal, unlocked]) : signal,
         patienceMs: command.patienceMs,
-        progress: (progress) => bar.at(progress),
+        progress(progress) {
+          far = progress
+          bar.at(progress)
+        },
         async ring() {
           bar.stop()
           for (const direction of DIRECTIONS) await ringOrSay(direction)
@@ -115,25 +130,54 @@ async function compareAndRepair(command: VerifyCommand, clinic: Clinic, portal: 
       plan.keys,
     )
     bar.stop()
+    far = 'repaired'
     for (const line of repairedLines(repaired)) say(line)
     const result = after(verification, repaired)
     await keep(command, portal, result)
     return answer(result, repaired)
   } catch (error) {
     bar.stop()
-    if (!signal.aborted) throw error
+    if (!signal.aborted) throw stoppedAmid(error, far)
     say('Interrupted: what was queued arrives by itself. Run it again for what is left.')
     return 130
   }
 
   async function ringOrSay(direction: (typeof DIRECTIONS)[number]): Promise<void> {
+    // Its answer waits until RabbitMQ has all, which where that is silent, or blocked, is not soon.
+    const late = AbortSignal.timeout(command.patienceMs)
     try {
-      await ringIngress(INGRESS_URL, SYNC_OPERATOR_TOKEN, signal, direction)
+      await ringIngress(INGRESS_URL, SYNC_OPERATOR_TOKEN, AbortSignal.any([signal, late]), direction)
     } catch (error) {
+      if (late.aborted && !signal.aborted)
+        return say(
+          'It goes on without us: the ingress has not yet sent all that is queued, and `npm run sync -- status` says why',
+        )
       if (!(error instanceof SyncError)) throw error
       say(`It goes with the next drain: ${error.message}`)
     }
   }
+}
+
+/** A database that fails amid the repair: what it says, and what is left to be done. */
+function stoppedAmid(error: unknown, far: VerifyRepairProgress | 'repaired' | undefined): unknown {
+  if (!(error instanceof DatabaseError)) return error
+  const { failure, code, number, message } = error
+  const left =
+    far === 'repaired' ? 'The status does not tell of it' : 'What was sent arrives by itself; run it again for the rest'
+  // What Postgres itself says does not name it.
+  const what = /portal|clinic|SQL Server|sync\.[A-Z]/.test(message) ? message : `the portal's database: ${message}`
+  const said = `${howFar(far)}: ${what.replace(/[.]$/, '')}. ${left}.`
+  return new DatabaseError(failure, said, { code, number, cause: error })
+}
+
+function howFar(far: VerifyRepairProgress | 'repaired' | undefined): string {
+  if (far === 'repaired') return 'The repair is done, but its result could not be kept'
+  if (far === undefined) return 'The repair stopped before the first record was dealt with'
+  const { rows, of, stage } = far
+  const figures = `${rows.toLocaleString('en')} of ${of.toLocaleString('en')} ${of === 1 ? 'record' : 'records'}`
+  return stage === 'queued'
+    ? `The repair stopped with ${figures} dealt with`
+    : `The repair has sent all, and stopped while ${figures} had arrived`
 }
 
 /** What went back would be taken for the truth, and be sent over the newer rows. */

@@ -13,14 +13,20 @@ import { migrate } from '../../src/migrate/index.ts'
 
 export const TOKEN = 'operator-token-0123456789'
 
-/** The whole sync in this process, with nothing of it started yet: both databases, RabbitMQ, and hands to edit. */
-export async function world(t: Test) {
-  const [simulator, postgres, vhost] = await Promise.all([testClinic(t), testPostgres(t), testVhost(t)])
+/**
+ * The whole sync in this process, with nothing of it started yet: both databases, RabbitMQ, and hands to edit.
+ *
+ * @param own a RabbitMQ of the test's own, to be ended under the services
+ */
+export async function world(t: Test, own: { readonly url: string } | null = null) {
+  const [simulator, postgres, vhost] = await Promise.all([testClinic(t), testPostgres(t), own ?? testVhost(t)])
   await migrate({ side: 'portal', url: postgres.url, withPortalTables: true })
   const login = Object.assign(new URL(simulator.url), { username: SERVICE_LOGIN, password: SERVICE_PASSWORD })
   const environment = {
     SQLSERVER_URL: login.href,
+    SQLSERVER_ADMIN_URL: simulator.url,
     POSTGRES_URL: postgres.url,
+    POSTGRES_ADMIN_URL: postgres.url,
     RABBITMQ_URL: vhost.url,
     CLINIC_TIME_ZONE: 'Asia/Baghdad',
     SYNC_OPERATOR_TOKEN: TOKEN,

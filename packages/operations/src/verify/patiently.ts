@@ -16,7 +16,7 @@ export function patiently(patienceMs: number, signal?: AbortSignal): Patiently {
         const passes = error instanceof DatabaseError && error.failure === 'transient'
         if (!passes || performance.now() - began > patienceMs) throw error
       }
-      await sleep(pause, undefined, signal ? { signal } : {})
+      await sleep(pause, undefined, signal ? { signal } : {}).catch(() => undefined)
     }
   }
 }

@@ -152,7 +152,8 @@ export async function repairDifferences(
       ;[left, before] = [late, now]
       if (now === 0) return
       if (performance.now() - since > patienceMs) break
-      await sleep(LOOK_MS, undefined, signal ? { signal } : {})
+      await sleep(LOOK_MS, undefined, signal ? { signal } : {}).catch(() => undefined)
+      signal?.throwIfAborted()
     }
     for (const [table, those] of left)
       for (const key of those) remaining.push({ table: table.name, key, why: 'late', stuck: null })
