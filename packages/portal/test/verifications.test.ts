@@ -51,6 +51,17 @@ t.test('of each record, in order, what tells late from different', async (t) => 
   t.match(await portal.recordStates(names([1])), [{ open: false, cause: null, editing: true }])
 })
 
+t.test('what a repair sends anew supersedes what was to be sent, and says that it was a repair', async (t) => {
+  const record = { table: 'aligner_notes' as const, key: 1 }
+  await db.rows("UPDATE aligner_notes SET note_text = 'edited again' WHERE note_id = 1")
+  t.equal(await portal.sendRows([{ ...record, base: { note_text: 'of the clinic' } }]), 1)
+  const rows = await db.rows(
+    "SELECT status, last_error FROM sync.queue WHERE table_name = 'aligner_notes' AND record_id = 1 ORDER BY queue_id DESC LIMIT 2",
+  )
+  t.match(rows, [{ status: 'Pending', last_error: null }, { status: 'Synced' }])
+  t.equal(rows[1]?.last_error, 'superseded: sent anew by a repair (after-restore, or verify --repair)')
+})
+
 t.test('a delete in flight is forgotten only where nothing of it is on its way', async (t) => {
   const record = { table: 'aligner_batches' as const, key: 1 }
   await db.rows('DELETE FROM aligner_batches WHERE aligner_batch_id = 1')
