@@ -1,6 +1,7 @@
 import t from 'tap'
 import { alertTestCommand } from '../src/alert-test/command.ts'
-import { alertsWorld, pause, QUIET_MS, TOKEN, until } from './support/alerts-world.ts'
+import { alertsWorld, QUIET_MS } from './support/alerts-world.ts'
+import { pause, TOKEN, until } from './support/whole-sync.ts'
 
 t.test('after a restart nothing is told anew, and what is over meanwhile is told', async (t) => {
   const { clinicSql, said, startIngress, startConsumers } = await alertsWorld(t)
@@ -116,9 +117,8 @@ t.test('an ingress that starts without RabbitMQ says so, and stops saying it', a
 })
 
 t.test('a test message, for whoever wants to see that alerts arrive', async (t) => {
-  const { receiver, startIngress } = await alertsWorld(t)
-  const { url } = await startIngress()
-  const environment = { INGRESS_URL: url, SYNC_OPERATOR_TOKEN: TOKEN }
+  const { receiver, environment, startIngress } = await alertsWorld(t)
+  await startIngress()
   const lines: string[] = []
   const run = () => alertTestCommand({ environment, say: (line) => lines.push(line) })
   t.equal(await run(), true)

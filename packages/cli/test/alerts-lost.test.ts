@@ -1,11 +1,12 @@
 import type { SyncStatus } from '@clinic-sync/contracts'
 import { managementCall } from '@clinic-sync/dev-services'
 import t from 'tap'
-import { alertsWorld, pause, QUIET_MS, TOKEN, until } from './support/alerts-world.ts'
+import { alertsWorld, QUIET_MS } from './support/alerts-world.ts'
+import { pause, TOKEN, until } from './support/whole-sync.ts'
 
 t.test('events that nobody ever answers for, a doorbell that is switched off, a receiver that is down', async (t) => {
   const world = await alertsWorld(t)
-  const { receiver, vhost, simulator, clinicSql, said, startIngress, startConsumers } = world
+  const { receiver, vhost, simulator, clinicSql, said, startIngress, startConsumers, endConsumers } = world
   const { url } = await startIngress()
   await clinicSql("INSERT INTO dbo.AlignerDoctors (DoctorName) VALUES (N'Dr. Layla')")
   const headers = { authorization: `Bearer ${TOKEN}` }
@@ -20,7 +21,7 @@ t.test('events that nobody ever answers for, a doorbell that is switched off, a 
       'DELETE',
       `queues/${vhost.name}/sync.sql-to-postgres.p${partition}/contents`,
     )
-  const consumers = await startConsumers()
+  await startConsumers()
   await until('that its outcome is missing is told', () => said().length === 1)
   t.match(receiver.got, [
     {
@@ -54,5 +55,5 @@ t.test('events that nobody ever answers for, a doorbell that is switched off, a 
   await pause(QUIET_MS)
   t.equal(said().filter((each) => each === 'doorbell recovered').length, 1)
   t.equal((await fetch(`${url}/readyz`)).status, 200)
-  await consumers.close()
+  await endConsumers()
 })

@@ -1,11 +1,12 @@
 import t from 'tap'
-import { alertsWorld, pause, QUIET_MS, TOKEN, until } from './support/alerts-world.ts'
+import { alertsWorld, QUIET_MS } from './support/alerts-world.ts'
+import { pause, TOKEN, until } from './support/whole-sync.ts'
 
 const VALUES = /Ali Hassan|Dr\. Layla|a@example\.org|SECRET-PATH|operator-token/
 
 t.test('what stops the sync is told once, and its end; idle, neither database is asked', async (t) => {
   const world = await alertsWorld(t)
-  const { receiver, gates, simulator, clinicSql, portalSql, said, startIngress, startConsumers } = world
+  const { receiver, gates, simulator, clinicSql, portalSql, said, startIngress, startConsumers, endConsumers } = world
   const told = async (what: string, ...expected: string[]) => {
     await until(`${what}: ${expected.join(', ')}; said: ${said().join(', ')}`, () => said().length >= expected.length)
     // Nothing follows.
@@ -17,27 +18,25 @@ t.test('what stops the sync is told once, and its end; idle, neither database is
     return found
   }
   const { url } = await startIngress()
-  const consumers = await startConsumers()
+  await startConsumers()
   await clinicSql("INSERT INTO dbo.AlignerDoctors (DoctorName, DoctorEmail) VALUES (N'Dr. Layla', N'a@example.org')")
-  const arrived = async () => (await portalSql('SELECT count(*)::int AS n FROM aligner_doctors')).rows[0]?.['n'] === 1
+  const arrived = async () => (await portalSql('SELECT count(*)::int AS n FROM aligner_doctors'))[0]?.['n'] === 1
   await until('it arrives', arrived)
 
   // Longer than each doubt, and a dozen questions to RabbitMQ.
   await pause(3_500)
   const queries = simulator.queries()
-  const transactions = async () =>
-    (
-      await portalSql(
-        'SELECT query_start, pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() ORDER BY pid',
-      )
-    ).rows
+  const transactions = () =>
+    portalSql(
+      'SELECT query_start, pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() ORDER BY pid',
+    )
   const before = JSON.stringify(await transactions())
   await pause(2_000)
   t.equal(simulator.queries(), queries, 'queries to the clinic')
   t.equal(JSON.stringify(await transactions()), before, 'queries to the portal')
   await told('all is well')
 
-  await consumers.close()
+  await endConsumers()
   await pause(1_500)
   await told('nobody consumes, and nothing waits')
   await clinicSql("UPDATE dbo.AlignerDoctors SET DoctorName = N'Dr. Layla H'")

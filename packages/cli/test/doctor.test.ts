@@ -1,116 +1,15 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer, connect, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { connectBroker } from '@clinic-sync/broker'
-import { openClinic, openScriptConnection } from '@clinic-sync/clinic'
-import { testClinic, testPostgres, testVhost } from '@clinic-sync/dev-services/testing'
-import { serve } from '@clinic-sync/ingress'
-import { openPortal } from '@clinic-sync/portal'
-import { start as startPostgresToSql } from '@clinic-sync/postgres-to-sql'
-import { createLogger, type Running } from '@clinic-sync/runtime'
-import { start as startSqlToPostgres } from '@clinic-sync/sql-to-postgres'
-import { SERVICE_LOGIN, SERVICE_PASSWORD } from '@clinic-sync/sqlserver-simulator'
-import pg from 'pg'
-import t, { type Test } from 'tap'
+import { SERVICE_PASSWORD } from '@clinic-sync/sqlserver-simulator'
+import t from 'tap'
 import { type Diagnosis, doctor } from '../src/doctor/doctor.ts'
-import { migrate } from '../src/migrate/index.ts'
+import { gated } from './support/gate.ts'
+import { world } from './support/whole-sync.ts'
 
 // The doctor against the whole sync: all is well; then one fault after the other, and each is named.
-const WELL_KNOWN = {
-  CLINIC_TIME_ZONE: 'Asia/Baghdad',
-  CLINIC_DOORBELL: 'service-broker',
-  PORTAL_DOORBELL: 'listen',
-  SYNC_WEBHOOK_SECRET: 'PLANTED webhook secret',
-  SYNC_OPERATOR_TOKEN: 'PLANTED-operator-token',
-  HEALTH_PORT: '0',
-} as const
-
-/** RabbitMQ behind a door of our own, which can be shut: to whom comes by it, the server has stopped. */
-async function door(t: Test, target: string): Promise<{ url: string; shut(): void }> {
-  const { hostname, port } = new URL(target)
-  const sockets = new Set<Socket>()
-  const server: Server = createServer((client) => {
-    const upstream = connect(Number(port), hostname)
-    for (const [from, to] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      sockets.add(from)
-      from.on('error', () => undefined).on('close', () => to.destroy())
-      from.pipe(to)
-    }
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  const url = Object.assign(new URL(target), { hostname: '127.0.0.1' })
-  url.port = String(typeof address === 'object' && address !== null ? address.port : 0)
-  const shut = () => {
-    server.close()
-    for (const socket of sockets) socket.destroy()
-  }
-  t.teardown(shut)
-  return { url: url.href, shut }
-}
-
-/** Both databases, the broker, and the three services in this process. */
-async function pipeline(t: Test) {
-  const [simulator, postgres, vhost] = await Promise.all([testClinic(t), testPostgres(t), testVhost(t)])
-  await migrate({ side: 'portal', url: postgres.url, withPortalTables: true })
-  const rabbit = await door(t, vhost.url)
-  // The login that may only execute the sync's procedures, for the services as for the doctor.
-  const login = Object.assign(new URL(simulator.url), { username: SERVICE_LOGIN, password: SERVICE_PASSWORD })
-  const environment = {
-    ...WELL_KNOWN,
-    SQLSERVER_URL: login.href,
-    POSTGRES_URL: postgres.url,
-    RABBITMQ_URL: rabbit.url,
-  }
-  const log = createLogger({ name: 'test', level: 'silent' })
-  const clinic = await openClinic({ url: login.href, timeZone: environment.CLINIC_TIME_ZONE, log })
-  const portal = await openPortal({ url: postgres.url, log })
-  const broker = await connectBroker({ url: rabbit.url, log, name: 'ingress' })
-  const ingress = await serve({
-    clinic,
-    portal,
-    broker,
-    log,
-    onFatal: (error) => t.fail('the ingress ended', { error }),
-    clinicDoorbell: environment.CLINIC_DOORBELL,
-    portalDoorbell: environment.PORTAL_DOORBELL,
-    host: '127.0.0.1',
-    port: 0,
-    webhookSecret: environment.SYNC_WEBHOOK_SECRET,
-    webhookKeys: [],
-    operatorToken: environment.SYNC_OPERATOR_TOKEN,
-  })
-  const stop = new AbortController()
-  const context = {
-    environment,
-    log,
-    signal: stop.signal,
-    fail: (error: unknown) => t.fail('a consumer ended', { error }),
-  }
-  const consumers: Running[] = await Promise.all([startSqlToPostgres(context), startPostgresToSql(context)])
-  const onPortal = new pg.Client(postgres.url)
-  await onPortal.connect()
-  const onClinic = openScriptConnection(simulator.url)
-  t.teardown(async () => {
-    stop.abort()
-    await Promise.all([...consumers.map((consumer) => consumer.close()), ingress.close()])
-    await broker.close()
-    await Promise.all([clinic.close(), portal.close(), onPortal.end(), onClinic.close()])
-  })
-  return {
-    environment: { ...environment, INGRESS_URL: ingress.url },
-    simulator,
-    rabbit,
-    portal: (sql: string) => onPortal.query<Record<string, unknown>>(sql),
-    clinic: (sql: string) => onClinic.batch(sql),
-  }
-}
 
 const wrong = ({ checks }: Diagnosis) =>
   checks.filter(({ status }) => status !== 'ok').map(({ id, status }) => `${status} ${id}`)
@@ -151,9 +50,19 @@ async function until(
 }
 
 t.test('the whole sync', async (t) => {
-  const { environment, simulator, rabbit, portal, clinic } = await pipeline(t)
+  const here = await world(t)
+  const { environment, simulator, clinicSql: clinic, portalSql: portal } = here
+  // To whom comes by it, and it is shut, the server has stopped.
+  const rabbit = await gated(t, environment.RABBITMQ_URL)
+  Object.assign(environment, {
+    RABBITMQ_URL: rabbit.url,
+    SYNC_WEBHOOK_SECRET: 'PLANTED webhook secret',
+    SYNC_OPERATOR_TOKEN: 'PLANTED-operator-token',
+  })
+  await here.startIngress()
+  await here.startConsumers()
   const outboxes = async () => [
-    (await portal('SELECT count(*) AS n FROM sync.queue')).rows,
+    await portal('SELECT count(*) AS n FROM sync.queue'),
     await clinic('SELECT COUNT(*) AS n FROM dbo.SyncQueue'),
   ]
   const before = await outboxes()
@@ -235,7 +144,7 @@ t.test('the whole sync', async (t) => {
   })
 
   await t.test('RabbitMQ stopped', async (t) => {
-    rabbit.shut()
+    await rabbit.shut()
     const sick = await until(environment, (diagnosis) => named(diagnosis, 'ingress.ready')?.status === 'fail')
     t.match(named(sick, 'broker.reachable'), { status: 'fail', found: /ECONNREFUSED/, todo: /^Start RabbitMQ/ })
     t.same(sick.checks.filter(({ area }) => area === 'broker').length, 1, 'one fail, not thirty')

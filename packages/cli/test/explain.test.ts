@@ -1,13 +1,12 @@
 // One record's story, against the whole sync in this process.
-import { openDeadLetterBox } from '@clinic-sync/broker'
+import { declareBroker, openDeadLetterBox } from '@clinic-sync/broker'
 import type { Row } from '@clinic-sync/contracts'
 import { openScriptConnection } from '@clinic-sync/clinic'
 import type { RecordStory } from '@clinic-sync/operations'
-import pg from 'pg'
 import t, { type Test } from 'tap'
 import { explainCommand } from '../src/explain/command.ts'
 import { recordNamed } from '@clinic-sync/operations'
-import { paper, until, world } from './support/whole-sync.ts'
+import { paper, until, type World, world } from './support/whole-sync.ts'
 
 /** Values that are nowhere else in what is printed: of people, and of every type. */
 const VALUES = {
@@ -19,8 +18,6 @@ const VALUES = {
   CreatedAt: '2019-03-07T11:12:13.450',
 } as const
 const SECRETS = /Zaynab|Qubtan|علي|Attachment|hours|7,?654,?321|2019-03-07|11:12:13|08:12:13|operator-token/
-
-type World = Awaited<ReturnType<typeof world>>
 
 function asking(t: Test, { environment }: Pick<World, 'environment'>) {
   const run = async (
@@ -96,13 +93,14 @@ t.test('what was typed', (t) => {
 
 t.test('from nothing running to equal, and what may go wrong on the way', async (t) => {
   const here = await world(t)
-  const { environment, clinicSql, portalSql, startIngress, startConsumers } = here
+  const { environment, clinicSql, portalSql, startIngress, startConsumers, endConsumers } = here
+  await declareBroker({ url: environment.RABBITMQ_URL })
   const { set, patient, work, batch, note: newNote, doctor } = await treatment(here)
   const note = await newNote()
   const name = `aligner_notes/${note}`
-  const alone = asking(t, here)
+  const ask = asking(t, here)
 
-  const unsent = await alone.story(name)
+  const unsent = await ask.story(name)
   t.match(unsent, {
     code: 1,
     verdict: 'clinic-only',
@@ -117,9 +115,7 @@ t.test('from nothing running to equal, and what may go wrong on the way', async 
     },
   })
 
-  const { url } = await startIngress()
-  environment.INGRESS_URL = url
-  const ask = asking(t, here)
+  await startIngress()
   await until('it is sent', async () => (await ask.story(name)).says['Clinic to portal']?.includes('Queued') === true)
   t.match(await ask.story(name), {
     outlook: 'held',
@@ -129,7 +125,7 @@ t.test('from nothing running to equal, and what may go wrong on the way', async 
     },
   })
 
-  const stopConsumers = await startConsumers()
+  await startConsumers()
   await until('it has arrived', async () => (await ask.story(name)).outlook === 'none')
   const same = await ask.story(name)
   t.match(same, {
@@ -166,8 +162,8 @@ t.test('from nothing running to equal, and what may go wrong on the way', async 
   })
 
   await t.test('no value of the record is in it otherwise', async (t) => {
-    const { rows } = await portalSql(`SELECT * FROM aligner_notes WHERE note_id = ${note}`)
-    const texts = Object.values(rows[0] as Row).flatMap((value) =>
+    const [row] = await portalSql(`SELECT * FROM aligner_notes WHERE note_id = ${note}`)
+    const texts = Object.values(row as Row).flatMap((value) =>
       typeof value === 'string' && value.length > 3 ? [value] : [],
     )
     t.ok(texts.includes(VALUES.NoteText))
@@ -298,9 +294,7 @@ t.test('from nothing running to equal, and what may go wrong on the way', async 
   await t.test('waiting to be tried again, since somebody holds the row in the portal', async (t) => {
     const locked = await newNote()
     await until('it is there', async () => (await ask.story(`aligner_notes/${locked}`)).outlook === 'none')
-    const holder = new pg.Client(environment.POSTGRES_URL)
-    await holder.connect()
-    t.teardown(() => holder.end())
+    const holder = await here.portalSession(t)
     await holder.query(`BEGIN; SELECT FROM aligner_notes WHERE note_id = ${locked} FOR UPDATE`)
     await clinicSql(`UPDATE dbo.tblAlignerNotes SET NoteText = N'${VALUES.NewText}' WHERE NoteID = ${locked}`)
     let found = await ask.story(`aligner_notes/${locked}`)
@@ -368,7 +362,7 @@ t.test('from nothing running to equal, and what may go wrong on the way', async 
     const both = await newNote()
     const record = `aligner_notes/${both}`
     await until('it is there', async () => (await ask.story(record)).outlook === 'none')
-    await stopConsumers()
+    await endConsumers()
     await portalSql(`UPDATE aligner_notes SET note_text = '${VALUES.NewText}', is_read = true WHERE note_id = ${both}`)
     await until(
       'it is sent',

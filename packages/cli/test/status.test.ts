@@ -1,3 +1,4 @@
+import { declareBroker } from '@clinic-sync/broker'
 import type { SyncStatus } from '@clinic-sync/contracts'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
@@ -16,15 +17,16 @@ const signal = new AbortController().signal
 
 t.test('from nothing running to everything, stuck and repaired', async (t) => {
   const { environment, simulator, clinicSql, portalSql, startIngress, startConsumers } = await world(t)
-  const ask = async (url = environment.INGRESS_URL) => {
+  await declareBroker({ url: environment.RABBITMQ_URL })
+  const ask = async () => {
     const { out, text } = paper()
-    const code = await statusCommand({ environment: { ...environment, INGRESS_URL: url }, json: true, out, signal })
+    const code = await statusCommand({ environment, json: true, out, signal })
     t.notMatch(text(), SECRETS)
     return { code, status: JSON.parse(text()) as SyncStatus }
   }
-  const lines = async (url: string) => {
+  const lines = async () => {
     const { out, text } = paper()
-    await statusCommand({ environment: { ...environment, INGRESS_URL: url }, json: false, out, signal })
+    await statusCommand({ environment, json: false, out, signal })
     t.notMatch(text(), SECRETS)
     return text()
   }
@@ -40,14 +42,14 @@ t.test('from nothing running to everything, stuck and repaired', async (t) => {
     outboxes: { clinic: { reachable: true, rows: { Pending: 2 } }, portal: { rows: { Pending: 0 } } },
     queues: { reachable: true },
   })
-  t.match(await lines(environment.INGRESS_URL), /INGRESS cannot be asked: .*by itself/)
+  t.match(await lines(), /INGRESS cannot be asked: .*by itself/)
 
   // The ingress sends; nobody applies.
-  const { url, ingress } = await startIngress()
+  const { ingress } = await startIngress()
   const seen: SyncStatus[] = []
   const watching = new AbortController()
   const watch = watchCommand({
-    environment: { ...environment, INGRESS_URL: url },
+    environment,
     json: true,
     out: { write: (text: string) => seen.push(JSON.parse(text) as SyncStatus) > 0 },
     signal: watching.signal,
@@ -73,9 +75,9 @@ t.test('from nothing running to everything, stuck and repaired', async (t) => {
     outboxes: { clinic: { rows: { Synced: 2 }, last: { table: 'aligner_doctors' } } },
     deadLetters: { letters: 0 },
   })
-  const asked = await ask(url)
+  const asked = await ask()
   t.equal(asked.code, 0)
-  t.match(await lines(url), /^In sync: nothing is on its way\./)
+  t.match(await lines(), /^In sync: nothing is on its way\./)
 
   // While nothing happens nobody is asked, however many watch.
   // RabbitMQ is asked every 5 s, and may tell of what has just been.
@@ -106,7 +108,7 @@ t.test('from nothing running to everything, stuck and repaired', async (t) => {
     problems: [/1 change of the clinic's has failed for good \(23514: 1\)/],
     deadLetters: { causes: [{ direction: 'sql-to-postgres', cause: '23514', letters: 1, superseded: 0 }] },
   })
-  t.match(await lines(url), /One thing needs attention:\n[^]*clinic {2}failed: 23514 1[^]*DEAD LETTERS/)
+  t.match(await lines(), /One thing needs attention:\n[^]*clinic {2}failed: 23514 1[^]*DEAD LETTERS/)
 
   // Cured, and sent anew.
   const said: string[] = []
@@ -114,7 +116,7 @@ t.test('from nothing running to everything, stuck and repaired', async (t) => {
     requeueCommand({
       status: ['Failed'],
       dryRun: false,
-      environment: { ...environment, INGRESS_URL: url },
+      environment,
       say: (line) => said.push(line),
       ...more,
     })
@@ -128,7 +130,7 @@ t.test('from nothing running to everything, stuck and repaired', async (t) => {
     "0 rows of the portal's outbox: there are none to send anew.",
   ])
   await until('it has arrived', () => rowsOf(last()).Failed === 0 && rowsOf(last()).Queued === 0)
-  t.match((await portalSql('SELECT doctor_name FROM aligner_doctors WHERE dr_id <> 99')).rows, [
+  t.match(await portalSql('SELECT doctor_name FROM aligner_doctors WHERE dr_id <> 99'), [
     { doctor_name: 'Dr. Layla Haddad' },
   ])
 

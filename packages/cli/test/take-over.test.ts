@@ -1,15 +1,5 @@
 // From the original system's schema, with what it had not brought over, to two sides that are equal.
 import { readFile } from 'node:fs/promises'
-import { openClinic, openScriptConnection } from '@clinic-sync/clinic'
-import { connectBroker } from '@clinic-sync/broker'
-import { testClinic, testPostgres, testVhost } from '@clinic-sync/dev-services/testing'
-import { serve } from '@clinic-sync/ingress'
-import { openPortal } from '@clinic-sync/portal'
-import { start as startPostgresToSql } from '@clinic-sync/postgres-to-sql'
-import { createLogger } from '@clinic-sync/runtime'
-import { start as startSqlToPostgres } from '@clinic-sync/sql-to-postgres'
-import { SERVICE_LOGIN, SERVICE_PASSWORD } from '@clinic-sync/sqlserver-simulator'
-import pg from 'pg'
 import t from 'tap'
 import { compareSides } from '../../demo/src/compare.ts'
 import { backfillCommand } from '../src/backfill/command.ts'
@@ -17,8 +7,8 @@ import { migrate } from '../src/migrate/index.ts'
 import { requeueCommand } from '../src/requeue/command.ts'
 import { takeOverCommand } from '../src/take-over/command.ts'
 import { openPortalSide } from '../src/take-over/portal-side.ts'
+import { until, world } from './support/whole-sync.ts'
 
-const TOKEN = 'operator-token-0123456789'
 const PORTAL_TABLES = new URL('../../../migrations/postgres/00_portal_tables.sql', import.meta.url)
 
 /** The clinic as the original left it: what staff see. */
@@ -78,41 +68,24 @@ const PORTAL = `
   SELECT setval('aligner_notes_note_id_seq', 9)`
 
 t.test('from the original system to two equal sides, and nothing is lost', async (t) => {
-  const [simulator, postgres, vhost] = await Promise.all([
-    testClinic(t, { migrated: false, original: true }),
-    testPostgres(t),
-    testVhost(t),
-  ])
-  const onPortal = new pg.Client(postgres.url)
-  await onPortal.connect()
-  const onClinic = openScriptConnection(simulator.url)
-  t.teardown(() => Promise.all([onPortal.end(), onClinic.close()]))
-  const clinicRows = (sql: string) => onClinic.batch(sql)
-  const portalRows = async (sql: string) => (await onPortal.query<Record<string, unknown>>(sql)).rows
+  const here = await world(t, { original: true })
+  const { simulator, clinicSql, portalSql } = here
+  const environment = Object.assign(here.environment, {
+    SQLSERVER_ADMIN_URL: simulator.url,
+    CLINIC_DOORBELL: 'none' as const,
+  })
 
-  await clinicRows(CLINIC)
-  await clinicRows(QUEUE)
-  await onPortal.query(await readFile(PORTAL_TABLES, 'utf8'))
-  await onPortal.query(PORTAL)
+  await clinicSql(CLINIC)
+  await clinicSql(QUEUE)
+  await portalSql(await readFile(PORTAL_TABLES, 'utf8'))
+  await portalSql(PORTAL)
 
   await migrate({ side: 'clinic', url: simulator.url })
-  await migrate({ side: 'portal', url: postgres.url })
-  const login = Object.assign(new URL(simulator.url), { username: SERVICE_LOGIN, password: SERVICE_PASSWORD })
-  const environment: Record<string, string> = {
-    SQLSERVER_URL: login.href,
-    SQLSERVER_ADMIN_URL: simulator.url,
-    POSTGRES_URL: postgres.url,
-    RABBITMQ_URL: vhost.url,
-    CLINIC_TIME_ZONE: 'Asia/Baghdad',
-    SYNC_OPERATOR_TOKEN: TOKEN,
-    HEALTH_PORT: '0',
-  }
-
-  const log = createLogger({ name: 'test', level: 'silent' })
+  await migrate({ side: 'portal', url: environment.POSTGRES_URL })
 
   // Between the migration and the take-over both sides are at work.
-  await portalRows("UPDATE aligner_notes SET note_text = 'its webhook was lost, and edited since' WHERE note_id = 6")
-  await clinicRows("UPDATE dbo.tblpatients SET Phone = N'0750 3' WHERE PersonID = 2")
+  await portalSql("UPDATE aligner_notes SET note_text = 'its webhook was lost, and edited since' WHERE note_id = 6")
+  await clinicSql("UPDATE dbo.tblpatients SET Phone = N'0750 3' WHERE PersonID = 2")
 
   const said: string[] = []
   const takeOver = (more: { dryRun?: boolean; deleteGone?: boolean } = {}) => {
@@ -131,72 +104,43 @@ t.test('from the original system to two equal sides, and nothing is lost', async
     /^aligner_notes: 1 of the portal is no longer in the clinic: .*\(keys 9\)/,
   ]
 
-  const clinic = await openClinic({ url: login.href, timeZone: 'Asia/Baghdad', log })
-  const portal = await openPortal({ url: postgres.url, log })
-  const broker = await connectBroker({ url: vhost.url, log, name: 'ingress' })
-  const ingress = await serve({
-    clinic,
-    portal,
-    broker,
-    log,
-    onFatal: (error) => t.fail('the ingress ended', { error }),
-    clinicDoorbell: 'none',
-    portalDoorbell: 'listen',
-    host: '127.0.0.1',
-    port: 0,
-    webhookSecret: 'webhook-secret-0123456789',
-    webhookKeys: [],
-    operatorToken: TOKEN,
-    status: { clinic, portal, broker, rabbitmqUrl: vhost.url },
-  })
-  environment.INGRESS_URL = ingress.url
-  const isReady = async () => (await fetch(`${ingress.url}/readyz`)).ok
-  const stop = new AbortController()
-  const context = { environment, log, signal: stop.signal, fail: (error: unknown) => t.fail('it ended', { error }) }
-  const consumers = await Promise.all([startSqlToPostgres(context), startPostgresToSql(context)])
-  t.teardown(async () => {
-    stop.abort()
-    await Promise.all([...consumers, ingress].map((each) => each.close()))
-    await broker.close()
-    await Promise.all([clinic.close(), portal.close()])
-  })
-  const deadline = Date.now() + 60_000
+  const { clinic, portal, url } = await here.startIngress()
+  await here.startConsumers()
 
   await t.test(
     'until then nothing crosses, though the services run: it would overwrite what never arrived',
     async (t) => {
       await t.rejects(clinic.takeChanges(10), { code: 'SYNC_NOT_TAKEN_OVER', advice: /take-over/ })
-      const readiness = async () => await (await fetch(`${ingress.url}/readyz`)).text()
-      while (!/51231/.test(await readiness()) && Date.now() < deadline)
-        await new Promise((resolve) => setTimeout(resolve, 20))
+      const readiness = async () => await (await fetch(`${url}/readyz`)).text()
+      await until('it says why', async () => /51231/.test(await readiness()))
       t.match(await readiness(), /51231/)
-      const queued = async () => (await portalRows("SELECT FROM sync.queue WHERE status = 'Queued'")).length === 1
-      while (!(await queued()) && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20))
-      t.ok(await queued(), 'the doctor’s edit waits in RabbitMQ')
-      t.same(await clinicRows("SELECT COUNT(*) AS n FROM dbo.SyncQueue WHERE Status IN (N'Queued', N'Synced')"), [
+      const queued = async () => (await portalSql("SELECT FROM sync.queue WHERE status = 'Queued'")).length === 1
+      await until('the doctor’s edit waits in RabbitMQ', queued)
+      t.ok(await queued())
+      t.same(await clinicSql("SELECT COUNT(*) AS n FROM dbo.SyncQueue WHERE Status IN (N'Queued', N'Synced')"), [
         { n: 1 },
       ])
     },
   )
 
   await t.test('a dry run says it, and does nothing', async (t) => {
-    const before = await portalRows('SELECT * FROM aligner_notes ORDER BY note_id')
+    const before = await portalSql('SELECT * FROM aligner_notes ORDER BY note_id')
     await takeOver({ dryRun: true })
     t.match(said, [...KINDS, 'Nothing was changed.'])
     t.notMatch(said.join(), /Ali|webhook was lost|0750/)
-    t.same(await portalRows('SELECT * FROM aligner_notes ORDER BY note_id'), before)
-    t.same(await portalRows('SELECT count(*)::int AS n FROM sync.queue'), [{ n: 1 }])
+    t.same(await portalSql('SELECT * FROM aligner_notes ORDER BY note_id'), before)
+    t.same(await portalSql('SELECT count(*)::int AS n FROM sync.queue'), [{ n: 1 }])
   })
 
   await t.test('what never arrived gets a key of its own; all that is overwritten is on record', async (t) => {
     await takeOver({ deleteGone: true })
     t.match(said, KINDS)
-    t.same(await portalRows('SELECT note_text FROM aligner_notes WHERE note_id < 0 ORDER BY note_text'), [
+    t.same(await portalSql('SELECT note_text FROM aligner_notes WHERE note_id < 0 ORDER BY note_text'), [
       { note_text: 'dropped, since another doctor had the key' },
       { note_text: 'dropped, since the lab had the key' },
       { note_text: 'its webhook was lost, and edited since' },
     ])
-    const kept = await portalRows('SELECT table_name, record_id, base, lost_row FROM sync.lost_edits ORDER BY 1, 2')
+    const kept = await portalSql('SELECT table_name, record_id, base, lost_row FROM sync.lost_edits ORDER BY 1, 2')
     t.match(kept, [
       { table_name: 'aligner_batches', record_id: 1, base: { days: 14 }, lost_row: { days: 10 } },
       { table_name: 'aligner_batches', record_id: 2, base: { days: 14 }, lost_row: { days: 7 } },
@@ -208,7 +152,7 @@ t.test('from the original system to two equal sides, and nothing is lost', async
 
   await t.test('run again it finds what is under way, and adds nothing', async (t) => {
     const state = () =>
-      portalRows('SELECT (SELECT count(*) FROM sync.queue) AS q, (SELECT count(*) FROM sync.lost_edits) AS l')
+      portalSql('SELECT (SELECT count(*) FROM sync.queue) AS q, (SELECT count(*) FROM sync.lost_edits) AS l')
     const before = await state()
     await takeOver()
     t.same(await state(), before)
@@ -216,34 +160,27 @@ t.test('from the original system to two equal sides, and nothing is lost', async
 
   const ring = () => requeueCommand({ environment, say: () => {}, status: ['Queued'], dryRun: false })
   const settled = async () => {
-    for (;;) {
-      const open = await clinicRows("SELECT COUNT(*) AS n FROM dbo.SyncQueue WHERE Status IN (N'Pending', N'Queued')")
-      const [{ n } = { n: 0 }] = await portalRows(
-        "SELECT count(*)::int AS n FROM sync.queue WHERE status IN ('Pending', 'Queued')",
-      )
-      if (open[0]?.n === 0 && n === 0) return
-      if (Date.now() > deadline)
-        throw new Error(`not settled: ${String(open[0]?.n)} in the clinic, ${String(n)} in the portal`)
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
+    const open = await clinicSql("SELECT COUNT(*) AS n FROM dbo.SyncQueue WHERE Status IN (N'Pending', N'Queued')")
+    const [theirs] = await portalSql("SELECT count(*)::int AS n FROM sync.queue WHERE status IN ('Pending', 'Queued')")
+    return open[0]?.n === 0 && theirs?.n === 0
   }
 
   await t.test('then the services bring over everything that was queued, and the backfill the rest', async (t) => {
-    while (!(await isReady()) && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20))
+    await until('the ingress is ready', async () => (await fetch(`${url}/readyz`)).ok)
     await requeueCommand({ environment, say: () => {}, status: ['Failed'], side: 'clinic', dryRun: false })
     await backfillCommand({
       environment,
       restart: false,
       out: { isTTY: false, write: () => true } as unknown as NodeJS.WriteStream,
-      signal: stop.signal,
+      signal: new AbortController().signal,
     })
     await ring()
-    await settled()
+    await until('nothing is on its way', settled, 60_000)
     for (const { table, differences } of await compareSides(clinic, portal)) t.same(differences, [], table)
-    const failed = await clinicRows("SELECT TableName, LastError FROM dbo.SyncQueue WHERE Status = N'Failed'")
+    const failed = await clinicSql("SELECT TableName, LastError FROM dbo.SyncQueue WHERE Status = N'Failed'")
     t.match(failed, [{ TableName: 'appointments', LastError: /^SYNC_UNKNOWN_TABLE/ }])
     const texts = async () =>
-      (await clinicRows('SELECT NoteText FROM dbo.tblAlignerNotes')).map(({ NoteText }) => String(NoteText)).toSorted()
+      (await clinicSql('SELECT NoteText FROM dbo.tblAlignerNotes')).map(({ NoteText }) => String(NoteText)).toSorted()
     t.same(await texts(), [
       'after the doctor edited it',
       'another note of a doctor that has the key',
@@ -254,16 +191,16 @@ t.test('from the original system to two equal sides, and nothing is lost', async
       'staff edited it',
       'the lab note that has the key',
     ])
-    t.same(await clinicRows('SELECT AlignerBatchID, Days FROM dbo.tblAlignerBatches'), [
+    t.same(await clinicSql('SELECT AlignerBatchID, Days FROM dbo.tblAlignerBatches'), [
       { AlignerBatchID: 1, Days: 10 },
       { AlignerBatchID: 2, Days: 14 },
       { AlignerBatchID: 3, Days: 21 },
     ])
-    t.same(await portalRows('SELECT person_id, phone FROM patients ORDER BY 1'), [
+    t.same(await portalSql('SELECT person_id, phone FROM patients ORDER BY 1'), [
       { person_id: 1, phone: '0750 1' },
       { person_id: 2, phone: '0750 3' },
     ])
-    t.same(await clinicRows('SELECT COUNT(*) AS n FROM dbo.SyncQueue_original'), [{ n: 12 }])
+    t.same(await clinicSql('SELECT COUNT(*) AS n FROM dbo.SyncQueue_original'), [{ n: 12 }])
   })
 })
 

@@ -5,10 +5,11 @@ import { came, faultsOf, kinds, tracing } from './support/tracing.ts'
 const world = await tracing(t)
 const { clinicSql, portalSql, simulator } = world
 const fault = faultsOf(t, world)
-await world.startAll()
+await world.startIngress()
+await world.startConsumers()
 
 fault('nobody takes the clinic’s events', async (t) => {
-  await world.end('sql-to-postgres')
+  await world.endConsumers('sql-to-postgres')
   const result = await world.trace(1)
   t.strictSame(kinds(result), ['there applied consumer-down'])
   t.match(result.faults[0], {
@@ -17,15 +18,15 @@ fault('nobody takes the clinic’s events', async (t) => {
   })
   t.equal(came(result).length, 6, 'the other way is whole')
   t.match(result.untried, [{ leg: 'ruling', why: /dead already/ }])
-  await world.start('sql-to-postgres')
+  await world.startConsumers('sql-to-postgres')
 })
 
 fault('nobody takes the portal’s events', async (t) => {
-  await world.end('postgres-to-sql')
+  await world.endConsumers('postgres-to-sql')
   const result = await world.trace(1)
   t.strictSame(kinds(result), ['back applied consumer-down'])
   t.equal(came(result).length, 6)
-  await world.start('postgres-to-sql')
+  await world.startConsumers('postgres-to-sql')
 })
 
 fault('a consumer that cannot use its database waits', async (t) => {
@@ -58,7 +59,7 @@ fault('taken and refused for good, in the clinic', async (t) => {
 })
 
 fault('taken, and held up by somebody’s open transaction', async (t) => {
-  const session = await world.portalSession()
+  const session = await world.portalSession(t)
   await session.query('BEGIN; SELECT FROM sync.canary FOR UPDATE')
   const result = await world.trace(2)
   t.strictSame(kinds(result), ['there applied retrying', 'back captured locked'])

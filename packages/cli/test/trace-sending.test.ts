@@ -5,7 +5,8 @@ import { ALL, came, faultsOf, kinds, tracing } from './support/tracing.ts'
 const world = await tracing(t)
 const { clinicSql, portalSql } = world
 const fault = faultsOf(t, world)
-await world.startAll()
+let ingress = await world.startIngress()
+await world.startConsumers()
 
 fault('two at once do not confuse each other', async (t) => {
   const results = await Promise.all([world.trace(10), world.trace(10), world.trace(10)])
@@ -77,14 +78,14 @@ fault('the portal’s doorbell does not ring', async (t) => {
 })
 
 fault('the ingress is down: both rows wait, and go when it is back', async (t) => {
-  await world.end('ingress')
+  await ingress.close()
   const result = await world.trace(1)
   t.strictSame(kinds(result), ['there published ingress-unreachable'])
   t.match(result.faults[0], { what: /No ingress answers at http/, todo: /Check that the ingress runs/ })
   t.strictSame(came(result), ['there captured'])
   t.match(result.untried, [{ leg: 'back' }, { leg: 'ruling' }])
   t.match(await world.say(1), /✗ No ingress answers[\s\S]*The canary did not come round\. One thing is dead/)
-  await world.startIngress()
+  ingress = await world.startIngress()
 })
 
 fault('the ingress refuses the operator’s token', async (t) => {
@@ -95,20 +96,22 @@ fault('the ingress refuses the operator’s token', async (t) => {
 })
 
 fault('an ingress of the version before, which does not ask for the canary', async (t) => {
-  await world.end('ingress')
-  await world.startIngress({
-    clinic: (clinic) => ({
-      ...clinic,
-      async takeChanges(...asked) {
-        const { changes, ...taken } = await clinic.takeChanges(...asked)
-        const known = changes.filter(({ table }) => table !== 'canary')
-        return { ...taken, changes: known, rows: taken.rows - changes.length + known.length }
+  await ingress.close()
+  ingress = await world.startIngress({
+    more: ({ clinic }) => ({
+      clinic: {
+        ...clinic,
+        async takeChanges(...asked) {
+          const { changes, ...taken } = await clinic.takeChanges(...asked)
+          const known = changes.filter(({ table }) => table !== 'canary')
+          return { ...taken, changes: known, rows: taken.rows - changes.length + known.length }
+        },
       },
     }),
   })
   const result = await world.trace(1)
   t.strictSame(kinds(result)[0], 'there published not-taken')
   t.match(result.faults[0], { todo: /of a version that knows no canary/ })
-  await world.end('ingress')
-  await world.startIngress()
+  await ingress.close()
+  ingress = await world.startIngress()
 })

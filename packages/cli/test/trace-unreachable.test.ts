@@ -4,15 +4,18 @@ import { testPostgres } from '@clinic-sync/dev-services/testing'
 import type { Environment } from '@clinic-sync/runtime'
 import { startSimulator } from '@clinic-sync/sqlserver-simulator'
 import t from 'tap'
-import { ALL, kinds, tracing, until } from './support/tracing.ts'
+import { ALL, kinds, tracing } from './support/tracing.ts'
+import { until } from './support/whole-sync.ts'
 
 const world = await tracing(t)
-await world.startAll()
-const { environment, rabbitmqUrl } = world
+const whole = await world.startIngress()
+await world.startConsumers()
+const { environment } = world
+const rabbitmqUrl = environment.RABBITMQ_URL
 
-const withLogin = (url: string | undefined, login: { username?: string; password?: string }) =>
-  Object.assign(new URL(url ?? ''), login).href
-const NOBODY = (url: string | undefined) => byWayOf(url ?? '', 9)
+const withLogin = (url: string, login: { username?: string; password?: string }) =>
+  Object.assign(new URL(url), login).href
+const NOBODY = (url: string) => byWayOf(url, 9)
 
 const bare = await startSimulator({ migrated: false })
 t.teardown(() => bare.stop())
@@ -77,8 +80,8 @@ t.test('RabbitMQ is down, for the ingress and from here', async (t) => {
   const place = placeOf(rabbitmqUrl)
   if (place === null) throw new Error('no place')
   const proxy = await openProxy(place.host, place.port)
-  await world.end('ingress')
-  await world.startIngress({ rabbitmqUrl: byWayOf(rabbitmqUrl, proxy.port) })
+  await whole.close()
+  const cutOff = await world.startIngress({ rabbitmqUrl: byWayOf(rabbitmqUrl, proxy.port) })
   t.ok((await world.trace()).ok)
   await proxy.close()
   await until('the ingress has noticed', async () => !(await fetch(`${environment.INGRESS_URL}/readyz`)).ok)
@@ -88,7 +91,7 @@ t.test('RabbitMQ is down, for the ingress and from here', async (t) => {
 
   const fromHere = await world.trace(1)
   t.match(kinds(fromHere)[0], /^there published (no-leader|ingress-lacks)$/, 'the ingress alone does not reach it')
-  await world.end('ingress')
+  await cutOff.close()
   await world.startIngress()
   await until('the round is whole again', async () => (await world.trace()).ok)
   await world.clean(t)

@@ -4,7 +4,8 @@ import { tracing } from './support/tracing.ts'
 
 t.test('all is well: there, back, and the ruling', async (t) => {
   const world = await tracing(t)
-  await world.startAll()
+  await world.startIngress()
+  await world.startConsumers()
   const told = await world.say()
   t.match(told, /clinic: written, and captured by its trigger +\d/)
   t.match(told, /The canary came all the way round in \d+ ms\.\n$/)

@@ -1,73 +1,12 @@
-import { connectBroker } from '@clinic-sync/broker'
-import { openClinic, openScriptConnection } from '@clinic-sync/clinic'
-import { testClinic, testPostgres, testVhost } from '@clinic-sync/dev-services/testing'
-import { serve } from '@clinic-sync/ingress'
-import { openPortal } from '@clinic-sync/portal'
-import { start as startPostgresToSql } from '@clinic-sync/postgres-to-sql'
-import { createLogger } from '@clinic-sync/runtime'
-import { start as startSqlToPostgres } from '@clinic-sync/sql-to-postgres'
-import { SERVICE_LOGIN, SERVICE_PASSWORD } from '@clinic-sync/sqlserver-simulator'
-import pg from 'pg'
 import t from 'tap'
 import { askStatus } from '../src/status/ask.ts'
 import { statusLines } from '../src/status/lines.ts'
-import { migrate } from '../src/migrate/index.ts'
-import { type VerifyCommand, verifyCommand } from '../src/verify/verify.ts'
+import { verifying } from './support/verifying.ts'
+import { TOKEN } from './support/whole-sync.ts'
 
 // The command, with the services' own logins, beside the real services. What it finds and repairs is tried in packages/operations.
 
-const TOKEN = 'operator-token-0123456789'
-const [simulator, postgres, vhost] = await Promise.all([testClinic(t), testPostgres(t), testVhost(t)])
-await migrate({ side: 'portal', url: postgres.url, withPortalTables: true })
-const portalSql = new pg.Client({ connectionString: postgres.url })
-await portalSql.connect()
-const staff = openScriptConnection(simulator.url)
-const log = createLogger({ name: 'test', level: 'silent' })
-const url = new URL(postgres.url)
-const name = `verify_${Math.random().toString(36).slice(2, 10)}`
-await portalSql.query(`CREATE ROLE ${name} LOGIN PASSWORD 'secret' IN ROLE clinic_sync`)
-;[url.username, url.password] = [name, 'secret']
-const environment = {
-  SQLSERVER_URL: Object.assign(new URL(simulator.url), { username: SERVICE_LOGIN, password: SERVICE_PASSWORD }).href,
-  SQLSERVER_ADMIN_URL: simulator.url,
-  POSTGRES_URL: url.href,
-  POSTGRES_ADMIN_URL: postgres.url,
-  RABBITMQ_URL: vhost.url,
-  CLINIC_TIME_ZONE: 'Asia/Baghdad',
-  SYNC_OPERATOR_TOKEN: TOKEN,
-  HEALTH_PORT: '0',
-  INGRESS_URL: 'http://127.0.0.1:9',
-}
-t.teardown(async () => {
-  await staff.close()
-  await portalSql.query(`DROP ROLE ${name}`)
-  await portalSql.end()
-})
-
-async function run(options: Partial<VerifyCommand> = {}) {
-  const [texts, progress]: [string[], string[]] = [[], []]
-  const write = (to: string[]) => ({ write: (text: string) => to.push(text) > 0 })
-  const code = await verifyCommand({
-    environment,
-    repair: false,
-    dryRun: false,
-    yes: false,
-    json: false,
-    showValues: false,
-    patienceMs: 300,
-    out: write(texts),
-    progressOn: write(progress) as unknown as NodeJS.WriteStream,
-    signal: new AbortController().signal,
-    ...options,
-  })
-  return { code, text: texts.join(''), progress: progress.join('') }
-}
-const behind = (statement: string) =>
-  portalSql.query(`SET session_replication_role = replica; ${statement}; RESET session_replication_role`)
-
-await staff.batch(`SET IDENTITY_INSERT dbo.AlignerDoctors ON;
-  INSERT INTO dbo.AlignerDoctors (DrID, DoctorName, DoctorEmail) VALUES (1, N'Dr Secret', N'secret@example.org');
-  SET IDENTITY_INSERT dbo.AlignerDoctors OFF`)
+const { environment, login, portalSql, run, behind, startIngress, startConsumers } = await verifying(t)
 
 t.test('what is on its way is in flight; nobody has to run for it to be compared', async (t) => {
   const { code, text } = await run()
@@ -82,15 +21,15 @@ t.test('what is on its way is in flight; nobody has to run for it to be compared
 t.test('an interruption says how far it was; nothing of it is kept', async (t) => {
   const stop = new AbortController()
   const going = run({ patienceMs: 60_000, signal: stop.signal })
-  const before = await portalSql.query('SELECT count(*) AS n FROM sync.verifications')
+  const before = await portalSql('SELECT count(*) AS n FROM sync.verifications')
   // It looks again at what is on its way: the row has been read by then.
-  const looks = `SELECT 1 FROM pg_stat_activity WHERE usename = '${name}' AND query LIKE '%sync.record_states%'`
-  while ((await portalSql.query(looks)).rows.length === 0);
+  const looks = `SELECT 1 FROM pg_stat_activity WHERE usename = '${login}' AND query LIKE '%sync.record_states%'`
+  while ((await portalSql(looks)).length === 0);
   stop.abort()
   const { code, progress } = await going
   t.equal(code, 130)
   t.match(progress, /^Interrupted after 1 row, in aligner_doctors\. Nothing of it is kept\.\n$/)
-  t.strictSame((await portalSql.query('SELECT count(*) AS n FROM sync.verifications')).rows, before.rows)
+  t.strictSame(await portalSql('SELECT count(*) AS n FROM sync.verifications'), before)
 })
 
 t.test('a database that is down is named', async (t) => {
@@ -123,35 +62,10 @@ t.test('a repair with the logins of the services says which it needs, before it 
 })
 
 t.test('beside the services: found, told, repaired, and in the status', async (t) => {
-  const clinic = await openClinic({ url: environment.SQLSERVER_URL, timeZone: 'Asia/Baghdad', log })
-  const portal = await openPortal({ url: environment.POSTGRES_URL, log })
-  const broker = await connectBroker({ url: vhost.url, log, name: 'ingress' })
-  const stop = new AbortController()
-  const ingress = await serve({
-    clinic,
-    portal,
-    broker,
-    log,
-    onFatal: (error) => t.fail('the ingress ended', { error }),
-    clinicDoorbell: 'service-broker',
-    portalDoorbell: 'listen',
-    host: '127.0.0.1',
-    port: 0,
-    webhookSecret: 'webhook-secret-0123456789',
-    webhookKeys: [],
-    operatorToken: TOKEN,
-    status: { clinic, portal, broker, rabbitmqUrl: vhost.url },
-  })
-  const context = { environment, log, signal: stop.signal, fail: (error: unknown) => t.fail('it ended', { error }) }
-  const consumers = await Promise.all([startSqlToPostgres(context), startPostgresToSql(context)])
-  t.teardown(async () => {
-    stop.abort()
-    await Promise.all([ingress, ...consumers].map((each) => each.close()))
-    await broker.close()
-    await Promise.all([clinic.close(), portal.close()])
-  })
-  const beside = { environment: { ...environment, INGRESS_URL: ingress.url }, patienceMs: 30_000 }
-  const status = () => askStatus({ url: ingress.url, token: TOKEN }, new AbortController().signal)
+  const { url } = await startIngress()
+  await startConsumers()
+  const beside = { patienceMs: 30_000 }
+  const status = () => askStatus({ url, token: TOKEN }, new AbortController().signal)
   t.match((await status()).verification, { last: { inFlight: 1 } })
 
   const well = await run(beside)
@@ -185,12 +99,10 @@ t.test('beside the services: found, told, repaired, and in the status', async (t
   t.equal(repaired.code, 0, repaired.text)
   t.match(repaired.text, /1 queued in the clinic, 0 sent by the portal, 1 of the portal's rows put on record/)
   t.match(repaired.text, /Repaired: all 1 are equal now\.\n$/)
-  t.match((await portalSql.query('SELECT doctor_name FROM aligner_doctors')).rows, [{ doctor_name: 'Dr Secret' }])
+  t.match(await portalSql('SELECT doctor_name FROM aligner_doctors'), [{ doctor_name: 'Dr Secret' }])
   t.match(await status(), { ok: true, verification: { last: { differences: 0 } } })
 
-  await portalSql.query(
-    "INSERT INTO sync.row_state (table_name, record_id, clinic_version) VALUES ('work', 1, 99999999)",
-  )
+  await portalSql("INSERT INTO sync.row_state (table_name, record_id, clinic_version) VALUES ('work', 1, 99999999)")
   await t.rejects(run({ ...beside, repair: true, yes: true }), { code: 'SYNC_RESTORED' })
   t.equal((await run(beside)).code, 0, 'and it is compared all the same')
 })

@@ -9,16 +9,16 @@ import { paper, until, world } from './whole-sync.ts'
  * @param rabbit one of the test's own
  */
 export async function repairing(t: Test, rabbit: { readonly url: string } | null = null) {
-  const { environment: usual, simulator, clinicSql, portalSql, startIngress, startConsumers } = await world(t, rabbit)
+  const { environment: usual, simulator, clinicSql, portalSql, startIngress, startConsumers } = await world(t)
+  if (rabbit !== null) usual.RABBITMQ_URL = rabbit.url
   const ingress = await startIngress()
   await startConsumers()
-  const clinic = await tripwire(t, usual.SQLSERVER_ADMIN_URL, 'utf16le')
-  const portal = await tripwire(t, usual.POSTGRES_ADMIN_URL, 'utf8')
+  const clinic = await tripwire(t, simulator.url, 'utf16le')
+  const portal = await tripwire(t, usual.POSTGRES_URL, 'utf8')
   const environment = {
     ...usual,
     SQLSERVER_ADMIN_URL: clinic.url,
     POSTGRES_ADMIN_URL: portal.url,
-    INGRESS_URL: ingress.url,
   }
   let [days, born] = [20, -100]
 
@@ -78,10 +78,10 @@ export async function repairing(t: Test, rabbit: { readonly url: string } | null
         const [clinics] = await clinicSql(
           "SELECT COUNT(*) AS n FROM dbo.SyncQueue WHERE Status IN ('Pending', 'Queued')",
         )
-        const { rows } = await portalSql(
+        const [portals] = await portalSql(
           "SELECT count(*)::int AS n FROM sync.queue WHERE status IN ('Pending', 'Queued')",
         )
-        return clinics?.n === 0 && rows[0]?.n === 0
+        return clinics?.n === 0 && portals?.n === 0
       })
       await portalSql(`BEGIN;
         DELETE FROM aligner_batches WHERE aligner_batch_id = 2;
@@ -103,7 +103,7 @@ export async function repairing(t: Test, rabbit: { readonly url: string } | null
       t.match(await clinicSql(`SELECT NoteText FROM dbo.tblAlignerNotes WHERE NoteID = ${born}`), [
         { NoteText: 'never sent' },
       ])
-      const { rows } = await portalSql(`SELECT
+      const rows = await portalSql(`SELECT
         (SELECT count(*)::int FROM aligner_sets WHERE aligner_set_id = 99) AS sets,
         (SELECT notes FROM aligner_batches WHERE aligner_batch_id = 2) AS notes,
         (SELECT patient_name FROM patients) AS name,

@@ -1,103 +1,176 @@
-import { connectBroker } from '@clinic-sync/broker'
-import { openClinic, openScriptConnection } from '@clinic-sync/clinic'
+import { type Broker, connectBroker } from '@clinic-sync/broker'
+import { type Clinic, openClinic, openScriptConnection } from '@clinic-sync/clinic'
+import type { Direction } from '@clinic-sync/contracts'
 import { testClinic, testPostgres, testVhost } from '@clinic-sync/dev-services/testing'
-import { serve, type Served } from '@clinic-sync/ingress'
-import { openPortal } from '@clinic-sync/portal'
+import { serve, type Served, type ServeOptions } from '@clinic-sync/ingress'
+import { openPortal, type Portal } from '@clinic-sync/portal'
 import { start as startPostgresToSql } from '@clinic-sync/postgres-to-sql'
-import { createLogger, type Running } from '@clinic-sync/runtime'
+import { createLogger, observeDatabase, type Running } from '@clinic-sync/runtime'
 import { start as startSqlToPostgres } from '@clinic-sync/sql-to-postgres'
-import { SERVICE_LOGIN, SERVICE_PASSWORD } from '@clinic-sync/sqlserver-simulator'
 import pg from 'pg'
 import type { Test } from 'tap'
 import { migrate } from '../../src/migrate/index.ts'
 
 export const TOKEN = 'operator-token-0123456789'
+const STARTS = { 'sql-to-postgres': startSqlToPostgres, 'postgres-to-sql': startPostgresToSql }
+const BOTH = ['sql-to-postgres', 'postgres-to-sql'] as const
+
+export interface Parts {
+  readonly clinic: Clinic
+  readonly portal: Portal
+  readonly broker: Broker
+}
+
+export interface IngressTweaks {
+  readonly name?: string
+  /** RabbitMQ as this ingress alone reaches it. */
+  readonly rabbitmqUrl?: string
+  readonly observer?: ServeOptions['observer']
+  /** What else it is given, or has in another way. */
+  readonly more?: (parts: Parts) => Partial<ServeOptions>
+}
+
+export type World = Awaited<ReturnType<typeof world>>
 
 /**
  * The whole sync in this process, with nothing of it started yet: both databases, RabbitMQ, and hands to edit.
  *
- * @param own a RabbitMQ of the test's own, to be ended under the services
+ * Services have the settings that `environment` holds when they start. They are ended before anything that the test opened
+ * before the first of them, such as a gate.
+ *
+ * @param options `original`: the clinic is as the original system left it, the portal is empty, and neither is migrated.
  */
-export async function world(t: Test, own: { readonly url: string } | null = null) {
-  const [simulator, postgres, vhost] = await Promise.all([testClinic(t), testPostgres(t), own ?? testVhost(t)])
-  await migrate({ side: 'portal', url: postgres.url, withPortalTables: true })
-  const login = Object.assign(new URL(simulator.url), { username: SERVICE_LOGIN, password: SERVICE_PASSWORD })
+export async function world(t: Test, { original = false } = {}) {
+  const [simulator, postgres, vhost] = await Promise.all([
+    testClinic(t, { migrated: !original, original }),
+    testPostgres(t),
+    testVhost(t),
+  ])
+  if (!original) await migrate({ side: 'portal', url: postgres.url, withPortalTables: true })
   const environment = {
-    SQLSERVER_URL: login.href,
-    SQLSERVER_ADMIN_URL: simulator.url,
+    SQLSERVER_URL: simulator.serviceUrl,
     POSTGRES_URL: postgres.url,
-    POSTGRES_ADMIN_URL: postgres.url,
     RABBITMQ_URL: vhost.url,
     CLINIC_TIME_ZONE: 'Asia/Baghdad',
+    CLINIC_DOORBELL: 'service-broker' as ServeOptions['clinicDoorbell'],
+    PORTAL_DOORBELL: 'listen' as ServeOptions['portalDoorbell'],
+    SYNC_WEBHOOK_SECRET: 'webhook-secret-0123456789',
     SYNC_OPERATOR_TOKEN: TOKEN,
     HEALTH_PORT: '0',
+    /** Nobody is there, until an ingress has started. */
     INGRESS_URL: 'http://127.0.0.1:9',
   }
-  const log = createLogger({ name: 'test', level: 'silent' })
-  const clinic = await openClinic({ url: login.href, timeZone: environment.CLINIC_TIME_ZONE, log })
-  const portal = await openPortal({ url: postgres.url, log })
-  const broker = await connectBroker({ url: vhost.url, log, name: 'ingress' })
-  const keeper = broker.keepDeadLetters()
-  const stop = new AbortController()
-  const consumers: Running[] = []
-  const served: Served[] = []
-  const onPortal = new pg.Client(postgres.url)
-  await onPortal.connect()
+  const log = createLogger({ name: 'test', level: process.env['LOUD'] ? 'debug' : 'silent' })
+  const portalSession = async (t: Test) => {
+    const client = new pg.Client(postgres.url)
+    client.on('error', () => undefined)
+    await client.connect()
+    t.teardown(() => client.end())
+    return client
+  }
+  const onPortal = await portalSession(t)
   const onClinic = openScriptConnection(simulator.url)
-  t.teardown(async () => {
-    stop.abort()
-    await Promise.all([...consumers, ...served].map((each) => each.close()))
-    await keeper.close()
-    await broker.close()
-    await Promise.all([clinic.close(), portal.close(), onPortal.end(), onClinic.close()])
-  })
+  t.teardown(() => onClinic.close())
+
+  const stop = new AbortController()
+  const consumers = new Map<Direction, Running>()
+  const ingresses = new Set<Running>()
+  const endConsumers = async (...which: Direction[]) => {
+    const ending = (which.length === 0 ? BOTH : which).map((direction) => {
+      const consumer = consumers.get(direction)
+      consumers.delete(direction)
+      return consumer?.close()
+    })
+    await Promise.all(ending)
+  }
+  let started = false
+  const starting = () => {
+    if (started) return
+    started = true
+    t.teardown(async () => {
+      stop.abort()
+      await endConsumers()
+      await Promise.all([...ingresses].map((each) => each.close()))
+    })
+  }
+
   return {
     environment,
     simulator,
+    vhost,
     clinicSql: (text: string) => onClinic.batch(text),
-    portalSql: (text: string) => onPortal.query<Record<string, unknown>>(text),
-    async startIngress(port = 0) {
-      const ingress = await serve({
+    /** As the owner. */
+    portalSql: async (text: string) => (await onPortal.query<Record<string, unknown>>(text)).rows,
+    /** Another session of the portal's owner, until the end of that test. */
+    portalSession,
+    async startIngress({ name = 'ingress', rabbitmqUrl, observer, more }: IngressTweaks = {}): Promise<Served & Parts> {
+      starting()
+      const { SQLSERVER_URL, POSTGRES_URL, RABBITMQ_URL, CLINIC_TIME_ZONE: timeZone } = environment
+      const clinic = observeDatabase('clinic', await openClinic({ url: SQLSERVER_URL, timeZone, log }), observer)
+      const portal = observeDatabase('portal', await openPortal({ url: POSTGRES_URL, log }), observer)
+      const url = rabbitmqUrl ?? RABBITMQ_URL
+      const broker = await connectBroker({ url, log, name, ...(observer && { observer }) })
+      const keeper = broker.keepDeadLetters()
+      const served = await serve({
         clinic,
         portal,
         broker,
         log,
+        observer,
         onFatal: (error) => t.fail('the ingress ended', { error }),
-        clinicDoorbell: 'service-broker',
-        portalDoorbell: 'listen',
+        clinicDoorbell: environment.CLINIC_DOORBELL,
+        portalDoorbell: environment.PORTAL_DOORBELL,
         host: '127.0.0.1',
-        port,
-        webhookSecret: 'webhook-secret-0123456789',
+        port: 0,
+        webhookSecret: environment.SYNC_WEBHOOK_SECRET,
         webhookKeys: [],
-        operatorToken: TOKEN,
-        status: { clinic, portal, broker, rabbitmqUrl: vhost.url },
+        operatorToken: environment.SYNC_OPERATOR_TOKEN,
+        status: { clinic, portal, broker, rabbitmqUrl: RABBITMQ_URL },
+        ...more?.({ clinic, portal, broker }),
       })
-      served.push(ingress)
+      environment.INGRESS_URL = served.url
+      const close = async () => {
+        if (!ingresses.delete(ingress)) return
+        await served.close()
+        await keeper.close()
+        await broker.close()
+        await Promise.all([clinic.close(), portal.close()])
+      }
+      const ingress = { ...served, clinic, portal, broker, close }
+      ingresses.add(ingress)
       return ingress
     },
-    /** @returns what stops them again */
-    async startConsumers() {
-      const context = { environment, log, signal: stop.signal, fail: (error: unknown) => t.fail('it ended', { error }) }
-      const started = await Promise.all([startSqlToPostgres(context), startPostgresToSql(context)])
-      consumers.push(...started)
-      return async () => {
-        for (const each of started) consumers.splice(consumers.indexOf(each), 1)
-        await Promise.all(started.map((each) => each.close()))
-      }
+    /** Both, unless one is named. */
+    async startConsumers(...which: Direction[]) {
+      starting()
+      const fail = (error: unknown) => t.fail('it ended', { error })
+      const context = { environment, log, signal: stop.signal, fail }
+      const start = async (direction: Direction) => consumers.set(direction, await STARTS[direction](context))
+      await Promise.all((which.length === 0 ? BOTH : which).map(start))
     },
+    endConsumers,
   }
 }
 
 /** What a command writes. */
 export function paper() {
   const texts: string[] = []
-  return { texts, out: { write: (text: string) => texts.push(text) > 0 }, text: () => texts.join('') }
+  const out = {
+    write(text: string, done?: unknown) {
+      texts.push(text)
+      if (typeof done === 'function') done()
+      return true
+    },
+  }
+  return { out, text: () => texts.join('') }
 }
 
-export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 30_000
+export const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+
+export async function until(what: string, condition: () => boolean | Promise<boolean>, ms = 30_000): Promise<void> {
+  const deadline = Date.now() + ms
   while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`not within 30 s: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 10))
+    if (Date.now() > deadline) throw new Error(`not within ${ms / 1000} s: ${what}`)
+    await pause(10)
   }
 }
