@@ -7,6 +7,15 @@ export interface Line extends Record<string, unknown> {
   readonly msg: string
 }
 
+/** Where an ingress listens, and what it has to be asked with. */
+export const listening = (secret: string) => ({
+  host: '127.0.0.1',
+  port: 0,
+  webhookSecret: secret,
+  webhookKeys: [],
+  operatorToken: secret,
+})
+
 /** A logger at trace level, and what it was given. */
 export function recordingLog() {
   const lines: Line[] = []

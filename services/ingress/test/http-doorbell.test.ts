@@ -5,7 +5,7 @@ import type { Simulator } from '@clinic-sync/sqlserver-simulator'
 import t, { type Test } from 'tap'
 import { serve } from '../src/serve.ts'
 import { Fake } from './fake-outbox.ts'
-import { leadAlone, recordingLog, until } from './help.ts'
+import { leadAlone, listening, recordingLog, until } from './help.ts'
 
 // A clinic that rings by HTTP, from within the statement and before the commit. RabbitMQ and the portal are in memory.
 const SECRET = 'http-doorbell-test-secret-0123456789'
@@ -46,11 +46,7 @@ async function startIngress(t: Test, simulator: Simulator, secondLookMs: number)
     onFatal: (error) => t.fail(error.message),
     clinicDoorbell: 'ole-automation',
     portalDoorbell: 'none',
-    host: '127.0.0.1',
-    port: 0,
-    webhookSecret: SECRET,
-    webhookKeys: [],
-    operatorToken: SECRET,
+    ...listening(SECRET),
     secondLookMs,
   })
   t.teardown(async () => {

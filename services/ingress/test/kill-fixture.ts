@@ -6,6 +6,7 @@ import type { Doorbell, Ringer } from '@clinic-sync/sync'
 import { once } from 'node:events'
 import type { Outbox } from '../src/empty-outbox.ts'
 import { serve } from '../src/serve.ts'
+import { listening } from './help.ts'
 import type { FromService, Step, ToService } from './kill-messages.ts'
 
 /** The ingress as a process of its own. Once armed with a step it kills itself there with SIGKILL. */
@@ -94,11 +95,7 @@ runService({
       onFatal: fail,
       clinicDoorbell: 'service-broker',
       portalDoorbell: 'webhook',
-      host: '127.0.0.1',
-      port: 0,
-      webhookSecret: secret,
-      webhookKeys: [],
-      operatorToken: secret,
+      ...listening(secret),
     })
     tell({ url: served.url })
     return {

@@ -9,7 +9,7 @@ import type { Test } from 'tap'
 import { serve } from '../src/serve.ts'
 import type { PortalDoorbell } from '../src/start-lines.ts'
 import { Fake } from './fake-outbox.ts'
-import { recordingLog, until } from './help.ts'
+import { listening, recordingLog, until } from './help.ts'
 
 export const SECRET = 'portal-bench-secret-0123456789'
 export const KEY = randomBytes(32)
@@ -73,11 +73,8 @@ export async function portalBench(t: Test, portalDoorbell: PortalDoorbell): Prom
     },
     clinicDoorbell: 'none',
     portalDoorbell,
-    host: '127.0.0.1',
-    port: 0,
-    webhookSecret: SECRET,
+    ...listening(SECRET),
     webhookKeys: [KEY],
-    operatorToken: SECRET,
   })
   const consumer = await connectBroker({ url: rabbitUrl, log, name: 'consumer' })
   const events: SyncEvent[] = []

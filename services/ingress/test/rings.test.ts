@@ -7,7 +7,7 @@ import { startSimulator } from '@clinic-sync/sqlserver-simulator'
 import sql from 'mssql'
 import t from 'tap'
 import { serve } from '../src/serve.ts'
-import { recordingLog, until } from './help.ts'
+import { listening, recordingLog, until } from './help.ts'
 import { testRabbit } from './rabbit.ts'
 
 const SECRET = 'doorbell-test-secret-0123456789'
@@ -33,11 +33,7 @@ const served = await serve({
   onFatal: (error) => t.fail(error.message),
   clinicDoorbell: 'service-broker',
   portalDoorbell: 'webhook',
-  host: '127.0.0.1',
-  port: 0,
-  webhookSecret: SECRET,
-  webhookKeys: [],
-  operatorToken: SECRET,
+  ...listening(SECRET),
 })
 t.teardown(async () => {
   await served.close()
