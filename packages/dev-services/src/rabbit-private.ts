@@ -90,17 +90,21 @@ async function startIn(
     }
   }
   const version = await answering()
+  const kill = async () => {
+    await server.end()
+    return async () => {
+      server = await guarded.start(spec)
+      await answering()
+    }
+  }
   return {
     url: `amqp://guest:guest@127.0.0.1:${port}`,
     managementUrl,
     ...(tls && { tlsUrl: `amqps://guest:guest@127.0.0.1:${tlsPort}` }),
     how: `RabbitMQ: private instance of ${installed.server} ${version} on port ${port}`,
     stop: () => guarded.close(),
-    restart: async () => {
-      await server.end()
-      server = await guarded.start(spec)
-      await answering()
-    },
+    restart: async () => (await kill())(),
+    kill,
   }
 }
 

@@ -17,6 +17,8 @@ export type RabbitService = DevService & {
   managementUrl?: string
   /** `amqps://…`, where it was started with a certificate. */
   tlsUrl?: string
+  /** The first half of `restart`. @returns the second */
+  kill?(): Promise<() => Promise<void>>
 }
 
 /** SQL Server, with the address of the least-privilege login that the services should use, where there is one. */

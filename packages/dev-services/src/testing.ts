@@ -68,12 +68,12 @@ export async function testVhost(t: Test): Promise<{ url: string; name: string; m
 export async function testRabbitServer(
   t: Test,
   options: Pick<ServiceOptions, 'tls'> = {},
-): Promise<RabbitService & Required<Pick<RabbitService, 'restart'>>> {
+): Promise<RabbitService & Required<Pick<RabbitService, 'restart' | 'kill'>>> {
   const service = await startRabbit({ ...options, ways: ['private', 'package'] })
   t.teardown(() => service.stop())
-  const { restart } = service
-  if (!restart) throw new Error('only a private RabbitMQ can be restarted')
-  return { ...service, restart }
+  const { restart, kill } = service
+  if (!restart || !kill) throw new Error('only a private RabbitMQ can be restarted')
+  return { ...service, restart, kill }
 }
 
 /**
