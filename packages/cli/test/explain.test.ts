@@ -32,16 +32,22 @@ function asking(t: Test, { environment }: Pick<World, 'environment'>) {
     if (!showValues) t.notMatch(text(), SECRETS, `${name}: no value`)
     return { code, text: text() }
   }
+  /** The story, and beside it each section's sentences in one. */
+  const seen = async (name: string, more: Parameters<typeof run>[1] = {}) => {
+    const { code, text } = await run(name, { ...more, json: true })
+    const story = JSON.parse(text) as RecordStory
+    const says = Object.fromEntries(story.sections.map(({ heading, sentences }) => [heading, sentences.join(' ')]))
+    return { ...story, code, says }
+  }
   return {
     run,
-    /** The story, and beside it each section's sentences in one. */
+    seen,
+    /** The same of a record that stands still: as lines it has the same sections. */
     async story(name: string, more: Parameters<typeof run>[1] = {}) {
-      const { code, text } = await run(name, { ...more, json: true })
-      const story = JSON.parse(text) as RecordStory
-      const says = Object.fromEntries(story.sections.map(({ heading, sentences }) => [heading, sentences.join(' ')]))
+      const story = await seen(name, more)
       const lines = await run(name, { ...more, json: false })
       for (const { heading } of story.sections) t.ok(lines.text.includes(heading), `${name}: ${heading} is printed`)
-      return { ...story, code, says }
+      return story
     },
   }
 }
@@ -116,7 +122,7 @@ t.test('from nothing running to equal, and what may go wrong on the way', async 
   })
 
   await startIngress()
-  await until('it is sent', async () => (await ask.story(name)).says['Clinic to portal']?.includes('Queued') === true)
+  await until('it is sent', async () => (await ask.seen(name)).says['Clinic to portal']?.includes('Queued') === true)
   t.match(await ask.story(name), {
     outlook: 'held',
     says: {
@@ -126,7 +132,7 @@ t.test('from nothing running to equal, and what may go wrong on the way', async 
   })
 
   await startConsumers()
-  await until('it has arrived', async () => (await ask.story(name)).outlook === 'none')
+  await until('it has arrived', async () => (await ask.seen(name)).outlook === 'none')
   const same = await ask.story(name)
   t.match(same, {
     code: 0,
@@ -222,7 +228,7 @@ t.test('from nothing running to equal, and what may go wrong on the way', async 
     const odd = await newNote(`${VALUES.NoteText}`)
     await clinicSql(`UPDATE dbo.tblAlignerNotes SET NoteText = NoteText + NCHAR(0) WHERE NoteID = ${odd}`)
     await until('it has arrived', async () => {
-      const { verdict, outlook } = await ask.story(`aligner_notes/${odd}`)
+      const { verdict, outlook } = await ask.seen(`aligner_notes/${odd}`)
       return verdict === 'same' && outlook === 'none'
     })
     t.match(
@@ -233,9 +239,9 @@ t.test('from nothing running to equal, and what may go wrong on the way', async 
 
   await t.test('deleted in the clinic, never there, and out of scope', async (t) => {
     const gone = await newNote()
-    await until('it is there', async () => (await ask.story(`aligner_notes/${gone}`)).verdict === 'same')
+    await until('it is there', async () => (await ask.seen(`aligner_notes/${gone}`)).verdict === 'same')
     await clinicSql(`DELETE FROM dbo.tblAlignerNotes WHERE NoteID = ${gone}`)
-    await until('it is gone', async () => (await ask.story(`aligner_notes/${gone}`)).outlook === 'none')
+    await until('it is gone', async () => (await ask.seen(`aligner_notes/${gone}`)).outlook === 'none')
     t.match(await ask.story(`aligner_notes/${gone}`), {
       code: 0,
       verdict: 'gone',
@@ -253,7 +259,7 @@ t.test('from nothing running to equal, and what may go wrong on the way', async 
     const [row] = await clinicSql(
       `INSERT INTO dbo.tblpatients (PatientName) VALUES (N'${VALUES.PatientName}'); SELECT CAST(SCOPE_IDENTITY() AS int) AS id`,
     )
-    await until('its row is settled', async () => (await ask.story(`patients/${String(row?.id)}`)).outlook === 'none')
+    await until('its row is settled', async () => (await ask.seen(`patients/${String(row?.id)}`)).outlook === 'none')
     t.match(await ask.story(`patients/${String(row?.id)}`), {
       code: 0,
       verdict: 'unsynced',
@@ -271,7 +277,7 @@ t.test('from nothing running to equal, and what may go wrong on the way', async 
 
   await t.test('an open transaction in the clinic', async (t) => {
     const held = await newNote()
-    await until('it is there', async () => (await ask.story(`aligner_notes/${held}`)).outlook === 'none')
+    await until('it is there', async () => (await ask.seen(`aligner_notes/${held}`)).outlook === 'none')
     const staff = openScriptConnection(here.simulator.url)
     t.teardown(() => staff.close())
     await staff.batch(
@@ -293,13 +299,13 @@ t.test('from nothing running to equal, and what may go wrong on the way', async 
 
   await t.test('waiting to be tried again, since somebody holds the row in the portal', async (t) => {
     const locked = await newNote()
-    await until('it is there', async () => (await ask.story(`aligner_notes/${locked}`)).outlook === 'none')
+    await until('it is there', async () => (await ask.seen(`aligner_notes/${locked}`)).outlook === 'none')
     const holder = await here.portalSession(t)
     await holder.query(`BEGIN; SELECT FROM aligner_notes WHERE note_id = ${locked} FOR UPDATE`)
     await clinicSql(`UPDATE dbo.tblAlignerNotes SET NoteText = N'${VALUES.NewText}' WHERE NoteID = ${locked}`)
     let found = await ask.story(`aligner_notes/${locked}`)
     await until('it waits in a retry queue', async () => {
-      found = await ask.story(`aligner_notes/${locked}`)
+      found = await ask.seen(`aligner_notes/${locked}`)
       return /retry queues? \(/.test(found.says['What happens next'] ?? '')
     })
     t.match(found, {
@@ -318,14 +324,14 @@ t.test('from nothing running to equal, and what may go wrong on the way', async 
 
   await t.test('a dead letter stands for it, or somebody has that in hand', async (t) => {
     const refused = await newNote()
-    await until('it is there', async () => (await ask.story(`aligner_notes/${refused}`)).outlook === 'none')
+    await until('it is there', async () => (await ask.seen(`aligner_notes/${refused}`)).outlook === 'none')
     await portalSql(
       `ALTER TABLE aligner_notes ADD CONSTRAINT short CHECK (note_id <> ${refused} OR length(note_text) > 40)`,
     )
     await clinicSql(`UPDATE dbo.tblAlignerNotes SET NoteText = N'${VALUES.NewText}' WHERE NoteID = ${refused}`)
     const record = `aligner_notes/${refused}`
-    await until('it has failed', async () => (await ask.story(record)).outlook === 'failed')
-    await until('its letter is there', async () => (await ask.story(record)).says['Dead letters'] !== undefined)
+    await until('it has failed', async () => (await ask.seen(record)).outlook === 'failed')
+    await until('its letter is there', async () => (await ask.seen(record)).says['Dead letters'] !== undefined)
     const found = await ask.story(record)
     t.match(found, {
       code: 1,
@@ -361,12 +367,12 @@ t.test('from nothing running to equal, and what may go wrong on the way', async 
   await t.test('a doctor’s edit in flight, and a conflict that was ruled', async (t) => {
     const both = await newNote()
     const record = `aligner_notes/${both}`
-    await until('it is there', async () => (await ask.story(record)).outlook === 'none')
+    await until('it is there', async () => (await ask.seen(record)).outlook === 'none')
     await endConsumers()
     await portalSql(`UPDATE aligner_notes SET note_text = '${VALUES.NewText}', is_read = true WHERE note_id = ${both}`)
     await until(
       'it is sent',
-      async () => (await ask.story(record)).says['Portal to clinic']?.includes('Queued') === true,
+      async () => (await ask.seen(record)).says['Portal to clinic']?.includes('Queued') === true,
     )
     t.match(await ask.story(record), {
       code: 1,
@@ -381,8 +387,8 @@ t.test('from nothing running to equal, and what may go wrong on the way', async 
     })
     await clinicSql(`UPDATE dbo.tblAlignerNotes SET NoteText = NoteText + N', at night' WHERE NoteID = ${both}`)
     await startConsumers()
-    await until('both agree', async () => (await ask.story(record)).verdict === 'same')
-    await until('all is settled', async () => (await ask.story(record)).outlook === 'none')
+    await until('both agree', async () => (await ask.seen(record)).verdict === 'same')
+    await until('all is settled', async () => (await ask.seen(record)).outlook === 'none')
     const ruled = await ask.story(record)
     t.match(ruled, {
       code: 0,
