@@ -6,6 +6,7 @@ import t, { type Test } from 'tap'
 import { browseDeadLetters, DEAD, deadKey, deadQueue, openDeadLetterBox, UNROUTED } from '../src/index.ts'
 import { note, testBroker, until } from './support/helpers.ts'
 import { testRabbit, type TestRabbit } from './support/rabbit.ts'
+import { slowChannel } from './support/slow-channel.ts'
 
 const direction = 'sql-to-postgres'
 const queue = deadQueue(direction)
@@ -36,6 +37,17 @@ function bury({ channel }: TestRabbit, keys: readonly number[], text = 'a note',
 }
 const count = async ({ channel }: TestRabbit, name = queue) => (await channel.checkQueue(name)).messageCount
 const numbers = (n: number) => Array.from({ length: n }, (_, index) => index + 1)
+
+t.test('letters that RabbitMQ is slow to hand over are waited for: all are there, none is passed over', async (t) => {
+  const rabbit = await lying(t, numbers(500))
+  const url = await slowChannel(t, rabbit.url, { letters: 100, ms: 1_500 })
+  const letters = await browseDeadLetters({ url })
+  t.strictSame(
+    letters.map(({ about }) => about?.key),
+    numbers(500),
+  )
+  t.equal(await count(rabbit), 500)
+})
 
 t.test('looking takes nothing away and keeps the order, however often', async (t) => {
   const rabbit = await lying(t, numbers(500))

@@ -164,6 +164,8 @@ class Box implements DeadLetterBox {
       // What another's end has given back a moment ago comes now; what somebody has taken in the UI does not come.
       if (isThere()) await this.#until(() => false, SETTLE_MS)
       const left = await this.#ready(queue)
+      // Where none lies any more RabbitMQ may still have many to hand over. On one channel it answers in order.
+      await Promise.all(Array.from(this.#channels, (channel) => channel.checkQueue(queue)))
       if (left === null || left === 0) break
       expected = count() + left
     }
