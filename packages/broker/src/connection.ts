@@ -1,5 +1,5 @@
 import { connect, type ChannelModel } from 'amqplib'
-import { backoffMs } from '@clinic-sync/sync'
+import { backoffMs, type Delays } from '@clinic-sync/sync'
 import { type BrokerAddress, brokerAddress } from './address.ts'
 import { watchAnswers } from './answers.ts'
 import type { Log } from './api.ts'
@@ -10,6 +10,11 @@ import { WRITES, writeTogether } from './write-together.ts'
 
 /** A connection that lived this long was a good one: the next attempt comes soon again. */
 const STABLE_MS = 5_000
+/**
+ * Between two attempts. A service has several connections, which come back one by one, and needs them all: after an outage of seconds the last
+ * of them must not be half a minute behind the first. An attempt that is refused costs microseconds.
+ */
+const DELAYS: Delays = { min: 100, max: 5_000 }
 /** For the TCP connection and each step of the handshake: longer without a byte from there, and the attempt is given up. */
 const CONNECT_TIMEOUT_MS = 10_000
 
@@ -136,7 +141,7 @@ export class Connection {
         }
         said.add(reason)
       }
-      await sleep(backoffMs(attempt++), signal)
+      await sleep(backoffMs(attempt++, DELAYS), signal)
     }
   }
 

@@ -91,6 +91,24 @@ t.test('RabbitMQ is away: one line says so, however often it is tried', async (t
   await broker.ready()
 })
 
+t.test('RabbitMQ is away for longer: each connection still tries every few seconds', async (t) => {
+  const proxy = await proxyTo(t, rabbit.url)
+  const broker = await testBroker(t, proxy.url)
+  await broker.ready()
+  proxy.refuse = true
+  proxy.cut()
+  // The pauses have grown to their longest by then.
+  await new Promise((resolve) => setTimeout(resolve, 13_000))
+  proxy.refuse = false
+  const since = performance.now()
+  await broker.ready()
+  const seen = new Set<string>()
+  consumeInto(broker, seen)
+  await works(broker, seen, 40)
+  const ms = Math.round(performance.now() - since)
+  t.ok(ms < 9_000, `both are back after ${ms} ms`)
+})
+
 t.test('a network that goes silent is noticed by its missing heartbeats, and fails what is under way', async (t) => {
   const proxy = await proxyTo(t, rabbit.url)
   const broker = await testBroker(t, `${proxy.url}?heartbeat=1`)
