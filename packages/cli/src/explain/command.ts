@@ -1,16 +1,8 @@
-import { inspectBroker } from '@clinic-sync/broker'
-import { openClinic } from '@clinic-sync/clinic'
-import {
-  explainRecord,
-  type NamedRecord,
-  openDeadLetterLook,
-  recordNamed,
-  type RecordPorts,
-} from '@clinic-sync/operations'
-import { openPortal } from '@clinic-sync/portal'
-import { createLogger, type Environment, readSettings } from '@clinic-sync/runtime'
+import { explainRecord, type NamedRecord, recordNamed, type RecordPorts } from '@clinic-sync/operations'
+import { type Environment, readSettings } from '@clinic-sync/runtime'
 import { SyncError } from '@clinic-sync/sync'
 import type { Command } from 'commander'
+import { openOwnLook } from '../own-look.ts'
 import { askStatus } from '../status/ask.ts'
 import { storyLines } from './lines.ts'
 
@@ -45,29 +37,14 @@ export interface ExplainCommand extends Options {
 
 /** @returns 0 where both sides have what they should; 1 where they have not, or that is not known. */
 export async function explainCommand({ environment, record, out, json, ...options }: ExplainCommand): Promise<0 | 1> {
-  const settings = readSettings(['SQLSERVER_URL', 'POSTGRES_URL', 'RABBITMQ_URL', 'CLINIC_TIME_ZONE'], environment)
-  const log = createLogger({ name: 'explain', level: 'silent' })
-  const clinic = await openClinic({ url: settings.SQLSERVER_URL, timeZone: settings.CLINIC_TIME_ZONE, log })
-  const portal = await openPortal({ url: settings.POSTGRES_URL, log })
-  const url = settings.RABBITMQ_URL
-  const ports: RecordPorts = {
-    clinic,
-    portal,
-    async queueDepths() {
-      const { queues } = await inspectBroker({ url })
-      return queues.flatMap(({ name, state, messages, consumers }) =>
-        state === 'missing' ? [] : [{ queue: name, messages, consumers }],
-      )
-    },
-    deadLetters: openDeadLetterLook(url),
-    ingress: () => ingressPart(environment),
-  }
+  const own = await openOwnLook(environment, 'explain')
+  const ports: RecordPorts = { ...own, ingress: () => ingressPart(environment) }
   try {
     const story = await explainRecord(ports, record.table, record.key, options)
     out.write(json ? `${JSON.stringify(story, null, 2)}\n` : `${storyLines(story).join('\n')}\n`)
     return story.equal === true ? 0 : 1
   } finally {
-    await atMost(CLOSE_MS, Promise.all([clinic.close(), portal.close()]))
+    await atMost(CLOSE_MS, own.close())
   }
 }
 
