@@ -7,15 +7,7 @@ import { twoSides } from './support/two-sides.ts'
 const both = await twoSides(t)
 const { staff, doctor, settle, restored, differing, onTheWay } = both
 
-await staff(`SET IDENTITY_INSERT dbo.AlignerDoctors ON;
-  INSERT INTO dbo.AlignerDoctors (DrID, DoctorName) VALUES (1, N'Dr Test');
-  SET IDENTITY_INSERT dbo.AlignerDoctors OFF`)
-await staff(`SET IDENTITY_INSERT dbo.tblpatients ON;
-  INSERT INTO dbo.tblpatients (PersonID, PatientName) VALUES (1, N'Test Patient');
-  SET IDENTITY_INSERT dbo.tblpatients OFF`)
-await staff(`SET IDENTITY_INSERT dbo.tblwork ON;
-  INSERT INTO dbo.tblwork (workid, PersonID, TotalRequired, Typeofwork, DrID, Status) VALUES (1, 1, 0, 19, 1, 1);
-  SET IDENTITY_INSERT dbo.tblwork OFF`)
+await both.treatment()
 await staff('INSERT INTO dbo.tblAlignerSets (WorkID, SetSequence, AlignerDrID) VALUES (1, 1, 1)')
 await staff(`INSERT INTO dbo.tblAlignerBatches (AlignerSetID, BatchSequence, UpperAlignerCount, LowerAlignerCount, Days)
   VALUES (1, 1, 4, 3, 10), (1, 2, 4, 3, 10), (1, 3, 4, 3, 10)`)

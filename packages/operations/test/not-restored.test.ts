@@ -6,15 +6,7 @@ import { twoSides } from './support/two-sides.ts'
 const both = await twoSides(t)
 const { staff, doctor, settle, restored, onTheWay } = both
 
-await staff(`SET IDENTITY_INSERT dbo.AlignerDoctors ON;
-  INSERT INTO dbo.AlignerDoctors (DrID, DoctorName) VALUES (1, N'Dr Test');
-  SET IDENTITY_INSERT dbo.AlignerDoctors OFF`)
-await staff(`SET IDENTITY_INSERT dbo.tblpatients ON;
-  INSERT INTO dbo.tblpatients (PersonID, PatientName) VALUES (1, N'Test Patient');
-  SET IDENTITY_INSERT dbo.tblpatients OFF`)
-await staff(`SET IDENTITY_INSERT dbo.tblwork ON;
-  INSERT INTO dbo.tblwork (workid, PersonID, TotalRequired, Typeofwork, DrID, Status) VALUES (1, 1, 0, 19, 1, 1);
-  SET IDENTITY_INSERT dbo.tblwork OFF`)
+await both.treatment()
 
 /** A set of its own, known to both sides. */
 async function newSet(sequence: number): Promise<number> {

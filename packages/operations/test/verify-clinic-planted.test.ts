@@ -1,7 +1,8 @@
 import type { Key } from '@clinic-sync/contracts'
 import type { Table, TableName } from '@clinic-sync/mapping'
 import t from 'tap'
-import { type Found, RepairPlan, repairDifferences, verify } from '../src/index.ts'
+import { repairDifferences } from '../src/index.ts'
+import { compareSides } from './support/comparing.ts'
 import { twoSides } from './support/two-sides.ts'
 
 // What is planted in the clinic, as where its triggers are switched off; keys at the ends of an int are among it.
@@ -32,22 +33,7 @@ const behind = (statement: string) =>
   doctor(`SET session_replication_role = replica; ${statement}; RESET session_replication_role`)
 const silently = (table: string, statement: string) =>
   staff(`ALTER TABLE dbo.${table} DISABLE TRIGGER ALL; ${statement}; ALTER TABLE dbo.${table} ENABLE TRIGGER ALL`)
-async function compare(only?: readonly TableName[]) {
-  const found: Found[] = []
-  const plan = new RepairPlan()
-  const result = await verify(both, {
-    patienceMs: 300,
-    ...(only !== undefined && { tables: only }),
-    found(each) {
-      found.push(each)
-      plan.add(each)
-    },
-  })
-  const names = found
-    .map(({ table, key, kind, columns }) => `${table.name}/${key} ${kind} ${columns.join(',')}`.trim())
-    .toSorted()
-  return { result, names, plan }
-}
+const compare = (tables?: readonly TableName[]) => compareSides(both, tables && { tables })
 const repair = (keys: ReadonlyMap<Table, readonly Key[]>) =>
   repairDifferences({ clinic, portal, ring: settle, patienceMs: 3_000 }, keys)
 

@@ -1,6 +1,4 @@
-import { type Side } from '@clinic-sync/contracts'
 import type { Table } from '@clinic-sync/mapping'
-import { DatabaseError, toEvent } from '@clinic-sync/sync'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { type Found, RepairPlan, repairDifferences, verify } from '../src/index.ts'
@@ -15,15 +13,7 @@ const stop = new AbortController()
 const BATCHES = 12
 const NOTES = 12
 
-await staff(`SET IDENTITY_INSERT dbo.AlignerDoctors ON;
-  INSERT INTO dbo.AlignerDoctors (DrID, DoctorName) VALUES (1, N'Dr Test');
-  SET IDENTITY_INSERT dbo.AlignerDoctors OFF`)
-await staff(`SET IDENTITY_INSERT dbo.tblpatients ON;
-  INSERT INTO dbo.tblpatients (PersonID, PatientName) VALUES (1, N'Test Patient');
-  SET IDENTITY_INSERT dbo.tblpatients OFF`)
-await staff(`SET IDENTITY_INSERT dbo.tblwork ON;
-  INSERT INTO dbo.tblwork (workid, PersonID, TotalRequired, Typeofwork, DrID, Status) VALUES (1, 1, 0, 19, 1, 1);
-  SET IDENTITY_INSERT dbo.tblwork OFF`)
+await both.treatment()
 await staff(`INSERT INTO dbo.tblAlignerSets (WorkID, SetSequence, AlignerDrID) VALUES (1, 1, 1), (1, 2, 1)`)
 await staff(
   `INSERT INTO dbo.tblAlignerBatches (AlignerSetID, BatchSequence, UpperAlignerCount, LowerAlignerCount, Days, Notes) VALUES ${Array.from({ length: BATCHES }, (_, i) => `(${(i % 2) + 1}, ${i}, 4, 3, 10, N'0')`).join(', ')}`,
@@ -129,34 +119,6 @@ async function plant(): Promise<void> {
   }
 }
 
-/** As the services do it: taken, marked as sent, applied until it can be, and settled. */
-async function carry(from: Side): Promise<void> {
-  const [source, target] = from === 'clinic' ? [clinic, portal] : [portal, clinic]
-  while (!stop.signal.aborted) {
-    try {
-      const { changes } = await source.takeChanges(20)
-      await source.settleChanges(changes.map(({ table, key, version }) => ({ table, key, version, outcome: 'queued' })))
-      for (const change of changes) await carryOne(toEvent(from, change))
-    } catch (error) {
-      if (!(error instanceof DatabaseError)) throw error
-    }
-    await sleep(any(20))
-  }
-
-  async function carryOne(event: ReturnType<typeof toEvent>): Promise<void> {
-    for (;;) {
-      try {
-        const outcomes = await target.applyChanges([event])
-        await source.settleChanges(outcomes)
-        if (outcomes.every(({ outcome }) => outcome !== 'retry')) break
-      } catch (error) {
-        if (!(error instanceof DatabaseError)) throw error
-      }
-      await sleep(5)
-    }
-  }
-}
-
 async function compareAndRepair(patienceMs: number, ring: () => Promise<void>) {
   const plan = new RepairPlan()
   const found: Found[] = []
@@ -170,7 +132,15 @@ async function compareAndRepair(patienceMs: number, ring: () => Promise<void>) {
 }
 
 t.test('repaired again and again while everybody works on these rows', async (t) => {
-  const going = [staffWork(), doctorsWork(), doctorsWork(), plant(), plantInClinic(), carry('clinic'), carry('portal')]
+  const going = [
+    staffWork(),
+    doctorsWork(),
+    doctorsWork(),
+    plant(),
+    plantInClinic(),
+    both.carry('clinic', stop.signal),
+    both.carry('portal', stop.signal),
+  ]
   const began = performance.now()
   while (performance.now() - began < 10_000) await compareAndRepair(any(2) === 1 ? 0 : 200, async () => undefined)
   stop.abort()

@@ -1,14 +1,8 @@
 import type { Key, Row } from '@clinic-sync/contracts'
 import { allColumns, type Table, tableNamed, tables } from '@clinic-sync/mapping'
 import t from 'tap'
-import {
-  type Found,
-  RepairPlan,
-  repairDifferences,
-  verify,
-  type VerifyRepairPorts,
-  type VerifyRepairProgress,
-} from '../src/index.ts'
+import { repairDifferences, type VerifyRepairPorts, type VerifyRepairProgress } from '../src/index.ts'
+import { compareSides } from './support/comparing.ts'
 import { twoSides } from './support/two-sides.ts'
 
 // What is planted behind the system's back, in each table and in each type of column: found exactly, repaired exactly, nothing else touched.
@@ -41,21 +35,7 @@ await settle()
 const behind = (statement: string) =>
   doctor(`SET session_replication_role = replica; ${statement}; RESET session_replication_role`)
 
-async function compare() {
-  const found: Found[] = []
-  const plan = new RepairPlan()
-  const result = await verify(both, {
-    patienceMs: 300,
-    found(each) {
-      found.push(each)
-      plan.add(each)
-    },
-  })
-  const names = found
-    .map(({ table, key, kind, columns }) => `${table.name}/${key} ${kind} ${columns.join(',')}`.trim())
-    .toSorted()
-  return { result, names, plan }
-}
+const compare = () => compareSides(both)
 
 const repair = (keys: ReadonlyMap<Table, readonly Key[]>, ports: Partial<VerifyRepairPorts> = {}) =>
   repairDifferences({ clinic, portal: both.portal, ring: settle, patienceMs: 3_000, ...ports }, keys)

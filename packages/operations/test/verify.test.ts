@@ -1,5 +1,6 @@
 import t from 'tap'
-import { type Found, verify, type VerifyOptions } from '../src/index.ts'
+import type { VerifyOptions } from '../src/index.ts'
+import { compareSides } from './support/comparing.ts'
 import { twoSides } from './support/two-sides.ts'
 
 // Both databases compared: what is planted behind the system's back is found exactly, and what is only late never is.
@@ -7,27 +8,14 @@ import { twoSides } from './support/two-sides.ts'
 const both = await twoSides(t)
 const { staff, doctor, settle } = both
 
-await staff(`SET IDENTITY_INSERT dbo.AlignerDoctors ON;
-  INSERT INTO dbo.AlignerDoctors (DrID, DoctorName) VALUES (1, N'Dr Test');
-  SET IDENTITY_INSERT dbo.AlignerDoctors OFF`)
-await staff(`SET IDENTITY_INSERT dbo.tblpatients ON;
-  INSERT INTO dbo.tblpatients (PersonID, PatientName) VALUES (1, N'Test Patient');
-  SET IDENTITY_INSERT dbo.tblpatients OFF`)
-await staff(`SET IDENTITY_INSERT dbo.tblwork ON;
-  INSERT INTO dbo.tblwork (workid, PersonID, TotalRequired, Typeofwork, DrID, Status) VALUES (1, 1, 0, 19, 1, 1);
-  SET IDENTITY_INSERT dbo.tblwork OFF`)
+await both.treatment()
 await staff('INSERT INTO dbo.tblAlignerSets (WorkID, SetSequence, AlignerDrID) VALUES (1, 1, 1)')
 await staff(`INSERT INTO dbo.tblAlignerBatches (AlignerSetID, BatchSequence, UpperAlignerCount, LowerAlignerCount, Days)
   VALUES (1, 1, 4, 3, 10), (1, 2, 4, 3, 10), (1, 3, 4, 3, 10)`)
 await staff("INSERT INTO dbo.tblAlignerNotes (AlignerSetID, NoteType, NoteText) VALUES (1, 'Doctor', N'as it was')")
 await settle()
 
-async function look(options: VerifyOptions = {}) {
-  const found: Found[] = []
-  const result = await verify(both, { patienceMs: 300, found: (each) => found.push(each), ...options })
-  const names = found.map(({ table, key, kind, columns }) => `${table.name}/${key} ${kind} ${columns.join(',')}`.trim())
-  return { result, found, names: names.toSorted() }
-}
+const look = (options: VerifyOptions = {}) => compareSides(both, options)
 t.test('both sides are equal', async (t) => {
   const { result, names } = await look()
   t.strictSame(names, [])

@@ -3,7 +3,8 @@ import { type Clinic, openClinic, openScriptConnection } from '@clinic-sync/clin
 import type { Outcome, Side, SyncEvent } from '@clinic-sync/contracts'
 import { testClinic, testPostgres } from '@clinic-sync/dev-services/testing'
 import { openPortal, type Portal } from '@clinic-sync/portal'
-import { findRestored, SyncError, toEvent } from '@clinic-sync/sync'
+import { DatabaseError, findRestored, SyncError, toEvent } from '@clinic-sync/sync'
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { pino } from 'pino'
 import type { Test } from 'tap'
@@ -60,6 +61,43 @@ export async function twoSides(t: Test) {
     throw new Error('it never ends')
   }
 
+  /**
+   * As the services do it until `signal` aborts: taken, marked as sent, applied until it can be, and settled.
+   *
+   * @returns how many were carried
+   */
+  async function carry(from: Side, signal: AbortSignal): Promise<number> {
+    const [source, target] = [database(from), database(OTHER[from])]
+    let carried = 0
+    while (!signal.aborted) {
+      try {
+        const { changes } = await source.takeChanges(20)
+        await source.settleChanges(
+          changes.map(({ table, key, version }) => ({ table, key, version, outcome: 'queued' })),
+        )
+        for (const change of changes) await carryOne(toEvent(from, change))
+      } catch (error) {
+        if (!(error instanceof DatabaseError)) throw error
+      }
+      await sleep(1 + Math.random() * 20)
+    }
+    return carried
+
+    async function carryOne(event: SyncEvent): Promise<void> {
+      for (;;) {
+        try {
+          const outcomes = await target.applyChanges([event])
+          await source.settleChanges(outcomes)
+          if (outcomes.every(({ outcome }) => outcome !== 'retry')) break
+        } catch (error) {
+          if (!(error instanceof DatabaseError)) throw error
+        }
+        await sleep(5)
+      }
+      carried++
+    }
+  }
+
   return {
     clinic,
     get portal() {
@@ -70,6 +108,19 @@ export async function twoSides(t: Test) {
     publish,
     deliver,
     settle,
+    carry,
+    /** A doctor, a patient and a work, each with key 1. */
+    async treatment(): Promise<void> {
+      await staff.batch(`SET IDENTITY_INSERT dbo.AlignerDoctors ON;
+        INSERT INTO dbo.AlignerDoctors (DrID, DoctorName) VALUES (1, N'Dr Test');
+        SET IDENTITY_INSERT dbo.AlignerDoctors OFF`)
+      await staff.batch(`SET IDENTITY_INSERT dbo.tblpatients ON;
+        INSERT INTO dbo.tblpatients (PersonID, PatientName) VALUES (1, N'Test Patient');
+        SET IDENTITY_INSERT dbo.tblpatients OFF`)
+      await staff.batch(`SET IDENTITY_INSERT dbo.tblwork ON;
+        INSERT INTO dbo.tblwork (workid, PersonID, TotalRequired, Typeofwork, DrID, Status) VALUES (1, 1, 0, 19, 1, 1);
+        SET IDENTITY_INSERT dbo.tblwork OFF`)
+    },
     staff: (text: string) => staff.batch(text),
     doctor: async (text: string) => (await doctor.query<Record<string, unknown>>(text)).rows,
     differing: () => stillDiffering(clinic, portal),
